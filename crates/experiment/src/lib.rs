@@ -1,0 +1,20 @@
+//! Open Chaos documents: parse, validate, substitute, and the journal a drill leaves.
+//!
+//! Map, in the order a document travels:
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`source`], [`diagnostic`] | text with lines and columns; a mistake, its place and its hint |
+//! | [`parse`] | JSON and YAML 1.1 to [`node::Node`]s that know where they stand |
+//! | [`document`] | the typed experiment, every mistake reported at once |
+//! | [`scope`], [`substitute`] | configuration, secrets, registered outputs; `${name}` as Python's `string.Template` reads it |
+//! | [`call`] | an activity with its variables filled in: what a provider executes |
+//! | [`tolerance`], [`jsonpath`] | does this output satisfy that tolerance |
+//! | [`journal`] | the record of a drill: Chaos Toolkit's fields, and ours under `firedrill` |
+//!
+//! Pure: no file, socket, clock or randomness. Reading a file or URL is the runner's.
+
+pub mod call;
+pub mod document;
+pub mod journal;
+pub mod tolerance;
