@@ -1,0 +1,30 @@
+//! What Firedrill asks of the Linux kernel, in the kernel's own terms: who a process is, what state
+//! it is in, how to signal it without hitting a successor of its pid, what time it is when the
+//! machine has slept, and which freezer works here.
+//!
+//! Map:
+//! - [`identity`]: a process by boot, namespace, pid and start time, so that a reused pid is another process;
+//! - [`process`]: readers of `/proc/PID`, which treat a process that vanishes between two reads as gone;
+//! - [`pidfd`]: signals and waiting by descriptor;
+//! - [`clock`]: BOOTTIME deadlines;
+//! - [`freezer`]: cgroup v1 and v2 freezers, found by operating them;
+//! - [`stopped`]: a snapshot of stopped processes, which is only ever compared;
+//! - [`signals`], [`hardening`]: what a small long-lived process needs to stay alive.
+//!
+//! The only unsafe code of the workspace is in the private module `sys`: the calls that rustix does
+//! not offer. Nothing here decides anything: choosing targets, logging and undoing live above.
+
+pub mod clock;
+pub mod error;
+pub mod freezer;
+pub mod hardening;
+pub mod identity;
+pub mod pidfd;
+pub mod process;
+pub mod signals;
+pub mod stopped;
+mod sys;
+
+pub use error::KernelError;
+pub use identity::{BootId, Presence, ProcessIdentity};
+pub use pidfd::{Delivery, Pidfd, Signal};

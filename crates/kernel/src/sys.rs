@@ -1,0 +1,47 @@
+//! The calls that rustix does not offer. The only unsafe code of the workspace.
+#![expect(
+    unsafe_code,
+    reason = "signal masks, signalfd and close_range have no safe wrapper"
+)]
+
+use std::io;
+use std::os::fd::{FromRawFd as _, OwnedFd};
+
+/// Blocks the signals for the calling thread and gives a descriptor that reads them.
+pub(crate) fn signal_descriptor(signals: &[i32]) -> io::Result<OwnedFd> {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigemptyset initialises the set it is given; sigaddset and the two calls after it
+    // only read or change that initialised set; the signalfd is a fresh descriptor that nobody
+    // else owns.
+    unsafe {
+        if libc::sigemptyset(set.as_mut_ptr()) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let mut set = set.assume_init();
+        for signal in signals {
+            if libc::sigaddset(&raw mut set, *signal) != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        let error = libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut());
+        if error != 0 {
+            return Err(io::Error::from_raw_os_error(error));
+        }
+        let fd = libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+/// Closes every descriptor from `first` up.
+pub(crate) fn close_from(first: u32) -> io::Result<()> {
+    // SAFETY: takes no pointer. The caller promises (see `hardening::close_inherited`) that no
+    // descriptor from `first` up has an owner in this process.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0_u32) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
