@@ -1,0 +1,3 @@
+"""Fails on import with something other than ImportError."""
+
+raise RuntimeError("this module cannot be imported")
