@@ -1,0 +1,235 @@
+//! Starts the shop's processes, says where they are, and leaves none behind.
+
+mod address;
+mod config;
+mod kept;
+mod process;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hyper::header::HeaderMap;
+use hyper::{StatusCode, Uri};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::roles::{Role, Upstream};
+pub use address::{Addresses, WebAddress};
+pub use config::ShopConfig;
+pub use kept::KeptShop;
+use process::{Member, Nursery};
+
+mod error;
+pub use error::ShopError;
+
+/// How long the router may take to find every instance healthy.
+const READY_WITHIN: Duration = Duration::from_secs(15);
+const READY_POLL: Duration = Duration::from_millis(50);
+
+/// Whether the shop's processes end with this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stay {
+    /// They end when the [`Shop`] is stopped or dropped, and when this process ends in any way:
+    /// the kernel kills them then, stopped ones too.
+    WithUs,
+    /// They stay after [`Shop::keep`]; a state file in the directory names them for
+    /// [`KeptShop::stop`].
+    Kept,
+}
+
+/// A running shop. Dropping it kills its processes.
+#[derive(Debug)]
+pub struct Shop {
+    members: Vec<Member>,
+    addresses: Addresses,
+    directory: PathBuf,
+    /// Its thread is the parent that the processes end with.
+    _nursery: Nursery,
+}
+
+impl Shop {
+    /// Starts every process of the shop as `EXE shop ROLE --config JSON`, and waits until the
+    /// router finds all of them healthy. Logs and the state file go to `directory`, which is
+    /// created if need be.
+    ///
+    /// # Errors
+    /// A configuration outside its limits, a process that does not start, addresses that are
+    /// taken, a shop that was kept in this directory and still runs. Whatever had been started is
+    /// killed then.
+    pub async fn start(
+        config: &ShopConfig,
+        stay: Stay,
+        exe: &Path,
+        directory: &Path,
+    ) -> Result<Shop, ShopError> {
+        config.check()?;
+        std::fs::create_dir_all(directory).map_err(|source| ShopError::File {
+            path: directory.to_owned(),
+            source,
+        })?;
+        if KeptShop::find(directory)?.is_some_and(|kept| kept.is_running()) {
+            return Err(ShopError::StillKept {
+                directory: directory.to_owned(),
+            });
+        }
+        let nursery = Nursery::new(exe, directory)?;
+        let parent = (stay == Stay::WithUs).then(std::process::id);
+        let mut shop = Shop {
+            members: Vec::new(),
+            addresses: Addresses::unknown(),
+            directory: directory.to_owned(),
+            _nursery: nursery,
+        };
+        shop.start_members(config, stay, parent).await?;
+        shop.wait_until_healthy().await?;
+        Ok(shop)
+    }
+
+    /// Where everything listens.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The name and pid of each process: `web-1-a`, …, `web-spare`, `payments`, `router`.
+    pub fn processes(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.members
+            .iter()
+            .map(|member| (member.name(), member.pid()))
+    }
+
+    /// Kills every process and waits for its end.
+    ///
+    /// # Errors
+    /// The first process that could not be killed; the others are killed all the same.
+    pub fn stop(mut self) -> Result<(), ShopError> {
+        self.end_members()
+    }
+
+    /// Leaves the processes running. The shop must have been started with [`Stay::Kept`].
+    ///
+    /// # Errors
+    /// When it was not; its processes are killed then.
+    pub fn keep(mut self) -> Result<KeptShop, ShopError> {
+        let directory = self.directory.clone();
+        let kept = KeptShop::find(&directory)?.ok_or(ShopError::NotKept { directory })?;
+        self.members.clear();
+        Ok(kept)
+    }
+
+    async fn start_members(
+        &mut self,
+        config: &ShopConfig,
+        stay: Stay,
+        parent: Option<u32>,
+    ) -> Result<(), ShopError> {
+        let payments = config.payments(parent);
+        self.start_member("payments", Role::Payments, None, &payments, stay)
+            .await?;
+        self.addresses.payments = self.listening(0)?;
+        for place in config.places() {
+            let web = config.web(&place, self.addresses.payments, parent);
+            self.start_member(&place.instance, Role::Web, Some(place.zone), &web, stay)
+                .await?;
+            let address = self.listening(0)?;
+            let (zone, drained) = (place.zone, place.drained);
+            let web = WebAddress {
+                zone,
+                address,
+                drained,
+            };
+            self.addresses.web.insert(place.instance, web);
+        }
+        let router = config.router(&self.addresses, parent);
+        self.start_member("router", Role::Router, None, &router, stay)
+            .await?;
+        self.addresses.router = self.listening(0)?;
+        self.addresses.admin = self.listening(1)?;
+        self.note(stay)
+    }
+
+    async fn start_member(
+        &mut self,
+        name: &str,
+        role: Role,
+        zone: Option<u32>,
+        config: &impl serde::Serialize,
+        stay: Stay,
+    ) -> Result<(), ShopError> {
+        let zone = zone.map_or(String::new(), |zone| format!(",zone={zone}"));
+        let labels = format!("app=shop,role={}{zone},instance={name}", role.word());
+        let member = self._nursery.spawn(name, role, &labels, config).await?;
+        self.members.push(member);
+        // Noted before it is waited for, so that a start that fails half-way can be cleaned up.
+        self.note(stay)?;
+        match self.members.last_mut() {
+            Some(member) => member.wait_until_listening(&self.directory).await,
+            None => Ok(()),
+        }
+    }
+
+    fn listening(&self, index: usize) -> Result<std::net::SocketAddr, ShopError> {
+        let member = self.members.last();
+        member
+            .and_then(|member| member.listening(index))
+            .ok_or_else(|| ShopError::Silent {
+                name: member.map_or_else(String::new, |member| member.name().to_owned()),
+                log: self.directory.clone(),
+            })
+    }
+
+    fn note(&self, stay: Stay) -> Result<(), ShopError> {
+        match stay {
+            Stay::WithUs => Ok(()),
+            Stay::Kept => kept::note(&self.directory, &self.addresses, &self.members),
+        }
+    }
+
+    async fn wait_until_healthy(&mut self) -> Result<(), ShopError> {
+        let admin = Upstream::new(self.addresses.admin);
+        let target = Uri::from_static("/backends");
+        let deadline = Instant::now() + READY_WITHIN;
+        loop {
+            let reply = admin.get(&target, &HeaderMap::new(), READY_WITHIN).await;
+            let backends = match reply {
+                Ok(reply) if reply.status == StatusCode::OK => {
+                    serde_json::from_slice(&reply.body).unwrap_or(Value::Null)
+                }
+                _ => Value::Null,
+            };
+            let missing: Vec<String> = self
+                .addresses
+                .web
+                .keys()
+                .filter(|name| backends[name.as_str()]["healthy"] != Value::Bool(true))
+                .cloned()
+                .collect();
+            if missing.is_empty() {
+                return Ok(());
+            }
+            for member in &mut self.members {
+                member.check_alive(&self.directory)?;
+            }
+            if Instant::now() > deadline {
+                let waited = READY_WITHIN;
+                return Err(ShopError::NotHealthy { missing, waited });
+            }
+            sleep(READY_POLL).await;
+        }
+    }
+
+    fn end_members(&mut self) -> Result<(), ShopError> {
+        let ended: Vec<_> = self.members.drain(..).map(Member::end).collect();
+        kept::forget(&self.directory)?;
+        ended.into_iter().collect()
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        if !self.members.is_empty() {
+            // Nobody is left to tell; with `WithUs` the kernel ends what this could not.
+            let _ = self.end_members();
+        }
+    }
+}

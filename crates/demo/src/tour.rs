@@ -1,0 +1,219 @@
+//! The experiment documents of the two-minute tour, as data. Nothing about their outcome is
+//! decided here: they say what to break and what is believed, for a shop that listens at the
+//! given addresses.
+
+use std::fmt::Display;
+
+use serde_json::{Value, json};
+
+use crate::Addresses;
+
+/// The tour's load, in checkouts per second.
+pub const RATE: f64 = 250.0;
+
+/// Zone 2 stops answering for 6 s. Two zones are believed to be enough.
+#[must_use]
+pub fn lose_a_zone(addresses: &Addresses) -> Value {
+    Experiment {
+        title: "The shop survives losing zone 2".to_owned(),
+        description: "Every instance of one zone stops answering while connections to it still \
+                      open. The router gives up on it, the other zones carry the load."
+            .to_owned(),
+        during: "continue",
+        actions: vec![pause_zone(addresses, 2, "6s")],
+        targets: addresses.zone(2).count(),
+        percent_of_healthy: share(1, addresses.zones()),
+        duration_max: "10s",
+    }
+    .document(addresses)
+}
+
+/// Zones 1 and 2 stop answering for 5 s. One zone of the default shop is not enough.
+#[must_use]
+pub fn lose_two_zones(addresses: &Addresses) -> Value {
+    Experiment {
+        title: "The shop survives losing zones 1 and 2".to_owned(),
+        description: "Two zones stop answering at the same time. Whether the last one carries \
+                      the load alone is a matter of its capacity."
+            .to_owned(),
+        during: "continue",
+        actions: vec![
+            pause_zone(addresses, 1, "5s"),
+            pause_zone(addresses, 2, "5s"),
+        ],
+        targets: addresses.zone(1).count() + addresses.zone(2).count(),
+        percent_of_healthy: share(2, addresses.zones()),
+        duration_max: "10s",
+    }
+    .document(addresses)
+}
+
+/// An instance that gets no traffic stops answering for 4 s: the shop stays green, which shows
+/// nothing.
+#[must_use]
+pub fn fault_without_traffic(addresses: &Addresses) -> Value {
+    let target = json!({"label": {"app": "shop", "instance": "web-spare"}});
+    let counters = vec!["$.web-spare.requests".to_owned()];
+    Experiment {
+        title: "The shop survives losing web-spare".to_owned(),
+        description: "The instance is up, healthy and paused, but drained: no request would have \
+                      met it."
+            .to_owned(),
+        during: "continue",
+        actions: vec![pause(
+            "lose web-spare",
+            &target,
+            "4s",
+            &exposure(&addresses.backends_url(), &counters),
+        )],
+        targets: 1,
+        percent_of_healthy: share(1, addresses.zones()),
+        duration_max: "10s",
+    }
+    .document(addresses)
+}
+
+/// Payments stops answering for 5 s. Checkouts are believed to carry on with reduced
+/// functionality.
+#[must_use]
+pub fn lose_payments(addresses: &Addresses) -> Value {
+    let target = json!({"label": {"app": "shop", "role": "payments"}});
+    let exposure = match addresses.web.iter().find(|(_, web)| !web.drained) {
+        // Payments cannot count while it is paused; its callers can.
+        Some((_, caller)) => exposure(
+            &format!("http://{}/stats", caller.address),
+            &["$.payments_calls".to_owned()],
+        ),
+        None => Value::Null,
+    };
+    Experiment {
+        title: "Without payments, the shop carries on with reduced functionality".to_owned(),
+        description: "Payments stops answering while connections to it still open. Checkouts \
+                      give up on it in time, succeed, and say that they are degraded."
+            .to_owned(),
+        during: "degrade",
+        actions: vec![pause("lose payments", &target, "5s", &exposure)],
+        targets: 1,
+        percent_of_healthy: 100,
+        duration_max: "10s",
+    }
+    .document(addresses)
+}
+
+/// Zone 2 stops answering for a minute: time to kill the drill in the middle of it.
+#[must_use]
+pub fn long_pause(addresses: &Addresses) -> Value {
+    Experiment {
+        title: "Zone 2 is lost for a minute".to_owned(),
+        description: "Long enough to SIGKILL the drill by hand and to see who continues zone 2."
+            .to_owned(),
+        during: "continue",
+        actions: vec![pause_zone(addresses, 2, "60s")],
+        targets: addresses.zone(2).count(),
+        percent_of_healthy: share(1, addresses.zones()),
+        duration_max: "90s",
+    }
+    .document(addresses)
+}
+
+struct Experiment {
+    title: String,
+    description: String,
+    during: &'static str,
+    actions: Vec<Value>,
+    targets: usize,
+    percent_of_healthy: u32,
+    duration_max: &'static str,
+}
+
+impl Experiment {
+    fn document(self, addresses: &Addresses) -> Value {
+        let checkout = addresses.checkout_url();
+        json!({
+            "title": self.title,
+            "description": self.description,
+            "blast-radius": {
+                "targets-max": self.targets,
+                "percent-of-healthy": self.percent_of_healthy,
+                "duration-max": self.duration_max,
+                "traffic-percent-max": 100,
+            },
+            "kpis": [checkout_kpi(&checkout)],
+            "expect": {"during": self.during, "transition": "2s"},
+            "recovery": {"within": "5s"},
+            "phases": {"baseline": "3s"},
+            "steady-state-hypothesis": {
+                "title": "A customer can check out",
+                "probes": [{
+                    "type": "probe",
+                    "name": "checkout-answers",
+                    "tolerance": 200,
+                    "provider": {"type": "http", "url": checkout, "timeout": 2},
+                }],
+            },
+            "method": self.actions,
+            "rollbacks": [],
+        })
+    }
+}
+
+fn checkout_kpi(checkout: &str) -> Value {
+    json!({
+        "name": "checkout",
+        "provider": {
+            "type": "load",
+            "url": checkout,
+            "rate": RATE,
+            "arrival": "poisson",
+            "connections": 128,
+            "timeout": "1s",
+            "degraded-header": "x-degraded",
+        },
+        "objective": {
+            "success-ratio": 0.99,
+            "latency": {"quantile": 0.99, "max": "500ms"},
+            "worst-window": {"length": "1s", "bad-max": 150},
+        },
+        "confidence": 0.95,
+    })
+}
+
+fn pause_zone(addresses: &Addresses, zone: u32, duration: &str) -> Value {
+    let target = json!({"label": {"app": "shop", "role": "web", "zone": zone.to_string()}});
+    let counters: Vec<String> = addresses
+        .zone(zone)
+        .map(|instance| format!("$.{instance}.requests"))
+        .collect();
+    let exposure = exposure(&addresses.backends_url(), &counters);
+    pause(
+        format_args!("lose zone {zone}"),
+        &target,
+        duration,
+        &exposure,
+    )
+}
+
+fn pause(name: impl Display, target: &Value, duration: &str, exposure: &Value) -> Value {
+    let provider = json!({
+        "type": "fault",
+        "name": "infrastructure.process-pause",
+        "target": target,
+        "duration": duration,
+    });
+    json!({
+        "type": "action",
+        "name": name.to_string(),
+        "provider": provider,
+        "exposure": exposure,
+    })
+}
+
+/// Counters that show how many requests met the fault.
+fn exposure(url: &str, counters: &[String]) -> Value {
+    json!({"type": "http", "url": url, "jsonpath": counters})
+}
+
+/// The percentage that `part` of `whole` equal parts is, rounded up so that it is enough.
+fn share(part: u32, whole: u32) -> u32 {
+    (100 * part).div_ceil(whole.max(1)).min(100)
+}
