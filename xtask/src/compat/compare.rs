@@ -1,0 +1,155 @@
+//! The differences between what two runs left, field by field.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::side::Outcome;
+
+/// One field that is not the same. A field that is missing is None.
+#[derive(Debug, Serialize)]
+pub(crate) struct Difference {
+    pub(crate) path: String,
+    pub(crate) real: Option<Value>,
+    pub(crate) ours: Option<Value>,
+    /// The rule that explains it.
+    pub(crate) rule: Option<String>,
+}
+
+/// Top-level fields that name the machine or the tool, not the run.
+const OF_THE_TOOL: [&str; 4] = ["chaoslib-version", "platform", "node", "firedrill"];
+/// Fields whose presence is compared, but not their value.
+const TIMES: [&str; 3] = ["start", "end", "duration"];
+
+pub(crate) fn outcomes(real: &Outcome, ours: &Outcome) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let code = |exit: Option<i32>| Some(exit.map_or("killed".into(), Value::from));
+    compare(
+        "exit",
+        code(real.exit).as_ref(),
+        code(ours.exit).as_ref(),
+        &mut found,
+    );
+    match (&real.journal, &ours.journal) {
+        (Some(real), Some(ours)) => {
+            compare(
+                "",
+                Some(&without_tool(real)),
+                Some(&without_tool(ours)),
+                &mut found,
+            );
+        }
+        (None, None) => {}
+        (real, ours) => {
+            let status = |j: &Option<Value>| j.as_ref().map(|j| j["status"].clone());
+            push(
+                "journal",
+                status(real).as_ref(),
+                status(ours).as_ref(),
+                &mut found,
+            );
+        }
+    }
+    compare(
+        "received",
+        real.received.as_ref(),
+        ours.received.as_ref(),
+        &mut found,
+    );
+    for (name, content) in &real.files {
+        let text = |c: Option<&Option<String>>| c.cloned().flatten().map(Value::from);
+        let (real, ours) = (text(Some(content)), text(ours.files.get(name)));
+        compare(
+            &format!("files.{name}"),
+            real.as_ref(),
+            ours.as_ref(),
+            &mut found,
+        );
+    }
+    found
+}
+
+fn without_tool(journal: &Value) -> Value {
+    let mut journal = journal.clone();
+    if let Some(fields) = journal.as_object_mut() {
+        fields.retain(|name, _| !OF_THE_TOOL.contains(&name.as_str()));
+    }
+    journal
+}
+
+fn compare(path: &str, real: Option<&Value>, ours: Option<&Value>, found: &mut Vec<Difference>) {
+    match (real, ours) {
+        (Some(Value::Object(left)), Some(Value::Object(right))) => {
+            let is_timed = path.is_empty() || left.contains_key("activity");
+            let added = right.keys().filter(|k| !left.contains_key(*k));
+            for name in left.keys().chain(added) {
+                let (l, r) = (left.get(name), right.get(name));
+                if is_timed && TIMES.contains(&name.as_str()) && l.is_some() == r.is_some() {
+                    continue;
+                }
+                compare(&below(path, name), l, r, found);
+            }
+        }
+        (Some(Value::Array(left)), Some(Value::Array(right))) if !is_traceback(path) => {
+            for at in 0..left.len().max(right.len()) {
+                compare(
+                    &below(path, &at.to_string()),
+                    left.get(at),
+                    right.get(at),
+                    found,
+                );
+            }
+        }
+        _ if real == ours => {}
+        _ => push(path, real, ours, found),
+    }
+}
+
+/// A traceback is one field: its lines only make sense together.
+fn is_traceback(path: &str) -> bool {
+    path.ends_with(".exception")
+}
+
+fn below(path: &str, name: &str) -> String {
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
+}
+
+fn push(path: &str, real: Option<&Value>, ours: Option<&Value>, found: &mut Vec<Difference>) {
+    found.push(Difference {
+        path: path.to_owned(),
+        real: real.cloned(),
+        ours: ours.cloned(),
+        rule: None,
+    });
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let show = |value: &Option<Value>| {
+            let text = value.as_ref().map_or("(none)".to_owned(), Value::to_string);
+            let short: String = text.chars().take(300).collect();
+            if short.len() < text.len() {
+                short + " …"
+            } else {
+                short
+            }
+        };
+        let rule = self
+            .rule
+            .as_deref()
+            .map(|r| format!("{r}: "))
+            .unwrap_or_default();
+        write!(
+            f,
+            "{rule}{}: real {} ours {}",
+            self.path,
+            show(&self.real),
+            show(&self.ours)
+        )
+    }
+}

@@ -1,0 +1,172 @@
+//! The rules that explain a difference: one field and one condition each.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use fancy_regex::Regex;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::compare::Difference;
+
+/// More would mean that Firedrill is another tool, not a compatible one.
+const RULES_MAX: usize = 25;
+
+#[derive(Debug)]
+pub(crate) struct Rules {
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) id: String,
+    field: Regex,
+    condition: Condition,
+}
+
+#[derive(Debug)]
+enum Condition {
+    /// Tracebacks that are equal once the tools' own frames and addresses are left out.
+    SameTracebackButForOwnFrames,
+    /// The value of each side, the real one first, as JSON text ("(none)" if missing),
+    /// matches its pattern.
+    Values(Box<[Regex; 2]>),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    id: String,
+    field: String,
+    condition: WrittenCondition,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum WrittenCondition {
+    SameTracebackButForOwnFrames,
+    Values { real: String, ours: String },
+}
+
+impl Rules {
+    pub(crate) fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let written: Vec<Written> =
+            serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+        if written.len() > RULES_MAX {
+            bail!(
+                "{}: {} rules, at most {RULES_MAX}",
+                path.display(),
+                written.len()
+            );
+        }
+        let rules = written
+            .into_iter()
+            .map(Rule::read)
+            .collect::<anyhow::Result<_>>()?;
+        Ok(Self { rules })
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|r| r.id.as_str())
+    }
+
+    /// Into those that a rule explains, each with its rule, and the others.
+    pub(crate) fn sort(&self, all: Vec<Difference>) -> (Vec<Difference>, Vec<Difference>) {
+        let named = all.into_iter().map(|mut difference| {
+            let rule = self.rules.iter().find(|r| r.explains(&difference));
+            difference.rule = rule.map(|r| r.id.clone());
+            difference
+        });
+        named.partition(|d| d.rule.is_some())
+    }
+}
+
+impl Rule {
+    fn read(written: Written) -> anyhow::Result<Self> {
+        let condition = match written.condition {
+            WrittenCondition::SameTracebackButForOwnFrames => {
+                Condition::SameTracebackButForOwnFrames
+            }
+            WrittenCondition::Values { real, ours } => {
+                Condition::Values(Box::new([whole(&real)?, whole(&ours)?]))
+            }
+        };
+        Ok(Self {
+            id: written.id,
+            field: field(&written.field)?,
+            condition,
+        })
+    }
+
+    fn explains(&self, difference: &Difference) -> bool {
+        self.field.is_match(&difference.path).unwrap_or(false)
+            && match &self.condition {
+                Condition::SameTracebackButForOwnFrames => {
+                    match (users_part(&difference.real), users_part(&difference.ours)) {
+                        (Some(real), Some(ours)) => real == ours,
+                        _ => false,
+                    }
+                }
+                Condition::Values(sides) => {
+                    let [real, ours] = sides.as_ref();
+                    matches(real, difference.real.as_ref())
+                        && matches(ours, difference.ours.as_ref())
+                }
+            }
+    }
+}
+
+/// `*` is one step of a path, `**` any number of them.
+fn field(pattern: &str) -> anyhow::Result<Regex> {
+    let steps = pattern.split('.').map(|step| match step {
+        "**" => ".*".to_owned(),
+        "*" => "[^.]+".to_owned(),
+        literal => fancy_regex::escape(literal).into_owned(),
+    });
+    whole(&steps.collect::<Vec<_>>().join("\\."))
+}
+
+fn whole(pattern: &str) -> anyhow::Result<Regex> {
+    Regex::new(&format!("(?s)^(?:{pattern})$")).with_context(|| pattern.to_owned())
+}
+
+fn matches(pattern: &Regex, value: Option<&Value>) -> bool {
+    let text = value.map_or("(none)".to_owned(), Value::to_string);
+    pattern.is_match(&text).unwrap_or(false)
+}
+
+/// The lines of a traceback that are not of a tool, without memory addresses.
+fn users_part(value: &Option<Value>) -> Option<Vec<String>> {
+    let address = Regex::new("0x[0-9a-f]+").ok()?;
+    let lines = value.as_ref()?.as_array()?.iter().filter_map(Value::as_str);
+    let users = lines.filter(|line| !line.contains("/chaoslib/provider/"));
+    Some(
+        users
+            .map(|line| address.replace_all(line, "0x").into_owned())
+            .collect(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Written, field};
+
+    #[test]
+    fn one_star_is_one_step_and_two_are_any_number() {
+        let run = field("run.*.output").unwrap();
+        assert!(run.is_match("run.0.output").unwrap());
+        assert!(!run.is_match("run.0.output.status").unwrap());
+        assert!(
+            field("**.exception")
+                .unwrap()
+                .is_match("run.0.exception")
+                .unwrap()
+        );
+    }
+
+    #[test]
+    fn a_rule_must_have_a_field_and_a_condition() {
+        assert!(serde_json::from_str::<Written>(r#"{"id": "x", "field": "status"}"#).is_err());
+    }
+}
