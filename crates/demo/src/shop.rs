@@ -2,6 +2,7 @@
 
 mod address;
 mod config;
+mod error;
 mod kept;
 mod process;
 
@@ -16,11 +17,9 @@ use tokio::time::{Instant, sleep};
 use crate::roles::{Role, Upstream};
 pub use address::{Addresses, WebAddress};
 pub use config::ShopConfig;
+pub use error::ShopError;
 pub use kept::KeptShop;
 use process::{Member, Nursery};
-
-mod error;
-pub use error::ShopError;
 
 /// How long the router may take to find every instance healthy.
 const READY_WITHIN: Duration = Duration::from_secs(15);
@@ -44,7 +43,7 @@ pub struct Shop {
     addresses: Addresses,
     directory: PathBuf,
     /// Its thread is the parent that the processes end with.
-    _nursery: Nursery,
+    nursery: Nursery,
 }
 
 impl Shop {
@@ -78,7 +77,7 @@ impl Shop {
             members: Vec::new(),
             addresses: Addresses::unknown(),
             directory: directory.to_owned(),
-            _nursery: nursery,
+            nursery,
         };
         shop.start_members(config, stay, parent).await?;
         shop.wait_until_healthy().await?;
@@ -158,7 +157,7 @@ impl Shop {
     ) -> Result<(), ShopError> {
         let zone = zone.map_or(String::new(), |zone| format!(",zone={zone}"));
         let labels = format!("app=shop,role={}{zone},instance={name}", role.word());
-        let member = self._nursery.spawn(name, role, &labels, config).await?;
+        let member = self.nursery.spawn(name, role, &labels, config).await?;
         self.members.push(member);
         // Noted before it is waited for, so that a start that fails half-way can be cleaned up.
         self.note(stay)?;
@@ -219,9 +218,11 @@ impl Shop {
     }
 
     fn end_members(&mut self) -> Result<(), ShopError> {
-        let ended: Vec<_> = self.members.drain(..).map(Member::end).collect();
-        kept::forget(&self.directory)?;
-        ended.into_iter().collect()
+        // All are killed before any is waited for: nothing may survive because another lingers.
+        let killed: Vec<_> = self.members.iter_mut().map(Member::kill).collect();
+        let ended: Vec<_> = self.members.drain(..).map(Member::reap).collect();
+        killed.into_iter().chain(ended).collect::<Result<(), _>>()?;
+        kept::forget(&self.directory)
     }
 }
 

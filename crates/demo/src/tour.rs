@@ -217,3 +217,106 @@ fn exposure(url: &str, counters: &[String]) -> Value {
 fn share(part: u32, whole: u32) -> u32 {
     (100 * part).div_ceil(whole.max(1)).min(100)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use super::*;
+    use crate::{ShopConfig, WebAddress};
+
+    /// Where a kept shop listens that was started without flags.
+    fn kept() -> Addresses {
+        let port = ShopConfig::KEPT_PORT;
+        let mut web = BTreeMap::new();
+        for zone in 1..=3_u8 {
+            for (number, letter) in [(1, 'a'), (2, 'b')] {
+                let address = ([127, 0, zone, number], port).into();
+                let zone = u32::from(zone);
+                let place = WebAddress {
+                    zone,
+                    address,
+                    drained: false,
+                };
+                web.insert(format!("web-{zone}-{letter}"), place);
+            }
+        }
+        let address = ([127, 0, 3, 3], port).into();
+        let spare = WebAddress {
+            zone: 3,
+            address,
+            drained: true,
+        };
+        web.insert("web-spare".to_owned(), spare);
+        Addresses {
+            router: ([127, 0, 0, 1], port).into(),
+            admin: ([127, 0, 0, 1], port + 1).into(),
+            payments: ([127, 0, 100, 1], port).into(),
+            web,
+        }
+    }
+
+    /// A ready drill with the defaults of its variables put in.
+    fn drill(name: &str) -> Value {
+        let shelf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/chaos");
+        let mut text = std::fs::read_to_string(shelf.join(name)).unwrap();
+        let document: Value = serde_json::from_str(&text).unwrap();
+        for (variable, source) in document["configuration"].as_object().unwrap() {
+            assert_eq!(source["type"], "env");
+            let placeholder = format!("${{{variable}}}");
+            assert!(
+                text.contains(&placeholder),
+                "{name} declares {variable} and uses it"
+            );
+            text = text.replace(&placeholder, source["default"].as_str().unwrap());
+        }
+        let mut document: Value = serde_json::from_str(&text).unwrap();
+        document
+            .as_object_mut()
+            .unwrap()
+            .shift_remove("configuration");
+        document
+    }
+
+    #[test]
+    fn the_ready_drills_are_the_tours_for_a_kept_shop() {
+        let kept = kept();
+        assert_eq!(drill("lose-a-zone.json"), lose_a_zone(&kept));
+        assert_eq!(drill("lose-two-zones.json"), lose_two_zones(&kept));
+        assert_eq!(drill("lose-a-spare.json"), fault_without_traffic(&kept));
+        assert_eq!(drill("lose-payments.json"), lose_payments(&kept));
+        assert_eq!(drill("lose-a-zone-for-a-minute.json"), long_pause(&kept));
+    }
+
+    #[test]
+    fn the_blast_radius_allows_what_each_document_targets_and_no_more() {
+        let kept = kept();
+        for (document, targets, population) in [
+            (lose_a_zone(&kept), 2, 6),
+            (lose_two_zones(&kept), 4, 6),
+            (fault_without_traffic(&kept), 1, 7),
+            (lose_payments(&kept), 1, 1),
+        ] {
+            let radius = &document["blast-radius"];
+            assert_eq!(radius["targets-max"], targets);
+            // Rounded down, as a blast radius is.
+            let allowed = radius["percent-of-healthy"].as_u64().unwrap() * population / 100;
+            assert!(allowed >= targets, "{document}");
+        }
+    }
+
+    #[test]
+    fn exposure_is_counted_where_the_fault_is() {
+        let document = lose_two_zones(&kept());
+        let counters = |action: usize| document["method"][action]["exposure"]["jsonpath"].clone();
+        assert_eq!(
+            counters(0),
+            json!(["$.web-1-a.requests", "$.web-1-b.requests"])
+        );
+        assert_eq!(
+            counters(1),
+            json!(["$.web-2-a.requests", "$.web-2-b.requests"])
+        );
+    }
+}

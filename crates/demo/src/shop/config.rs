@@ -82,6 +82,9 @@ pub(super) struct Place {
 }
 
 impl ShopConfig {
+    /// The port of a kept shop, unless told otherwise; the ready drills expect it.
+    pub const KEPT_PORT: u16 = 8480;
+
     pub(super) fn check(&self) -> Result<(), ShopError> {
         let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
         let limits = [

@@ -1,16 +1,12 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use firedrill_kernel::{Pidfd, Presence, ProcessIdentity, Signal};
 use serde::{Deserialize, Serialize};
 
-use super::process::Member;
+use super::process::{END_WITHIN, Member};
 use super::{Addresses, ShopError};
-
-/// The kernel ends a killed process when it next schedules it, a stopped one too.
-const END_WITHIN: Duration = Duration::from_secs(10);
 
 /// A shop that was left running, as its state file tells of it.
 #[derive(Debug, Clone)]

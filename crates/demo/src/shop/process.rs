@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use firedrill_kernel::ProcessIdentity;
+use firedrill_kernel::{Pidfd, ProcessIdentity};
 use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::ChildStdout;
@@ -19,6 +19,8 @@ use crate::roles::{Announcement, Role};
 
 /// How long a process may take to listen.
 const LISTENING_WITHIN: Duration = Duration::from_secs(15);
+/// How long a killed process may take to end.
+pub(super) const END_WITHIN: Duration = Duration::from_secs(10);
 /// How much of a dead process's log its error shows, in bytes.
 const LOG_END: usize = 600;
 
@@ -188,10 +190,26 @@ impl Member {
         }
     }
 
-    /// Kills it, stopped or not, and reaps it.
-    pub(super) fn end(mut self) -> Result<(), ShopError> {
-        let killed = self.child.kill().and_then(|()| self.child.wait());
-        killed.map(drop).map_err(|source| self.end_error(source))
+    /// Kills it, stopped or not.
+    pub(super) fn kill(&mut self) -> Result<(), ShopError> {
+        self.child.kill().map_err(|source| self.end_error(source))
+    }
+
+    /// Waits for the end of a killed process, which only a frozen cgroup can delay.
+    pub(super) fn reap(mut self) -> Result<(), ShopError> {
+        let (name, pid) = (self.name.clone(), self.pid());
+        let failed = |source| ShopError::Kernel { name, pid, source };
+        let ended = match Pidfd::open(&self.identity) {
+            Ok(Some(process)) => process.wait_for_exit(END_WITHIN).map_err(failed)?,
+            Ok(None) => true,
+            Err(source) => return Err(failed(source)),
+        };
+        if !ended {
+            let name = self.name;
+            return Err(ShopError::StillThere { name, pid });
+        }
+        let reaped = self.child.wait();
+        reaped.map(drop).map_err(|source| self.end_error(source))
     }
 
     fn end_error(&self, source: io::Error) -> ShopError {
