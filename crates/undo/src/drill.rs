@@ -1,0 +1,441 @@
+//! One drill as its undo log sees it: what is in force, and how it is taken back.
+//!
+//! Used by the guardian while the drill lives, and by recovery after both are dead.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::time::{Duration, Instant};
+
+use firedrill_kernel::clock::boottime;
+use firedrill_kernel::stopped::StoppedProcesses;
+use firedrill_kernel::{BootId, KernelError};
+
+use crate::crash;
+use crate::effect::{EffectError, Held, Observed, OwnerState, Prepared, Skipped, chain};
+use crate::log::{self, Contents, Durability, Ending, Log, LogError, Opened, Record};
+use crate::primitive::{Freeze, Primitive};
+use crate::protocol::{Applied, Refusal};
+use crate::residue::{Residue, Reverted};
+use crate::state::{DrillDir, DrillId, Lock, StateError, sync_dir};
+
+/// A drill in the hands of its only effector.
+#[derive(Debug)]
+pub(crate) struct Drill {
+    id: DrillId,
+    dir: DrillDir,
+    log: Log,
+    entries: Vec<Entry>,
+    next_id: u64,
+    ended: Option<Ending>,
+    deadline: Duration,
+    lease_file: Option<File>,
+    _lock: Lock,
+}
+
+/// What was applied together, and is undone together.
+#[derive(Debug)]
+struct Entry {
+    id: u64,
+    held: Vec<Held>,
+    /// Stopped processes before it, to compare with; never to restore.
+    before: Option<StoppedProcesses>,
+}
+
+/// Which entries an undo takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    All,
+    One(u64),
+    /// Rollbacks stay, for an owner that lives and runs its own.
+    Faults,
+}
+
+/// Why a drill could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    #[error("another process holds the lock of drill {0}")]
+    Locked(DrillId),
+}
+
+impl Drill {
+    /// Begins a drill: its directory, its log and its lease.
+    pub(crate) fn begin(dir: DrillDir, lock: Lock, opened: Opened) -> Result<Self, OpenError> {
+        let id = opened.drill.clone();
+        let mut log = Log::create(&dir.log())?;
+        let lease = opened.lease;
+        log.append(&Record::Opened(opened), Durability::Synced)?;
+        sync_dir(dir.path())?;
+        let lease_file = File::create(dir.lease()).ok();
+        let mut drill = Self {
+            id,
+            dir,
+            log,
+            entries: Vec::new(),
+            next_id: 1,
+            ended: None,
+            deadline: Duration::ZERO,
+            lease_file,
+            _lock: lock,
+        };
+        drill.renew(lease);
+        Ok(drill)
+    }
+
+    /// Takes up a drill whose guardian is dead. Nothing more will be applied in it.
+    pub(crate) fn resume(
+        id: DrillId,
+        dir: DrillDir,
+        lock: Lock,
+    ) -> Result<(Self, Option<Opened>), OpenError> {
+        let (log, contents) = Log::resume(&dir.log())?;
+        let opened = opened(&contents).cloned();
+        let this_boot = BootId::current()?;
+        let same_boot = opened
+            .as_ref()
+            .is_some_and(|opened| opened.owner.boot == this_boot);
+        let mut entries = Vec::new();
+        for (entry, effects) in open_entries(&contents) {
+            let mut held = Vec::new();
+            for effect in effects {
+                // A reboot has undone what is volatile.
+                if same_boot || !effect.is_volatile() {
+                    held.push(Held::resume(effect.clone())?);
+                }
+            }
+            entries.push(Entry {
+                id: entry,
+                held,
+                before: None,
+            });
+        }
+        let next_id = contents.records.len() as u64 + 1;
+        let drill = Self {
+            id,
+            dir,
+            log,
+            entries,
+            next_id,
+            ended: Some(Ending::GuardianDied),
+            deadline: Duration::ZERO,
+            lease_file: None,
+            _lock: lock,
+        };
+        Ok((drill, opened))
+    }
+
+    pub(crate) fn ended(&self) -> Option<Ending> {
+        self.ended
+    }
+
+    /// On BOOTTIME.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// Moves the deadline. Never synced: a renewal that is lost only shortens the lease.
+    pub(crate) fn renew(&mut self, lease: Duration) {
+        self.deadline = boottime() + lease;
+        if let Some(file) = &self.lease_file {
+            let text = format!("{:020}\n", self.deadline.as_nanos());
+            // Only for `status` to show, and for recovery to respect a living owner.
+            let _ = file.write_all_at(text.as_bytes(), 0);
+        }
+    }
+
+    /// Logs the undo, then applies. All or nothing.
+    pub(crate) fn apply(&mut self, effects: Vec<Primitive>) -> Result<Applied, Refusal> {
+        let start = Instant::now();
+        if let Some(ending) = self.ended {
+            return Err(Refusal::Ended { ending });
+        }
+        let rollbacks = effects
+            .iter()
+            .filter(|effect| !effect.is_volatile())
+            .count();
+        if rollbacks > 0 && rollbacks < effects.len() {
+            return Err(Refusal::MixedWithRollbacks);
+        }
+        let stops = without_freezer(&effects);
+        match self.apply_once(effects) {
+            Ok(applied) => Ok(finish_timing(applied, start, None)),
+            // The freezer did not do: SIGSTOP is the next mechanism in the order.
+            Err((refusal, residue)) => match (stops, residue) {
+                (Some(stops), 0) => {
+                    let applied = self.apply_once(stops).map_err(|(refusal, _)| refusal)?;
+                    Ok(finish_timing(applied, start, Some(refusal.to_string())))
+                }
+                _ => Err(refusal),
+            },
+        }
+    }
+
+    fn apply_once(&mut self, effects: Vec<Primitive>) -> Result<Applied, (Refusal, usize)> {
+        let mut held = Vec::new();
+        let mut skipped: Vec<Skipped> = Vec::new();
+        for effect in effects {
+            match Held::prepare(effect) {
+                Ok(Prepared::Ready(ready)) => held.push(ready),
+                Ok(Prepared::Skipped(skip)) => skipped.push(skip),
+                Err(error) => return Err((not_applied(&error, 0), 0)),
+            }
+        }
+        let effects: Vec<Primitive> = held.iter().map(Held::primitive).collect();
+        let mut mechanisms: Vec<_> = effects.iter().map(Primitive::mechanism).collect();
+        mechanisms.sort_unstable();
+        mechanisms.dedup();
+        let targets = effects.iter().flat_map(Primitive::targets).collect();
+        let id = self.next_id;
+        self.next_id += 1;
+        let before = StoppedProcesses::now().ok();
+        self.log
+            .append(&Record::Prepared { id, effects }, Durability::Synced)
+            .map_err(|error| {
+                let why = chain(&error);
+                (Refusal::NotDurable { why }, 0)
+            })?;
+        self.entries.push(Entry { id, held, before });
+        self.put_in_force(id)?;
+        // A note for people; "prepared" alone suffices to undo, so a failure changes nothing.
+        let _ = self
+            .log
+            .append(&Record::Applied { id }, Durability::Written);
+        Ok(Applied {
+            id,
+            mechanisms,
+            injected_in: Duration::ZERO,
+            targets,
+            skipped,
+            fallback: None,
+        })
+    }
+
+    /// Applies the entry that was just logged, or undoes all of it.
+    fn put_in_force(&mut self, id: u64) -> Result<(), (Refusal, usize)> {
+        // The sync may have taken longer than the lease.
+        if boottime() >= self.deadline {
+            self.undo(Scope::One(id), OwnerState::Present);
+            let ending = Ending::Expired;
+            return Err((Refusal::Ended { ending }, 0));
+        }
+        crash::at("apply", "before");
+        let mut failed = None;
+        if let Some(entry) = self.entries.last_mut() {
+            for held in &mut entry.held {
+                if let Err(error) = held.apply() {
+                    failed = Some(error);
+                    break;
+                }
+                crash::at("apply", "between");
+            }
+        }
+        crash::at("apply", "after");
+        match failed {
+            None => Ok(()),
+            Some(error) => {
+                let residue = self.undo(Scope::One(id), OwnerState::Present).residue.len();
+                Err((not_applied(&error, residue), residue))
+            }
+        }
+    }
+
+    /// Takes back what the scope says, newest first: every release before any slow step.
+    pub(crate) fn undo(&mut self, scope: Scope, owner: OwnerState) -> Reverted {
+        let start = Instant::now();
+        let mut taken = Vec::with_capacity(self.entries.len());
+        crash::at("undo", "before");
+        for entry in self
+            .entries
+            .iter_mut()
+            .rev()
+            .filter(|entry| entry.is_in(scope))
+        {
+            for held in entry.held.iter_mut().rev() {
+                held.release();
+                crash::at("undo", "between");
+            }
+            taken.push(entry.id);
+        }
+        crash::at("undo", "after");
+        let mut all = Reverted::default();
+        for id in taken {
+            all.merge(self.restore(id, owner));
+        }
+        all.took = start.elapsed();
+        all
+    }
+
+    fn restore(&mut self, id: u64, owner: OwnerState) -> Reverted {
+        let mut reverted = Reverted::default();
+        let Some(at) = self.entries.iter().position(|entry| entry.id == id) else {
+            return reverted;
+        };
+        if let Some(entry) = self.entries.get_mut(at) {
+            for held in entry.held.iter_mut().rev() {
+                reverted.merge(held.restore(&self.id, owner));
+            }
+        }
+        if reverted.residue.iter().any(Residue::keeps_the_entry_open) {
+            return reverted;
+        }
+        let entry = self.entries.remove(at);
+        // The undo is done whether or not this can be written: a second undo changes nothing.
+        let _ = self.log.append(&Record::Done { id }, Durability::Synced);
+        if owner == OwnerState::Present {
+            reverted.residue.extend(self.stopped_meanwhile(&entry));
+        }
+        reverted
+    }
+
+    /// Who is stopped now, was not before the entry, and is not held by another of ours.
+    fn stopped_meanwhile(&self, entry: &Entry) -> Vec<Residue> {
+        let (Some(before), Ok(after)) = (&entry.before, StoppedProcesses::now()) else {
+            return Vec::new();
+        };
+        let ours: Vec<_> = self
+            .entries
+            .iter()
+            .chain(std::iter::once(entry))
+            .flat_map(|entry| {
+                entry
+                    .held
+                    .iter()
+                    .flat_map(|held| held.primitive().targets())
+            })
+            .collect();
+        after
+            .since(before)
+            .filter(|process| !ours.contains(process))
+            .map(|process| Residue::StoppedMeanwhile { process: *process })
+            .collect()
+    }
+
+    /// Undoes the faults and refuses everything from now on.
+    pub(crate) fn end(&mut self, ending: Ending, scope: Scope, owner: OwnerState) -> Reverted {
+        self.ended.get_or_insert(ending);
+        let reverted = self.undo(scope, owner);
+        // Whoever reads the log later only needs the entries; this one is for people.
+        let _ = self
+            .log
+            .append(&Record::Ended { ending }, Durability::Synced);
+        reverted
+    }
+
+    /// Removes the drill's files once nothing of it is in force; `false` while something is.
+    pub(crate) fn close(&self) -> bool {
+        if !self.entries.is_empty() {
+            return false;
+        }
+        crash::at("ended", "before-removal");
+        self.dir.remove();
+        true
+    }
+
+    pub(crate) fn observe(&self, id: u64) -> Result<Observed, Refusal> {
+        let entry = self
+            .entries
+            .iter()
+            .find(|entry| entry.id == id)
+            .ok_or(Refusal::UnknownFault { id })?;
+        let mut observed = Observed::default();
+        for held in &entry.held {
+            observed.merge(
+                held.observe()
+                    .map_err(|error| Refusal::Unobservable { why: chain(&error) })?,
+            );
+        }
+        Ok(observed)
+    }
+
+    /// Whether this id was ever given out; an undone one reverts to nothing, twice or more.
+    pub(crate) fn knows(&self, id: u64) -> bool {
+        id > 0 && id < self.next_id
+    }
+}
+
+impl Entry {
+    fn is_in(&self, scope: Scope) -> bool {
+        match scope {
+            Scope::All => true,
+            Scope::One(id) => self.id == id,
+            Scope::Faults => !self.held.iter().any(Held::waits_for_owner),
+        }
+    }
+}
+
+/// The entries of a log that are not done, oldest first.
+pub(crate) fn open_entries(contents: &Contents) -> Vec<(u64, &Vec<Primitive>)> {
+    let done = |wanted: u64| {
+        contents
+            .records
+            .iter()
+            .any(|record| matches!(record, Record::Done { id } if *id == wanted))
+    };
+    contents
+        .records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Prepared { id, effects } if !done(*id) => Some((*id, effects)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Whose drill a log is; `None` when it was cut before its first record was whole.
+pub(crate) fn opened(contents: &Contents) -> Option<&Opened> {
+    match contents.records.first() {
+        Some(Record::Opened(opened)) => Some(opened),
+        _ => None,
+    }
+}
+
+/// The last deadline a guardian noted, on BOOTTIME.
+pub(crate) fn noted_deadline(dir: &DrillDir) -> Option<Duration> {
+    let text = std::fs::read_to_string(dir.lease()).ok()?;
+    text.trim().parse().ok().map(Duration::from_nanos)
+}
+
+/// Reads a drill's log without taking it up.
+pub(crate) fn look(dir: &DrillDir) -> Result<Contents, LogError> {
+    log::read(&dir.log())
+}
+
+fn finish_timing(mut applied: Applied, start: Instant, fallback: Option<String>) -> Applied {
+    applied.injected_in = start.elapsed();
+    applied.fallback = fallback;
+    applied
+}
+
+fn not_applied(error: &EffectError, residue: usize) -> Refusal {
+    Refusal::NotApplied {
+        why: chain(error),
+        residue,
+    }
+}
+
+/// The same effects with SIGSTOP in place of each freezer; `None` when there was none.
+fn without_freezer(effects: &[Primitive]) -> Option<Vec<Primitive>> {
+    let stops = |freeze: &Freeze| -> Vec<Primitive> {
+        let stop = |member: &crate::primitive::FrozenMember| Primitive::StopProcess {
+            process: member.process,
+        };
+        freeze.members.iter().map(stop).collect()
+    };
+    effects
+        .iter()
+        .any(|effect| matches!(effect, Primitive::FreezeCgroup(_)))
+        .then(|| {
+            effects
+                .iter()
+                .flat_map(|effect| match effect {
+                    Primitive::FreezeCgroup(freeze) => stops(freeze),
+                    other => vec![other.clone()],
+                })
+                .collect()
+        })
+}

@@ -1,0 +1,152 @@
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use firedrill_kernel::{KernelError, Pidfd, Presence, ProcessIdentity, Signal, process};
+
+use super::{EffectError, Held, Observed, Prepared, SkipReason, Skipped, chain};
+use crate::primitive::{Primitive, RestartCommand};
+use crate::residue::{Residue, Reverted};
+use crate::state::DrillId;
+
+/// A process that was sent a signal to end it.
+#[derive(Debug)]
+pub(crate) struct KilledProcess {
+    process: ProcessIdentity,
+    signal: Signal,
+    restart: Option<RestartCommand>,
+    pidfd: Option<Pidfd>,
+}
+
+/// In the environment of what we restart, so that a second undo finds the first one's work.
+const MARK: &str = "FIREDRILL_RESTART";
+
+/// A SIGKILL that was sent may take this long to end its process.
+const DYING: Duration = Duration::from_millis(500);
+
+impl KilledProcess {
+    pub(super) fn prepare(
+        process: ProcessIdentity,
+        signal: Signal,
+        restart: Option<RestartCommand>,
+    ) -> Result<Prepared, EffectError> {
+        let Some(pidfd) = Pidfd::open(&process)? else {
+            return Ok(Prepared::Skipped(Skipped {
+                process,
+                why: SkipReason::Vanished,
+            }));
+        };
+        Ok(Prepared::Ready(Held::Kill(Self {
+            process,
+            signal,
+            restart,
+            pidfd: Some(pidfd),
+        })))
+    }
+
+    pub(super) fn resume(
+        process: ProcessIdentity,
+        signal: Signal,
+        restart: Option<RestartCommand>,
+    ) -> Result<Self, KernelError> {
+        Ok(Self {
+            process,
+            signal,
+            restart,
+            pidfd: Pidfd::open(&process)?,
+        })
+    }
+
+    pub(super) fn primitive(&self) -> Primitive {
+        Primitive::KillProcess {
+            process: self.process,
+            signal: self.signal,
+            restart: self.restart.clone(),
+        }
+    }
+
+    pub(super) fn apply(&self) -> Result<(), EffectError> {
+        if let Some(pidfd) = &self.pidfd {
+            pidfd.send(self.signal)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn restore(&mut self, drill: &DrillId) -> Reverted {
+        let mut reverted = Reverted::default();
+        let Some(restart) = &self.restart else {
+            return reverted;
+        };
+        match self.restart_once(drill, restart) {
+            Ok(Some(process)) => {
+                reverted.restarted.push(process);
+                reverted.undone = 1;
+            }
+            Ok(None) => {}
+            Err(why) => reverted.residue.push(Residue::NotRestarted {
+                process: self.process,
+                why,
+            }),
+        }
+        reverted
+    }
+
+    /// `None` when the target was never killed.
+    fn restart_once(
+        &self,
+        drill: &DrillId,
+        restart: &RestartCommand,
+    ) -> Result<Option<ProcessIdentity>, String> {
+        if let Some(pidfd) = &self.pidfd {
+            // It may be dying of the signal just now.
+            let ended = pidfd.wait_for_exit(DYING).map_err(|error| chain(&error))?;
+            if !ended {
+                return Ok(None);
+            }
+        }
+        let mark = format!("{MARK}={drill}/{}", self.process);
+        if let Some(running) = find_by_environment(&mark) {
+            return Ok(Some(running));
+        }
+        let (program, arguments) = restart
+            .argv
+            .split_first()
+            .ok_or_else(|| "the restart command is empty".to_owned())?;
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .envs(&restart.env)
+            .env(MARK, format!("{drill}/{}", self.process))
+            .env_remove("FIREDRILL_SPARE")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0);
+        if let Some(cwd) = &restart.cwd {
+            command.current_dir(cwd);
+        }
+        let child = command
+            .spawn()
+            .map_err(|error| format!("{program}: {error}"))?;
+        ProcessIdentity::of(child.id())
+            .map_err(|error| chain(&error))?
+            .map(Some)
+            .ok_or_else(|| format!("{program} ended at once"))
+    }
+
+    pub(super) fn observe(&self) -> Result<Observed, KernelError> {
+        let gone = self.process.presence()? == Presence::Gone;
+        Ok(Observed::of(self.process, gone))
+    }
+}
+
+fn find_by_environment(mark: &str) -> Option<ProcessIdentity> {
+    process::list().ok()?.into_iter().find_map(|pid| {
+        let environment = process::environment(pid).ok()??;
+        environment
+            .iter()
+            .any(|variable| variable == mark)
+            .then_some(())?;
+        ProcessIdentity::of(pid).ok()?
+    })
+}

@@ -1,0 +1,56 @@
+use std::process::{Command, Stdio};
+
+use super::OwnerState;
+use crate::primitive::Primitive;
+use crate::residue::{Residue, Reverted};
+
+/// The rollbacks of the owner's own actions, to be run in its stead.
+#[derive(Debug)]
+pub(crate) struct Rollbacks {
+    argv: Vec<String>,
+}
+
+impl Rollbacks {
+    pub(super) fn new(argv: Vec<String>) -> Self {
+        Self { argv }
+    }
+
+    pub(super) fn primitive(&self) -> Primitive {
+        Primitive::RunRollbacks {
+            argv: self.argv.clone(),
+        }
+    }
+
+    /// Runs the command to its end, which may take as long as its own limits allow.
+    pub(super) fn restore(&self, owner: OwnerState) -> Reverted {
+        let mut reverted = Reverted::default();
+        if owner == OwnerState::Present {
+            return reverted;
+        }
+        match self.run() {
+            Ok(()) => reverted.undone = 1,
+            Err(why) => reverted.residue.push(Residue::RollbacksFailed { why }),
+        }
+        reverted
+    }
+
+    fn run(&self) -> Result<(), String> {
+        let (program, arguments) = self
+            .argv
+            .split_first()
+            .ok_or_else(|| "the command is empty".to_owned())?;
+        let status = Command::new(program)
+            .args(arguments)
+            // The command must not itself try to recover: its caller holds that lock.
+            .env("FIREDRILL_RECOVERING", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .map_err(|error| format!("{program}: {error}"))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(format!("{program}: {status}"))
+    }
+}

@@ -1,0 +1,42 @@
+//! Undo first: no effect on a host begins before its inverse is durable, and none outlives its
+//! lease.
+//!
+//! Map:
+//! - [`primitive`]: the closed set of effects and inverses;
+//! - [`log`]: the write-ahead log of one drill;
+//! - [`guardian`]: the process that logs, applies and undoes ([`guardian_main`]);
+//! - [`client`]: the owner's handle on it ([`Guardian`]);
+//! - [`recovery`]: undoing what the dead left ([`recover`]);
+//! - [`active`]: looking at drills and halting them ([`active_drills`], [`halt`]);
+//! - [`residue`]: what an undo did, and what differs from before.
+//!
+//! Deliberately absent: choosing targets and limits (`faults`), deciding when to apply (`engine`),
+//! and tokio: a guardian is one thread in one `poll`. Nothing here restores a snapshot; snapshots
+//! are only compared.
+
+pub mod active;
+pub mod client;
+#[cfg(feature = "crash-points")]
+pub mod crash;
+#[cfg(not(feature = "crash-points"))]
+mod crash;
+mod drill;
+mod effect;
+pub mod guardian;
+pub mod log;
+pub mod primitive;
+mod protocol;
+pub mod recovery;
+pub mod residue;
+pub mod state;
+
+pub use active::{ActiveDrill, ActiveFault, HaltError, HaltOutcome, Halted, active_drills, halt};
+pub use client::{Guardian, GuardianError, SpawnConfig, Watch};
+pub use effect::{Observed, SkipReason, Skipped};
+pub use guardian::guardian_main;
+pub use log::Ending;
+pub use primitive::{Freeze, FreezeKind, FrozenMember, Mechanism, Primitive, RestartCommand};
+pub use protocol::{Applied, Ended, Ready, Refusal};
+pub use recovery::{Filter, LeftAlone, Recovered, RecoveryError, RecoveryReport, recover};
+pub use residue::{Residue, Reverted};
+pub use state::{DrillId, StateDir, StateError};
