@@ -1,1 +1,2 @@
 //! (frame)
+pub mod provider;

@@ -1,0 +1,201 @@
+//! From a URL to a stream: addresses, proxies, TLS.
+
+use std::io;
+
+use hyper::Uri;
+use hyper::header::HeaderValue;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use url::Url;
+
+use super::{Limits, Shared, TransferError, authority, chain};
+
+/// A proxy's answer to CONNECT is longer than this only by mistake.
+const CONNECT_HEAD_BYTES_MAX: usize = 16 << 10;
+
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+pub(super) struct Connected {
+    pub(super) stream: Box<dyn Stream>,
+    /// The other end is a proxy, which wants to be told the whole URL.
+    pub(super) absolute_form: bool,
+    pub(super) proxy_authorization: Option<HeaderValue>,
+}
+
+pub(super) async fn connect(
+    shared: &Shared,
+    url: &Url,
+    limits: &Limits,
+) -> Result<Connected, TransferError> {
+    let host = authority(url);
+    let secure = url.scheme() == "https";
+    let name = url
+        .host_str()
+        .unwrap_or_default()
+        .trim_matches(['[', ']'])
+        .to_owned();
+    let port = url.port_or_known_default().unwrap_or(80);
+    let proxy = url[..url::Position::AfterPort]
+        .parse::<Uri>()
+        .ok()
+        .and_then(|uri| shared.proxies.intercept(&uri));
+    let Some(proxy) = proxy else {
+        let stream = dial(&name, port, limits, &host).await?;
+        let stream = if secure {
+            encrypt(shared, stream, name, limits, &host).await?
+        } else {
+            Box::new(stream)
+        };
+        return Ok(Connected {
+            stream,
+            absolute_form: false,
+            proxy_authorization: None,
+        });
+    };
+
+    let proxy_host = proxy
+        .uri()
+        .host()
+        .unwrap_or_default()
+        .trim_matches(['[', ']'])
+        .to_owned();
+    let failed = |reason: String| TransferError::Proxy {
+        host: host.clone(),
+        proxy: proxy_host.clone(),
+        reason,
+    };
+    if proxy.uri().scheme_str() != Some("http") {
+        return Err(failed("only http:// proxies are supported".to_owned()));
+    }
+    let mut stream = dial(
+        &proxy_host,
+        proxy.uri().port_u16().unwrap_or(80),
+        limits,
+        &host,
+    )
+    .await
+    .map_err(|error| failed(error.to_string()))?;
+    let authorization = proxy.basic_auth().cloned();
+    if !secure {
+        return Ok(Connected {
+            stream: Box::new(stream),
+            absolute_form: true,
+            proxy_authorization: authorization,
+        });
+    }
+    let bracketed = url.host_str().unwrap_or_default();
+    timeout(
+        limits.connect,
+        tunnel(
+            &mut stream,
+            &format!("{bracketed}:{port}"),
+            authorization.as_ref(),
+        ),
+    )
+    .await
+    .map_err(|_| failed("it did not answer in time".to_owned()))?
+    .map_err(|error| failed(error.to_string()))?;
+    let stream = encrypt(shared, stream, name, limits, &host).await?;
+    Ok(Connected {
+        stream,
+        absolute_form: false,
+        proxy_authorization: None,
+    })
+}
+
+/// The first address that answers.
+async fn dial(
+    name: &str,
+    port: u16,
+    limits: &Limits,
+    host: &str,
+) -> Result<TcpStream, TransferError> {
+    let timed_out = || TransferError::ConnectTimeout {
+        host: host.to_owned(),
+    };
+    let refused = |reason: String| TransferError::Connect {
+        host: host.to_owned(),
+        reason,
+    };
+    let addresses = timeout(limits.connect, lookup_host((name, port)))
+        .await
+        .map_err(|_| timed_out())?
+        .map_err(|error| refused(chain(&error)))?;
+    let mut last = refused("the name has no address".to_owned());
+    for address in addresses {
+        match timeout(limits.connect, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // Only speed is lost without it.
+                let _slower = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Ok(Err(error)) => last = refused(chain(&error)),
+            Err(_) => last = timed_out(),
+        }
+    }
+    Err(last)
+}
+
+async fn encrypt(
+    shared: &Shared,
+    stream: TcpStream,
+    name: String,
+    limits: &Limits,
+    host: &str,
+) -> Result<Box<dyn Stream>, TransferError> {
+    let failed = |reason: String| TransferError::Tls {
+        host: host.to_owned(),
+        reason,
+    };
+    let config = shared.tls.config(limits.verify_tls).map_err(failed)?;
+    let name = ServerName::try_from(name).map_err(|error| failed(error.to_string()))?;
+    let stream = timeout(
+        limits.connect,
+        TlsConnector::from(config).connect(name, stream),
+    )
+    .await
+    .map_err(|_| TransferError::ConnectTimeout {
+        host: host.to_owned(),
+    })?
+    .map_err(|error| failed(chain(&error)))?;
+    Ok(Box::new(stream))
+}
+
+/// <https://www.rfc-editor.org/rfc/rfc9110#CONNECT>
+async fn tunnel(
+    stream: &mut TcpStream,
+    target: &str,
+    authorization: Option<&HeaderValue>,
+) -> io::Result<()> {
+    let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n").into_bytes();
+    if let Some(authorization) = authorization {
+        request.extend_from_slice(b"Proxy-Authorization: ");
+        request.extend_from_slice(authorization.as_bytes());
+        request.extend_from_slice(b"\r\n");
+    }
+    request.extend_from_slice(b"\r\n");
+    stream.write_all(&request).await?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if head.len() > CONNECT_HEAD_BYTES_MAX {
+            return Err(io::Error::other("its answer is too long"));
+        }
+        // One byte at a time: what follows belongs to the tunnel.
+        head.push(stream.read_u8().await?);
+    }
+    let status = String::from_utf8_lossy(&head)
+        .split(' ')
+        .nth(1)
+        .unwrap_or_default()
+        .to_owned();
+    if status.starts_with('2') {
+        Ok(())
+    } else {
+        Err(io::Error::other(format!("it answered {status}")))
+    }
+}
