@@ -1,1 +1,30 @@
-fn main() {}
+//! `firedrill`: the command line. The only place of the workspace that prints or ends the process.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`cli`] | the words: help, completions and the man page come from them |
+//! | [`command`] | one module per command |
+//! | [`early`] | what must happen before anything else: being the guardian, being the shop |
+//! | [`output`], [`failure`], [`exit`] | data, diagnostics, and what the exit code says |
+//!
+//! Deliberately absent: a runtime that every command waits for (only those that need tokio start
+//! it), and any judgement: what a verdict is, is decided below.
+
+mod cli;
+mod command;
+mod early;
+mod exit;
+mod failure;
+mod output;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if let Some(code) = early::dispatch() {
+        return code;
+    }
+    match cli::parse() {
+        Ok(cli) => command::execute(cli),
+        Err(code) => code,
+    }
+}
