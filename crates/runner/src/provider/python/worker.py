@@ -69,6 +69,8 @@ REQUESTS
     notify     {"module", "func", "channel", "payload"} -> {"called": bool}
     interrupt  {"signal": "SIGINT"} -> {"delivered": bool}
                raises in the running foreground call what Chaos Toolkit would.
+               Python may lose one that falls into a callback of its own: ask
+               again, or end the process, if the call goes on.
     cancel     {"call": ID} -> {"delivered": bool}
                raises ExperimentExitedException in a background call (SIGUSR2).
     shutdown   -> {} and the process ends with status 0.
@@ -831,7 +833,6 @@ class Worker:
             self.wire.send({"event": "interrupt", "signal": name})
         if not self.interruptible:
             return
-        self.interruptible = False
         if name == "SIGINT":
             raise KeyboardInterrupt
         if name == "SIGTERM":
