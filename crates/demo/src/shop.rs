@@ -42,6 +42,7 @@ pub struct Shop {
     members: Vec<Member>,
     addresses: Addresses,
     directory: PathBuf,
+    stay: Stay,
     /// Its thread is the parent that the processes end with.
     nursery: Nursery,
 }
@@ -72,14 +73,14 @@ impl Shop {
             });
         }
         let nursery = Nursery::new(exe, directory)?;
-        let parent = (stay == Stay::WithUs).then(std::process::id);
         let mut shop = Shop {
             members: Vec::new(),
             addresses: Addresses::unknown(),
             directory: directory.to_owned(),
+            stay,
             nursery,
         };
-        shop.start_members(config, stay, parent).await?;
+        shop.start_members(config).await?;
         shop.wait_until_healthy().await?;
         Ok(shop)
     }
@@ -111,24 +112,23 @@ impl Shop {
     /// When it was not; its processes are killed then.
     pub fn keep(mut self) -> Result<KeptShop, ShopError> {
         let directory = self.directory.clone();
+        if self.stay != Stay::Kept {
+            return Err(ShopError::NotKept { directory });
+        }
         let kept = KeptShop::find(&directory)?.ok_or(ShopError::NotKept { directory })?;
         self.members.clear();
         Ok(kept)
     }
 
-    async fn start_members(
-        &mut self,
-        config: &ShopConfig,
-        stay: Stay,
-        parent: Option<u32>,
-    ) -> Result<(), ShopError> {
+    async fn start_members(&mut self, config: &ShopConfig) -> Result<(), ShopError> {
+        let parent = (self.stay == Stay::WithUs).then(std::process::id);
         let payments = config.payments(parent);
-        self.start_member("payments", Role::Payments, None, &payments, stay)
+        self.start_member("payments", Role::Payments, None, &payments)
             .await?;
         self.addresses.payments = self.listening(0)?;
         for place in config.places() {
             let web = config.web(&place, self.addresses.payments, parent);
-            self.start_member(&place.instance, Role::Web, Some(place.zone), &web, stay)
+            self.start_member(&place.instance, Role::Web, Some(place.zone), &web)
                 .await?;
             let address = self.listening(0)?;
             let (zone, drained) = (place.zone, place.drained);
@@ -140,11 +140,11 @@ impl Shop {
             self.addresses.web.insert(place.instance, web);
         }
         let router = config.router(&self.addresses, parent);
-        self.start_member("router", Role::Router, None, &router, stay)
+        self.start_member("router", Role::Router, None, &router)
             .await?;
         self.addresses.router = self.listening(0)?;
         self.addresses.admin = self.listening(1)?;
-        self.note(stay)
+        self.note()
     }
 
     async fn start_member(
@@ -153,14 +153,13 @@ impl Shop {
         role: Role,
         zone: Option<u32>,
         config: &impl serde::Serialize,
-        stay: Stay,
     ) -> Result<(), ShopError> {
         let zone = zone.map_or(String::new(), |zone| format!(",zone={zone}"));
         let labels = format!("app=shop,role={}{zone},instance={name}", role.word());
         let member = self.nursery.spawn(name, role, &labels, config).await?;
         self.members.push(member);
         // Noted before it is waited for, so that a start that fails half-way can be cleaned up.
-        self.note(stay)?;
+        self.note()?;
         match self.members.last_mut() {
             Some(member) => member.wait_until_listening(&self.directory).await,
             None => Ok(()),
@@ -177,8 +176,8 @@ impl Shop {
             })
     }
 
-    fn note(&self, stay: Stay) -> Result<(), ShopError> {
-        match stay {
+    fn note(&self) -> Result<(), ShopError> {
+        match self.stay {
             Stay::WithUs => Ok(()),
             Stay::Kept => kept::note(&self.directory, &self.addresses, &self.members),
         }

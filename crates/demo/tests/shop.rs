@@ -329,6 +329,26 @@ async fn a_kept_shop_goes_on_until_it_is_stopped_through_its_state_file() {
 }
 
 #[tokio::test]
+async fn a_dropped_shop_ends_its_processes_and_cannot_be_kept() {
+    for keep in [false, true] {
+        let (shop, _directory) = open(&ShopConfig::default()).await;
+        let processes = shop.processes();
+        let identities: Vec<_> = processes
+            .map(|(_, pid)| ProcessIdentity::of(pid).unwrap().unwrap())
+            .collect();
+        signal(&shop, &["web-1-a"], Signal::Stop);
+        if keep {
+            assert!(matches!(shop.keep(), Err(ShopError::NotKept { .. })));
+        } else {
+            drop(shop);
+        }
+        for identity in identities {
+            assert_eq!(identity.presence().unwrap(), Presence::Gone);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_process_that_does_not_start_is_named_with_the_end_of_its_log() {
     let directory = tempfile::tempdir().unwrap();
     let config = ShopConfig::default();

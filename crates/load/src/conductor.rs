@@ -32,22 +32,7 @@ pub fn start(
     let runtime = Handle::try_current().map_err(|source| LoadError::NoRuntime { source })?;
     let (command, commands) = watch::channel(Command::Send);
     let (result, summary) = oneshot::channel();
-    let mut schedule = schedule(config.arrival, config.rate, config.seed);
-    let conductor = Conductor {
-        began: Instant::now(),
-        next: schedule.next().unwrap_or(Duration::MAX),
-        schedule,
-        wire: Wire::new(order),
-        length: config.window,
-        timeout: config.timeout,
-        stop_at: config.duration,
-        open: Some(Window::empty(Duration::ZERO, config.window)),
-        first: 0,
-        closed: VecDeque::new(),
-        requests: JoinSet::new(),
-        windows,
-        totals: Totals::new(),
-    };
+    let conductor = Conductor::new(config, Wire::new(order), windows);
     runtime.spawn(conductor.run(commands, result));
     Ok(LoadHandle { command, summary })
 }
@@ -112,6 +97,25 @@ struct Conductor {
 }
 
 impl Conductor {
+    fn new(config: &LoadConfig, wire: Arc<Wire>, windows: mpsc::UnboundedSender<Window>) -> Self {
+        let mut schedule = schedule(config.arrival, config.rate, config.seed);
+        Conductor {
+            began: Instant::now(),
+            next: schedule.next().unwrap_or(Duration::MAX),
+            schedule,
+            wire,
+            length: config.window,
+            timeout: config.timeout,
+            stop_at: config.duration,
+            open: Some(Window::empty(Duration::ZERO, config.window)),
+            first: 0,
+            closed: VecDeque::new(),
+            requests: JoinSet::new(),
+            windows,
+            totals: Totals::new(),
+        }
+    }
+
     async fn run(
         mut self,
         mut commands: watch::Receiver<Command>,
@@ -257,5 +261,88 @@ impl Conductor {
             // Without a receiver only the summary is wanted.
             let _ = self.windows.send(window);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::Verdict;
+
+    fn conductor() -> (Conductor, mpsc::UnboundedReceiver<Window>) {
+        let config = LoadConfig {
+            timeout: Duration::from_millis(1),
+            ..LoadConfig::get("http://127.0.0.1:9/", 10.0)
+        };
+        let (windows, received) = mpsc::unbounded_channel();
+        let wire = Wire::new(order(&config).unwrap());
+        (Conductor::new(&config, wire, windows), received)
+    }
+
+    fn outcome(window: u64) -> Outcome {
+        Outcome {
+            window,
+            verdict: Verdict::Good,
+            latency: Duration::from_millis(1),
+            late: false,
+        }
+    }
+
+    #[test]
+    fn a_window_waits_for_its_slowest_request_and_holds_back_those_after_it() {
+        let (mut conductor, mut received) = conductor();
+        let length = Duration::from_millis(100);
+        for start in 0..3 {
+            let mut window = Window::empty(length * start, length);
+            window.sent = 1;
+            conductor.closed.push_back(window);
+        }
+        conductor.count(&outcome(1));
+        conductor.send_complete();
+        assert!(received.try_recv().is_err());
+        conductor.count(&outcome(0));
+        conductor.send_complete();
+        assert_eq!(received.try_recv().unwrap().start, Duration::ZERO);
+        assert_eq!(received.try_recv().unwrap().start, length);
+        assert!(received.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn what_never_ends_is_unfinished_and_a_window_once_sent_is_not_revised() {
+        let (mut conductor, mut received) = conductor();
+        let length = Duration::from_millis(1);
+        conductor.open = None;
+        for start in 0..2 {
+            let mut window = Window::empty(length * start, length);
+            window.sent = 2;
+            conductor.closed.push_back(window);
+        }
+        conductor.count(&outcome(0));
+        tokio::time::sleep_until(conductor.wake()).await;
+        conductor.advance();
+        conductor.send_complete();
+        conductor.count(&outcome(0));
+        conductor.count(&outcome(1));
+
+        let window = received.recv().await.unwrap();
+        assert_eq!((window.sent, window.good, window.unfinished), (2, 1, 1));
+        assert_eq!(
+            conductor.closed[0].good, 1,
+            "the second outcome is the next window's"
+        );
+        assert_eq!(conductor.totals.summary().unfinished, 1);
+    }
+
+    #[test]
+    fn a_lagging_generator_closes_every_window_up_to_the_stop() {
+        let (mut conductor, _received) = conductor();
+        conductor.end_arrivals(Duration::from_millis(250));
+        let lengths: Vec<_> = conductor
+            .closed
+            .iter()
+            .map(|window| window.length)
+            .collect();
+        assert_eq!(lengths, [100, 100, 50].map(Duration::from_millis));
+        assert!(conductor.open.is_none());
     }
 }
