@@ -1,8 +1,23 @@
 //! An activity with its variables filled in: what a provider executes.
 
+mod http;
+mod load;
+mod process;
+mod prometheus;
+mod python;
+
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::document::Provider;
+use crate::scope::Scope;
+use crate::substitute::{substitute, substitute_unless_empty};
+use crate::units;
+
+pub use load::{KEYS as LOAD_KEYS, read as read_load};
+pub use prometheus::{KEYS as PROMETHEUS_KEYS, read as read_prometheus};
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Call {
@@ -92,3 +107,98 @@ pub struct PrometheusRange {
     pub last: Duration,
     pub step: Duration,
 }
+
+/// Why an activity cannot be carried out as written.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[error("{message}")]
+pub struct ResolveError {
+    /// In Python's words where Chaos Toolkit would raise.
+    pub message: String,
+    pub consequence: Consequence,
+}
+
+/// What becomes of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consequence {
+    /// The activity fails and the method goes on.
+    FailsActivity,
+    /// Chaos Toolkit does not expect this, and aborts.
+    AbortsRun,
+}
+
+/// One field of a provider of ours that is missing or cannot be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    pub key: &'static str,
+    pub message: String,
+    pub missing: bool,
+}
+
+/// Fills a provider's variables in, each field by Chaos Toolkit's rule for it.
+///
+/// # Errors
+/// See [`ResolveError`].
+pub fn resolve(provider: &Provider, scope: &Scope) -> Result<Call, ResolveError> {
+    match provider {
+        Provider::Process {
+            path,
+            arguments,
+            timeout,
+        } => process::resolve(path, arguments.as_ref(), timeout.as_ref(), scope).map(Call::Process),
+        Provider::Http { raw } => http::resolve(raw, scope).map(Call::Http),
+        Provider::Python {
+            module,
+            func,
+            arguments,
+            secrets,
+        } => python::resolve(module, func, arguments, secrets, scope).map(Call::Python),
+        Provider::Fault {
+            name,
+            target,
+            duration,
+            arguments,
+        } => {
+            let duration = match duration {
+                Some(value) => units::duration(&substitute(value, scope))
+                    .map_err(|error| fails(format!("the fault's duration: {error}")))?,
+                None => return Err(fails("a fault needs a duration".to_owned())),
+            };
+            let arguments = substitute_unless_empty(&Value::Object(arguments.clone()), scope);
+            Ok(Call::Fault(FaultCall {
+                name: name.clone(),
+                target: substitute(target, scope),
+                duration,
+                arguments: arguments.as_object().cloned().unwrap_or_default(),
+            }))
+        }
+        Provider::Load { raw } => load::read(&filled(raw, scope))
+            .map(Call::Load)
+            .map_err(|error| fails(format!("load: {}", error.message))),
+        Provider::Prometheus { raw } => prometheus::read(&filled(raw, scope))
+            .map(Call::Prometheus)
+            .map_err(|error| fails(format!("prometheus: {}", error.message))),
+    }
+}
+
+fn filled(raw: &Map<String, Value>, scope: &Scope) -> Map<String, Value> {
+    raw.iter()
+        .map(|(key, value)| (key.clone(), substitute_unless_empty(value, scope)))
+        .collect()
+}
+
+fn fails(message: String) -> ResolveError {
+    ResolveError {
+        message,
+        consequence: Consequence::FailsActivity,
+    }
+}
+
+fn aborts(message: impl Into<String>) -> ResolveError {
+    ResolveError {
+        message: message.into(),
+        consequence: Consequence::AbortsRun,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,20 @@
 //! Chaos Toolkit's fields keep their names; ours are keys that its readers ignore.
 //! Field by field: <https://chaostoolkit.org/reference/api/experiment/>.
 
+mod activity;
+mod control;
+mod experiment;
+mod ours;
+mod provider;
+mod reader;
+mod tolerance;
+
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+
+pub use experiment::{Reading, Strictness};
+pub(crate) use tolerance::read_tolerance;
 
 use crate::tolerance::Tolerance;
 
@@ -88,12 +99,32 @@ pub struct Activity {
 /// What carries an activity out. Strings may hold `${name}`; see [`crate::call`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Provider {
-    Process { path: String, arguments: Option<Value>, timeout: Option<Value> },
-    Http { raw: Map<String, Value> },
-    Python { module: String, func: String, arguments: Map<String, Value>, secrets: Vec<String> },
-    Fault { name: String, target: Value, duration: Option<Value>, arguments: Map<String, Value> },
-    Load { raw: Map<String, Value> },
-    Prometheus { raw: Map<String, Value> },
+    Process {
+        path: String,
+        arguments: Option<Value>,
+        timeout: Option<Value>,
+    },
+    Http {
+        raw: Map<String, Value>,
+    },
+    Python {
+        module: String,
+        func: String,
+        arguments: Map<String, Value>,
+        secrets: Vec<String>,
+    },
+    Fault {
+        name: String,
+        target: Value,
+        duration: Option<Value>,
+        arguments: Map<String, Value>,
+    },
+    Load {
+        raw: Map<String, Value>,
+    },
+    Prometheus {
+        raw: Map<String, Value>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq)]

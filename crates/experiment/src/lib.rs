@@ -15,6 +15,21 @@
 //! Pure: no file, socket, clock or randomness. Reading a file or URL is the runner's.
 
 pub mod call;
+pub mod diagnostic;
 pub mod document;
 pub mod journal;
+pub mod jsonpath;
+pub mod node;
+pub mod parse;
+pub mod path;
+pub mod python;
+pub mod scope;
+pub mod source;
+pub mod substitute;
 pub mod tolerance;
+pub mod units;
+
+pub use document::Experiment;
+pub use parse::Format;
+pub use scope::Scope;
+pub use source::Source;
