@@ -1,0 +1,136 @@
+//! How latencies are distributed, phase by phase: cumulative share over a log time axis.
+//!
+//! The share is drawn by nines (0, 90, 99, 99.9 %), because the tail is what users feel.
+
+use std::collections::BTreeMap;
+
+use firedrill_experiment::journal::{KpiRecord, Phase};
+use maud::{Markup, html};
+
+use crate::svg::{Anchor, Path, Scale, Svg, around};
+use crate::words;
+
+const WIDTH: f64 = 680.0;
+const HEIGHT: f64 = 300.0;
+const LEFT: f64 = 62.0;
+const RIGHT: f64 = WIDTH - 14.0;
+const TOP: f64 = 10.0;
+const BOTTOM: f64 = HEIGHT - 44.0;
+/// Most cells drawn per phase.
+const CELLS_MAX: usize = 2_000;
+
+/// In the order of a drill.
+const LEGEND: [Phase; 4] = [
+    Phase::Baseline,
+    Phase::Transition,
+    Phase::Fault,
+    Phase::Recovery,
+];
+
+/// `None` where no phase has an answer.
+pub(crate) fn latency(kpi: &KpiRecord) -> Option<Markup> {
+    let phases = cumulated(&kpi.latency);
+    let times = || {
+        phases
+            .values()
+            .flatten()
+            .map(|(ms, _)| *ms)
+            .filter(|ms| *ms > 0.0)
+    };
+    let (low, high) = (
+        times().fold(f64::INFINITY, f64::min),
+        times().fold(0.0, f64::max),
+    );
+    if high <= 0.0 {
+        return None;
+    }
+    let (low, high) = around(low, high);
+    let x = Scale::log(low, high, LEFT, RIGHT);
+    let y = Scale::linear(0.0, 3.3, BOTTOM, TOP);
+    let mut svg = Svg::new(
+        WIDTH,
+        HEIGHT,
+        &format!("Distribution of the latency of {} by phase", kpi.name),
+    );
+    for (share, text) in [
+        (0.0, "0 %"),
+        (0.5, "50 %"),
+        (0.9, "90 %"),
+        (0.99, "99 %"),
+        (0.999, "99.9 %"),
+    ] {
+        let level = y.at(nines(share));
+        svg.line(LEFT, level, RIGHT, level, "grid");
+        svg.text(LEFT - 8.0, level + 4.0, Anchor::End, "tick", text);
+    }
+    for ms in x.ticks(9) {
+        svg.line(x.at(ms), TOP, x.at(ms), BOTTOM + 5.0, "grid");
+        svg.text(
+            x.at(ms),
+            BOTTOM + 19.0,
+            Anchor::Middle,
+            "tick",
+            &words::millis(ms),
+        );
+    }
+    svg.line(LEFT, BOTTOM, RIGHT, BOTTOM, "axis");
+    svg.text(
+        LEFT,
+        HEIGHT - 6.0,
+        Anchor::Start,
+        "unit",
+        "answered within this time (log scale); share of requests by nines",
+    );
+    for (phase, cells) in &phases {
+        let mut path = Path::default();
+        for (i, (ms, share)) in cells.iter().enumerate() {
+            if i == 0 {
+                path.to(x.at(*ms), y.at(0.0));
+            }
+            path.to(x.at(*ms), y.at(nines(*share)));
+        }
+        svg.path(&path, &format!("line dist {}", words::phase(*phase)));
+    }
+    Some(html! {
+        figure {
+            div.legend {
+                @for phase in LEGEND.into_iter().filter(|p| phases.contains_key(p)) {
+                    span { i class=(format!("swatch {}", words::phase(phase))) {} (words::phase(phase)) }
+                }
+            }
+            div.wide { (svg.finish()) }
+        }
+    })
+}
+
+/// 0.9 is one nine, 0.99 two.
+fn nines(share: f64) -> f64 {
+    -(1.0 - share).max(1e-12).log10()
+}
+
+/// Upper bounds with the share of requests up to each, phases without answers left out.
+fn cumulated(latency: &BTreeMap<Phase, Vec<(f64, u64)>>) -> BTreeMap<Phase, Vec<(f64, f64)>> {
+    let mut out = BTreeMap::new();
+    for (phase, cells) in latency {
+        let mut cells: Vec<(f64, u64)> = cells
+            .iter()
+            .filter(|(ms, n)| ms.is_finite() && *ms > 0.0 && *n > 0)
+            .copied()
+            .collect();
+        cells.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let all = cells.iter().map(|c| c.1 as f64).sum::<f64>();
+        let step = cells.len().div_ceil(CELLS_MAX).max(1);
+        let mut seen = 0.0;
+        let mut curve = Vec::new();
+        for chunk in cells.chunks(step) {
+            seen += chunk.iter().map(|c| c.1 as f64).sum::<f64>();
+            if let Some((ms, _)) = chunk.last() {
+                curve.push((*ms, seen / all));
+            }
+        }
+        if !curve.is_empty() {
+            out.insert(*phase, curve);
+        }
+    }
+    out
+}

@@ -1,0 +1,167 @@
+//! Rows of bars: phases, faults, activities.
+
+use firedrill_experiment::journal::{Journal, Run, RunStatus};
+
+use super::{Frame, GUTTER, RIGHT};
+use crate::svg::{Anchor, Svg};
+use crate::{summary, times, words};
+
+const ROW: f64 = 22.0;
+const TOP: f64 = 4.0;
+/// Activities drawn; the tables below the figure hold them all.
+const ACTIVITIES_MAX: usize = 40;
+
+#[derive(Debug)]
+pub(super) struct Row {
+    name: String,
+    bars: Vec<Bar>,
+    class: &'static str,
+}
+
+#[derive(Debug)]
+struct Bar {
+    from: f64,
+    to: f64,
+    class: String,
+    text: String,
+    tip: String,
+}
+
+pub(super) fn rows(journal: &Journal) -> Vec<Row> {
+    let mut rows = Vec::new();
+    if let Some(drill) = &journal.firedrill {
+        let bars: Vec<Bar> = drill
+            .phases
+            .iter()
+            .map(|p| {
+                let name = words::phase(p.phase);
+                let length = words::seconds(p.end - p.start);
+                Bar {
+                    from: p.start,
+                    to: p.end,
+                    class: format!("phase {name}"),
+                    text: name.to_owned(),
+                    tip: format!("{name}, {length}"),
+                }
+            })
+            .collect();
+        if !bars.is_empty() {
+            rows.push(Row {
+                name: "Phases".to_owned(),
+                bars,
+                class: "inside",
+            });
+        }
+        rows.extend(drill.faults.iter().map(|f| {
+            let to = f.reverted.unwrap_or_else(|| super::end(journal));
+            let mut text = f.targets.join(", ");
+            if f.reverted.is_none() {
+                text.push_str(" — never reverted");
+            }
+            let tip = format!("{} on {}", f.fault, f.targets.join(", "));
+            let bar = Bar {
+                from: f.applied,
+                to,
+                class: "fault-bar".to_owned(),
+                text,
+                tip,
+            };
+            Row {
+                name: f.fault.clone(),
+                bars: vec![bar],
+                class: "outside",
+            }
+        }));
+    }
+    rows.extend(activities(journal));
+    rows
+}
+
+fn activities(journal: &Journal) -> Vec<Row> {
+    let all = journal
+        .run
+        .iter()
+        .map(|r| (r, ""))
+        .chain(journal.rollbacks.iter().map(|r| (r, "↩ ")));
+    let timed = all.filter_map(|(run, mark)| row(journal, run, mark));
+    let mut rows: Vec<Row> = timed.collect();
+    if rows.len() > ACTIVITIES_MAX {
+        let more = rows.len() - ACTIVITIES_MAX;
+        rows.truncate(ACTIVITIES_MAX);
+        rows.push(Row {
+            name: format!("and {more} more, in the table"),
+            bars: Vec::new(),
+            class: "outside",
+        });
+    }
+    rows
+}
+
+fn row(journal: &Journal, run: &Run, mark: &str) -> Option<Row> {
+    let from = times::seconds_between(&journal.start, run.start.as_deref()?)?;
+    let ended = run
+        .end
+        .as_deref()
+        .and_then(|t| times::seconds_between(&journal.start, t));
+    let to = ended.or(run.duration.map(|d| from + d)).unwrap_or(from);
+    let status = words::run_status(run.status);
+    let length = words::seconds(to - from);
+    let text = match run.status {
+        Some(RunStatus::Succeeded) => length.clone(),
+        _ => format!("{length}, {status}"),
+    };
+    let tip = format!("{}: {status} after {length}", summary::name(run));
+    let bar = Bar {
+        from,
+        to,
+        class: format!("run {status}"),
+        text,
+        tip,
+    };
+    Some(Row {
+        name: format!("{mark}{}", summary::name(run)),
+        bars: vec![bar],
+        class: "outside",
+    })
+}
+
+pub(super) fn height(rows: &[Row]) -> f64 {
+    TOP + ROW * rows.len() as f64 + 10.0
+}
+
+pub(super) fn draw(svg: &mut Svg, frame: &Frame, rows: &[Row]) {
+    for (i, row) in rows.iter().enumerate() {
+        let y = TOP + ROW * i as f64;
+        svg.label(0.0, y + 14.5, 34, "row", &row.name);
+        for bar in &row.bars {
+            let (from, to) = (frame.at(bar.from), frame.at(bar.to));
+            let wide = (to - from).max(3.0);
+            svg.rect(from, y + 3.0, wide, ROW - 6.0, &bar.class, &bar.tip);
+            if row.class == "inside" {
+                inside(svg, from, wide, y, &bar.text);
+            } else {
+                outside(svg, from, from + wide, y, &bar.text);
+            }
+        }
+    }
+}
+
+/// Only where it fits.
+fn inside(svg: &mut Svg, from: f64, wide: f64, y: f64, text: &str) {
+    if wide > text.chars().count() as f64 * 6.4 + 12.0 {
+        svg.text(from + 7.0, y + 14.5, Anchor::Start, "phase-name", text);
+    }
+}
+
+/// Right of the bar, or left of it near the page's edge.
+fn outside(svg: &mut Svg, from: f64, to: f64, y: f64, text: &str) {
+    let text = words::shortened(text, 60);
+    let needs = text.chars().count() as f64 * 6.2 + 8.0;
+    if to + needs <= RIGHT {
+        svg.text(to + 6.0, y + 14.5, Anchor::Start, "note", &text);
+    } else if from - needs >= GUTTER {
+        svg.text(from - 6.0, y + 14.5, Anchor::End, "note", &text);
+    } else {
+        svg.text(from + 6.0, y + 14.5, Anchor::Start, "note over", &text);
+    }
+}
