@@ -43,11 +43,15 @@ enum Task {
     Tidy(tidy::Arguments),
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    match Arguments::parse().task {
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
         Task::Test(arguments) => test::run(&arguments),
         Task::Compat(arguments) => compat::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Tidy(arguments) => tidy::run(&arguments),
-    }
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
 }

@@ -32,7 +32,7 @@ pub(crate) fn outcomes(real: &Outcome, ours: &Outcome) -> Vec<Difference> {
         &mut found,
     );
     match (&real.journal, &ours.journal) {
-        (Some(real), Some(ours)) => {
+        (Some(real), Some(ours)) if real.is_object() && ours.is_object() => {
             compare(
                 "",
                 Some(&without_tool(real)),
@@ -40,10 +40,12 @@ pub(crate) fn outcomes(real: &Outcome, ours: &Outcome) -> Vec<Difference> {
                 &mut found,
             );
         }
-        (None, None) => {}
         (real, ours) => {
-            let status = |j: &Option<Value>| j.as_ref().map(|j| j["status"].clone());
-            push(
+            let status = |journal: &Option<Value>| {
+                let journal = journal.as_ref()?;
+                Some(journal.get("status").unwrap_or(journal).clone())
+            };
+            compare(
                 "journal",
                 status(real).as_ref(),
                 status(ours).as_ref(),

@@ -5,15 +5,19 @@ use std::path::Path;
 use anyhow::Context;
 use serde_json::Value;
 
+/// Stands for a journal that stops in the middle: Chaos Toolkit dies while it writes a
+/// value that JSON cannot hold.
+pub(crate) const BROKEN: &str = "broken";
+
 /// The journal at that path, if there is one.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Option<Value>> {
     if !path.exists() {
         return Ok(None);
     }
-    let text = std::fs::read_to_string(path)?;
-    let value = serde_json::from_str(&quote_non_numbers(&text))
-        .with_context(|| path.display().to_string())?;
-    Ok(Some(value))
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Ok(Some(
+        serde_json::from_str(&quote_non_numbers(&text)).unwrap_or_else(|_| BROKEN.into()),
+    ))
 }
 
 /// Python writes `NaN`, `Infinity` and `-Infinity`; they become text with a mark.
