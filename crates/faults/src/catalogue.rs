@@ -1,0 +1,68 @@
+//! What can be said of each fault without having one: `firedrill faults` prints it.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::infrastructure::{process_kill, process_pause};
+
+/// One fault of the catalogue.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Entry {
+    /// `layer.fault`, as documents name it.
+    pub name: &'static str,
+    pub layer: &'static str,
+    pub summary: &'static str,
+    pub parameters: Vec<Parameter>,
+    /// What the host must allow.
+    pub needs: Vec<&'static str>,
+    /// In the order in which they are tried.
+    pub mechanisms: Vec<&'static str>,
+    /// Who undoes it when its owner is dead.
+    pub recovery_path: &'static str,
+    pub undo: UndoClass,
+    /// How the effect is seen, so that a drill never claims one that was not there.
+    pub observed_effect: &'static str,
+}
+
+/// One parameter of a fault.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Parameter {
+    pub name: &'static str,
+    pub kind: ParameterKind,
+    pub unit: Option<&'static str>,
+    /// Allowed values, in words.
+    pub bounds: Option<&'static str>,
+    pub default: Option<Value>,
+    pub required: bool,
+    pub summary: &'static str,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ParameterKind {
+    /// One of the words in `bounds`.
+    Choice,
+    Boolean,
+    /// A list of words, or an object with `argv`, `cwd` and `env`.
+    Command,
+}
+
+/// What becomes of an action's effect afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UndoClass {
+    /// Taken back by the guardian.
+    Reversible,
+    /// What was killed is started again, by its restart command or its supervisor.
+    Replaced,
+    /// Nothing is known to bring it back; policy decides whether it may run.
+    Irreversible,
+}
+
+/// Every fault, by name.
+#[must_use]
+pub fn catalogue() -> Vec<Entry> {
+    vec![process_kill::entry(), process_pause::entry()]
+}

@@ -1,0 +1,172 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use firedrill_kernel::freezer::{self, Hierarchy};
+use firedrill_kernel::{KernelError, ProcessIdentity, process};
+use serde::Serialize;
+
+use super::Target;
+
+/// Why a process that matches is left alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SpareReason {
+    /// The first process of this pid namespace.
+    Init,
+    /// Part of the kernel itself.
+    KernelThread,
+    /// The caller, or one of its ancestors.
+    Ancestor,
+    /// A part of Firedrill (`FIREDRILL_SPARE=1` in its environment).
+    OwnPart,
+    /// Stopped by a signal or a tracer.
+    AlreadyStopped,
+    /// In a frozen cgroup.
+    AlreadyFrozen,
+    /// Its environment may not be read, so it cannot be told whether it is to be spared.
+    Unknown,
+}
+
+/// A process as it was found.
+pub(super) struct Candidate {
+    stat: process::Stat,
+    words: Vec<String>,
+    command: String,
+}
+
+/// The view of the caller on other processes.
+pub(super) struct Onlooker {
+    ancestors: Vec<u32>,
+    freezers: Vec<Hierarchy>,
+}
+
+const SPARE: &str = "FIREDRILL_SPARE=1";
+const LABELS: &str = "FIREDRILL_LABELS=";
+
+impl Candidate {
+    /// Every process that runs, by rising pid.
+    pub(super) fn all() -> Result<Vec<Self>, KernelError> {
+        Ok(process::list()?
+            .into_iter()
+            .filter_map(Self::find)
+            .collect())
+    }
+
+    /// `None` for what vanished, is a zombie, or cannot be read.
+    fn find(pid: u32) -> Option<Self> {
+        let stat = process::stat(pid).ok()??;
+        if stat.is_gone() {
+            return None;
+        }
+        let words = process::command_line(pid).ok()??;
+        let command = words.join(" ");
+        Some(Self {
+            stat,
+            words,
+            command,
+        })
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.stat.pid
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.stat.comm
+    }
+
+    pub(super) fn command(&self) -> &str {
+        &self.command
+    }
+
+    /// By its kernel name (of at most 15 bytes) or the file name of its program.
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        let program = self.words.first().and_then(|word| word.rsplit('/').next());
+        self.stat.comm == name || program == Some(name)
+    }
+
+    /// Whether it declares all of these in `FIREDRILL_LABELS` (`zone=2,role=web`).
+    pub(super) fn has_labels(&self, wanted: &BTreeMap<String, String>) -> bool {
+        let Ok(Some(environment)) = process::environment(self.pid()) else {
+            return false;
+        };
+        let Some(declared) = environment
+            .iter()
+            .find_map(|variable| variable.strip_prefix(LABELS))
+        else {
+            return false;
+        };
+        let declared: Vec<(&str, &str)> = declared
+            .split(',')
+            .filter_map(|pair| pair.trim().split_once('='))
+            .collect();
+        wanted
+            .iter()
+            .all(|(key, value)| declared.contains(&(key.as_str(), value.as_str())))
+    }
+
+    pub(super) fn into_target(self) -> Result<Target, KernelError> {
+        Ok(Target {
+            identity: ProcessIdentity::from_stat(&self.stat)?,
+            name: self.stat.comm,
+            command: self.command,
+        })
+    }
+}
+
+impl Onlooker {
+    pub(super) fn here() -> Result<Self, KernelError> {
+        Ok(Self {
+            ancestors: process::ancestors(std::process::id())?,
+            freezers: Hierarchy::mounted()?,
+        })
+    }
+
+    pub(super) fn spares(&self, candidate: &Candidate) -> Option<SpareReason> {
+        let pid = candidate.pid();
+        if pid == 1 {
+            return Some(SpareReason::Init);
+        }
+        if candidate.stat.is_kernel_thread() {
+            return Some(SpareReason::KernelThread);
+        }
+        if self.ancestors.contains(&pid) {
+            return Some(SpareReason::Ancestor);
+        }
+        match process::environment(pid) {
+            Ok(Some(environment)) if environment.iter().any(|variable| variable == SPARE) => {
+                return Some(SpareReason::OwnPart);
+            }
+            Ok(_) => {}
+            Err(_) => return Some(SpareReason::Unknown),
+        }
+        if candidate.stat.state.is_stopped() {
+            return Some(SpareReason::AlreadyStopped);
+        }
+        self.is_frozen(pid).then_some(SpareReason::AlreadyFrozen)
+    }
+
+    fn is_frozen(&self, pid: u32) -> bool {
+        self.freezers.iter().any(|hierarchy| {
+            let Ok(Some(cgroup)) = hierarchy.cgroup_of(pid) else {
+                return false;
+            };
+            // The root of a hierarchy has no freezer, and is never frozen.
+            freezer::is_told_to_freeze(hierarchy.version, &cgroup).unwrap_or(false)
+        })
+    }
+}
+
+impl fmt::Display for SpareReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Init => "it is PID 1",
+            Self::KernelThread => "it is a kernel thread",
+            Self::Ancestor => "it is an ancestor of this command",
+            Self::OwnPart => "it is a part of Firedrill",
+            Self::AlreadyStopped => "it is stopped already",
+            Self::AlreadyFrozen => "it is frozen already",
+            Self::Unknown => "its environment may not be read",
+        })
+    }
+}
