@@ -155,3 +155,70 @@ impl fmt::Display for Difference {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn outcome(exit: i32, journal: Option<Value>) -> Outcome {
+        Outcome {
+            exit: Some(exit),
+            journal,
+            received: None,
+            files: BTreeMap::new(),
+        }
+    }
+
+    fn paths(real: Value, ours: Value) -> Vec<String> {
+        let found = outcomes(&outcome(0, Some(real)), &outcome(0, Some(ours)));
+        found.into_iter().map(|d| d.path).collect()
+    }
+
+    #[test]
+    fn times_may_differ_but_must_be_there() {
+        let real = json!({"start": "a", "run": [{"activity": {}, "end": "b"}]});
+        let ours = json!({"start": "x", "run": [{"activity": {}, "end": "y"}]});
+        assert!(paths(real.clone(), ours).is_empty());
+        let without = json!({"start": "x", "run": [{"activity": {}}]});
+        assert_eq!(paths(real, without), ["run.0.end"]);
+    }
+
+    #[test]
+    fn a_time_inside_the_document_is_compared() {
+        let one = json!({"experiment": {"start": "a"}});
+        let two = json!({"experiment": {"start": "b"}});
+        assert_eq!(paths(one, two), ["experiment.start"]);
+    }
+
+    #[test]
+    fn only_the_tools_own_fields_are_left_out() {
+        let real = json!({"node": "a", "status": "completed"});
+        let ours = json!({"node": "b", "status": "failed", "firedrill": {}, "extra": 1});
+        assert_eq!(paths(real, ours), ["status", "extra"]);
+    }
+
+    #[test]
+    fn numbers_of_another_type_differ() {
+        assert_eq!(paths(json!({"a": [1, 2]}), json!({"a": [1.0, 2]})), ["a.0"]);
+    }
+
+    #[test]
+    fn a_journal_on_one_side_only_is_a_difference_of_its_status() {
+        let found = outcomes(
+            &outcome(1, None),
+            &outcome(1, Some(json!({"status": "failed"}))),
+        );
+        assert_eq!(found[0].to_string(), "journal: real (none) ours \"failed\"");
+        assert_eq!(found.len(), 1);
+    }
+
+    #[test]
+    fn exit_codes_are_compared() {
+        let found = outcomes(&outcome(0, None), &outcome(1, None));
+        assert_eq!(found[0].path, "exit");
+    }
+}

@@ -150,7 +150,9 @@ fn users_part(value: &Option<Value>) -> Option<Vec<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Written, field};
+    use serde_json::json;
+
+    use super::*;
 
     #[test]
     fn one_star_is_one_step_and_two_are_any_number() {
@@ -168,5 +170,56 @@ mod tests {
     #[test]
     fn a_rule_must_have_a_field_and_a_condition() {
         assert!(serde_json::from_str::<Written>(r#"{"id": "x", "field": "status"}"#).is_err());
+    }
+
+    fn rules(text: &str) -> Rules {
+        let written: Vec<Written> = serde_json::from_str(text).unwrap();
+        Rules {
+            rules: written
+                .into_iter()
+                .map(|w| Rule::read(w).unwrap())
+                .collect(),
+        }
+    }
+
+    fn difference(path: &str, real: Value, ours: Value) -> Difference {
+        Difference {
+            path: path.into(),
+            real: Some(real),
+            ours: Some(ours),
+            rule: None,
+        }
+    }
+
+    #[test]
+    fn a_rule_explains_only_its_field_and_only_under_its_condition() {
+        let rules = rules(
+            r#"[{"id": "r", "field": "run.*.x",
+                 "condition": {"values": {"real": "1|2", "ours": "\"one\""}}}]"#,
+        );
+        let fits = difference("run.3.x", json!(2), json!("one"));
+        let another_field = difference("run.3.y", json!(2), json!("one"));
+        let another_value = difference("run.3.x", json!(12), json!("one"));
+        let (explained, left) = rules.sort(vec![fits, another_field, another_value]);
+        assert_eq!(explained[0].rule.as_deref(), Some("r"));
+        assert_eq!((explained.len(), left.len()), (1, 2));
+    }
+
+    #[test]
+    fn tracebacks_that_differ_in_the_users_part_are_not_explained() {
+        let rules = rules(
+            r#"[{"id": "t", "field": "**.exception",
+                 "condition": "same-traceback-but-for-own-frames"}]"#,
+        );
+        let tool = "  File \"/v/chaoslib/provider/python.py\", line 60, in run\n";
+        let real = json!([tool, "ValueError: no at 0x7f01\n"]);
+        let same = difference(
+            "run.0.exception",
+            real.clone(),
+            json!(["ValueError: no at 0x99\n"]),
+        );
+        let other = difference("run.0.exception", real, json!(["ValueError: yes\n"]));
+        let (explained, left) = rules.sort(vec![same, other]);
+        assert_eq!((explained.len(), left.len()), (1, 1));
     }
 }
