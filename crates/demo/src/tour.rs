@@ -223,6 +223,8 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
+    use firedrill_experiment::document::Strictness;
+
     use super::*;
     use crate::{ShopConfig, WebAddress};
 
@@ -262,6 +264,7 @@ mod tests {
         let shelf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/chaos");
         let mut text = std::fs::read_to_string(shelf.join(name)).unwrap();
         let document: Value = serde_json::from_str(&text).unwrap();
+        assert_valid(&document);
         for (variable, source) in document["configuration"].as_object().unwrap() {
             assert_eq!(source["type"], "env");
             let placeholder = format!("${{{variable}}}");
@@ -279,6 +282,18 @@ mod tests {
         document
     }
 
+    fn assert_valid(document: &Value) {
+        let reading =
+            firedrill_experiment::Experiment::read_value(document.clone(), Strictness::Strict);
+        let diagnostics = reading.diagnostics;
+        assert!(
+            diagnostics.is_empty(),
+            "{}: {:?}",
+            document["title"],
+            diagnostics.lines()
+        );
+    }
+
     #[test]
     fn the_ready_drills_are_the_tours_for_a_kept_shop() {
         let kept = kept();
@@ -287,6 +302,20 @@ mod tests {
         assert_eq!(drill("lose-a-spare.json"), fault_without_traffic(&kept));
         assert_eq!(drill("lose-payments.json"), lose_payments(&kept));
         assert_eq!(drill("lose-a-zone-for-a-minute.json"), long_pause(&kept));
+    }
+
+    #[test]
+    fn every_document_is_valid_to_the_last_key() {
+        let kept = kept();
+        for document in [
+            lose_a_zone(&kept),
+            lose_two_zones(&kept),
+            fault_without_traffic(&kept),
+            lose_payments(&kept),
+            long_pause(&kept),
+        ] {
+            assert_valid(&document);
+        }
     }
 
     #[test]

@@ -35,7 +35,8 @@ pub struct Window {
     /// which the system under test is not to blame.
     pub late: u64,
     /// Microseconds from the intended start, of good and degraded answers and of timeouts (at
-    /// the moment of giving up). A fast error is not a fast answer, so errors are not in it.
+    /// the moment of giving up). A fast error is not a fast answer, so errors are not in it. The
+    /// runtime's timer starts a request up to 1 ms after its intended start, which is included.
     pub latency: Histogram<u64>,
     /// Bad requests by cause: `status 503`, `timeout`, `connection refused`, ….
     pub errors: BTreeMap<String, u64>,
