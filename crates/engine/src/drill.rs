@@ -1,0 +1,615 @@
+//! The order of things in a drill.
+
+use std::cell::{Cell, Ref, RefCell};
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use firedrill_experiment::call::{self, Call};
+use firedrill_experiment::document::{
+    Activity, Experiment, HypothesisStrategy, OnFailure, Provider, RollbackStrategy,
+};
+use firedrill_experiment::journal::{
+    Interruption, Journal, Phase, Status, SteadyState, SteadyStates,
+};
+use firedrill_experiment::jsonpath::JsonPath;
+use firedrill_experiment::mask::Mask;
+use firedrill_experiment::scope::Scope as Variables;
+use serde_json::{Map, Value};
+
+use crate::activity::Mode;
+use crate::effect::{Armed, Effect, Level, Outcome, Progress, Signal};
+use crate::hypothesis::Check;
+use crate::machine::{Core, Either, either};
+use crate::method::Background;
+use crate::plan::{Dry, Identity, Obstacle, Options, Plan};
+use crate::record::{self, Runs};
+use crate::verdict::{self, Facts};
+use crate::watch::Watch;
+
+/// The version of chaostoolkit-lib whose journal this follows.
+const CHAOSLIB_VERSION: &str = "1.45.1";
+
+/// Why a drill does not go on.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Stop {
+    Signal(Signal),
+    Interrupted(Interruption),
+    /// A guardrail left its tolerance.
+    Guardrail(Interruption),
+    /// The blast radius' budget of bad events is spent.
+    Harm,
+    Aborted(String),
+}
+
+/// A handle on the drill; every coroutine holds one.
+#[derive(Clone)]
+pub(crate) struct Drill(Rc<State>);
+
+struct State {
+    core: Core,
+    options: Options,
+    identity: Identity,
+    experiment: RefCell<Experiment>,
+    scope: RefCell<Variables>,
+    watch: Watch,
+    /// Raised by guardrails and by the budget; signals come from the core.
+    raised: RefCell<VecDeque<Stop>>,
+    /// Background activities end without an outcome.
+    abandoned: Cell<bool>,
+    status: Cell<Option<Status>>,
+    deviated: Cell<bool>,
+    states: RefCell<SteadyStates>,
+    run: Runs,
+    rollbacks: Runs,
+    /// Rollbacks of single actions, of those that ran.
+    owed: RefCell<Vec<Activity>>,
+    facts: RefCell<Facts>,
+    interruption: RefCell<Option<Interruption>>,
+    guardrails_done: Cell<bool>,
+    obstacle: Option<Obstacle>,
+}
+
+impl Drill {
+    pub(crate) fn new(core: Core, plan: Plan) -> Self {
+        let watch = Watch::new(core.clone(), &plan.experiment);
+        let is_dry = matches!(plan.options.dry, Some(Dry::Actions | Dry::Activities | Dry::Probes));
+        Self(Rc::new(State {
+            core,
+            options: plan.options,
+            identity: plan.identity,
+            experiment: RefCell::new(plan.experiment),
+            scope: RefCell::new(plan.scope),
+            watch,
+            raised: RefCell::default(),
+            abandoned: Cell::new(false),
+            status: Cell::new(None),
+            deviated: Cell::new(false),
+            states: RefCell::default(),
+            run: Runs::default(),
+            rollbacks: Runs::default(),
+            owed: RefCell::default(),
+            facts: RefCell::new(Facts { dry: is_dry, ..Facts::default() }),
+            interruption: RefCell::default(),
+            guardrails_done: Cell::new(false),
+            obstacle: plan.obstacle,
+        }))
+    }
+}
+
+/// The whole drill.
+pub(crate) async fn run(drill: Drill) {
+    let title = drill.experiment().title.clone();
+    drill.log(Level::Info, format!("Running experiment: {title}"));
+    drill.progress(Progress::Started { title });
+    if drill.stopped_by_obstacle() {
+        return finish(&drill).await;
+    }
+    drill.core().spawn(drill.watch().clone().follow(drill.clone()));
+    drill.initialise_controls().await;
+
+    let stop = body(&drill).await.err();
+    let with_rollbacks = stop != Some(Stop::Signal(Signal::ExitNow));
+    if let Some(stop) = stop {
+        drill.note_stop(stop);
+    }
+    drill.0.guardrails_done.set(true);
+    drill.core().touch();
+    drill.watch().faults_over().await;
+
+    if with_rollbacks && drill.rollbacks_wanted() {
+        play_rollbacks(&drill).await;
+        drill.watch().faults_over().await;
+    }
+    drill.core().emit(Effect::DisarmRollbacks);
+    if drill.recovers_after_rollbacks() && drill.0.status.get().is_none() {
+        drill.watch().wait_for_recovery(&drill).await;
+    }
+    drill.watch().close().await;
+    finish(&drill).await;
+}
+
+async fn body(drill: &Drill) -> Result<(), Stop> {
+    drill.experiment_control_before().await?;
+    if !gate(drill).await? || !baseline(drill).await? {
+        return Ok(());
+    }
+    drill.start_guardrails().await?;
+    drill.arm_rollbacks();
+
+    let background = Background::default();
+    let during = drill.during().then(|| crate::hypothesis::watch_continuously(drill, &background));
+    let method = crate::method::run(drill, &background).await;
+    if let Some(during) = during {
+        during.end(drill).await;
+    }
+    drill.watch().method_ended();
+    method?;
+
+    if !drill.recovers_after_rollbacks() && drill.may_check_after() {
+        let watch = drill.watch().clone();
+        drill.foreground(watch.wait_for_recovery(drill)).await?;
+    }
+    after(drill).await
+}
+
+/// The hypothesis before anything is broken. False: do not go on.
+async fn gate(drill: &Drill) -> Result<bool, Stop> {
+    if !drill.has_hypothesis() || !drill.before() {
+        return Ok(true);
+    }
+    let Some(state) = crate::hypothesis::check(drill, Check::Before).await? else { return Ok(true) };
+    drill.0.states.borrow_mut().before = Some(state.clone());
+    if state.steady_state_met == Some(true) {
+        return Ok(true);
+    }
+    drill.0.status.set(Some(status_of(&state)));
+    drill.0.facts.borrow_mut().gate_failed = Some(crate::hypothesis::complaint(&state));
+    Ok(false)
+}
+
+async fn baseline(drill: &Drill) -> Result<bool, Stop> {
+    if drill.experiment().kpis.is_empty() || drill.options().dry.is_some() {
+        return Ok(true);
+    }
+    let watch = drill.watch().clone();
+    let problem = drill.foreground(watch.baseline(drill)).await??;
+    let Some(problem) = problem else { return Ok(true) };
+    drill.0.status.set(Some(Status::Completed));
+    drill.0.facts.borrow_mut().gate_failed = Some(problem);
+    Ok(false)
+}
+
+/// The hypothesis after the method.
+async fn after(drill: &Drill) -> Result<(), Stop> {
+    if !drill.has_hypothesis() || !drill.may_check_after() || !drill.after() {
+        return Ok(());
+    }
+    let Some(state) = crate::hypothesis::check_until_recovered(drill).await? else { return Ok(()) };
+    drill.0.states.borrow_mut().after = Some(state.clone());
+    if state.steady_state_met != Some(true) {
+        drill.0.deviated.set(true);
+        drill.0.status.set(Some(status_of(&state)));
+        drill.0.facts.borrow_mut().after_failed = Some(crate::hypothesis::complaint(&state));
+    } else {
+        drill.0.facts.borrow_mut().after_met = true;
+    }
+    Ok(())
+}
+
+fn status_of(state: &SteadyState) -> Status {
+    use firedrill_experiment::journal::RunStatus;
+    let all_ran = state.probes.iter().all(|probe| probe.status == Some(RunStatus::Succeeded));
+    if all_ran { Status::Completed } else { Status::Failed }
+}
+
+async fn play_rollbacks(drill: &Drill) {
+    drill.progress(Progress::RollbacksStarted);
+    drill.log(Level::Info, "Let's rollback...".into());
+    if let Err(stop) = crate::method::roll_back(drill).await {
+        drill.note_stop(match stop {
+            Stop::Aborted(reason) => Stop::Aborted(format!("in the rollbacks: {reason}")),
+            other => other,
+        });
+    }
+}
+
+async fn finish(drill: &Drill) {
+    if drill.0.status.get().is_none() {
+        drill.0.status.set(Some(Status::Completed));
+    }
+    let mut journal = drill.journal();
+    let facts = drill.0.facts.borrow().clone();
+    let ruling = verdict::rule(&facts, &drill.watch().evidence(), drill.options().strict);
+    let deviated = journal.deviated;
+    let shown = if deviated { "deviated" } else { status_name(journal.status) };
+    drill.log(Level::Info, format!("Experiment ended with status: {shown}"));
+    journal = drill.experiment_control_after(journal).await;
+    drill.cleanup_controls().await;
+    journal.firedrill = Some(drill.watch().describe(drill, ruling, &facts));
+    drill.progress(Progress::Ended { status: status_name(journal.status), deviated });
+    crate::masking::journal(&Mask::new(&drill.scope().secrets), &mut journal);
+    drill.core().emit(Effect::Finished(Box::new(journal)));
+}
+
+fn status_name(status: Status) -> &'static str {
+    match status {
+        Status::Completed => "completed",
+        Status::Failed => "failed",
+        Status::Aborted => "aborted",
+        Status::Interrupted => "interrupted",
+    }
+}
+
+// What the other modules ask of a drill.
+impl Drill {
+    pub(crate) fn core(&self) -> &Core {
+        &self.0.core
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.0.identity
+    }
+
+    pub(crate) fn experiment(&self) -> Ref<'_, Experiment> {
+        self.0.experiment.borrow()
+    }
+
+    pub(crate) fn replace_experiment(&self, experiment: Experiment) {
+        *self.0.experiment.borrow_mut() = experiment;
+    }
+
+    pub(crate) fn scope(&self) -> Ref<'_, Variables> {
+        self.0.scope.borrow()
+    }
+
+    pub(crate) fn change_scope(&self, change: impl FnOnce(&mut Variables)) {
+        change(&mut self.0.scope.borrow_mut());
+    }
+
+    pub(crate) fn watch(&self) -> &Watch {
+        &self.0.watch
+    }
+
+    pub(crate) fn runs(&self) -> &Runs {
+        &self.0.run
+    }
+
+    pub(crate) fn rollback_runs(&self) -> &Runs {
+        &self.0.rollbacks
+    }
+
+    pub(crate) fn status(&self) -> Option<Status> {
+        self.0.status.get()
+    }
+
+    pub(crate) fn set_status(&self, status: Status) {
+        self.0.status.set(Some(status));
+        self.core().touch();
+    }
+
+    pub(crate) fn push_during(&self, state: SteadyState) {
+        self.0.states.borrow_mut().during.push(state);
+    }
+
+    pub(crate) fn during_failed(&self, complaint: String) {
+        let mut facts = self.0.facts.borrow_mut();
+        facts.during_failed.get_or_insert(complaint);
+    }
+
+    pub(crate) fn guardrails_done(&self) -> bool {
+        self.0.guardrails_done.get()
+    }
+
+    pub(crate) fn now(&self) -> Duration {
+        self.0.core.now()
+    }
+
+    pub(crate) fn moment(&self) -> String {
+        record::moment(self.0.identity.epoch, self.now())
+    }
+
+    pub(crate) fn log(&self, level: Level, message: String) {
+        let message = Mask::new(&self.scope().secrets).text(&message);
+        self.core().emit(Effect::Log(level, message));
+    }
+
+    pub(crate) fn progress(&self, progress: Progress) {
+        self.core().emit(Effect::Progress(progress));
+    }
+
+    pub(crate) fn raise(&self, stop: Stop) {
+        self.watch().cancel_faults();
+        self.0.raised.borrow_mut().push_back(stop);
+        self.core().touch();
+    }
+
+    /// Ends every background activity without waiting for it.
+    pub(crate) fn abandon(&self) {
+        self.watch().cancel_faults();
+        self.0.abandoned.set(true);
+        self.core().touch();
+    }
+
+    /// Waits as the drill itself does: a signal or a raised stop comes first.
+    pub(crate) async fn foreground<T>(&self, future: impl Future<Output = T>) -> Result<T, Stop> {
+        match either(self.stop_raised(), future).await {
+            Either::First(stop) => Err(stop),
+            Either::Second(value) => Ok(value),
+        }
+    }
+
+    /// Waits as a background activity does: only giving up ends it.
+    pub(crate) async fn background<T>(&self, future: impl Future<Output = T>) -> Result<T, Stop> {
+        let state = self.0.clone();
+        match either(self.core().until(move || state.abandoned.get()), future).await {
+            Either::First(()) => Err(Stop::Signal(Signal::ExitNow)),
+            Either::Second(value) => Ok(value),
+        }
+    }
+
+    pub(crate) fn stop_raised(&self) -> impl Future<Output = Stop> + use<> {
+        let drill = self.clone();
+        poll_fn(move |_| match drill.take_stop() {
+            Some(stop) => Poll::Ready(stop),
+            None => Poll::Pending,
+        })
+    }
+
+    fn take_stop(&self) -> Option<Stop> {
+        if let Some(signal) = self.core().take_signal() {
+            self.watch().cancel_faults();
+            return Some(Stop::Signal(signal));
+        }
+        let stop = self.0.raised.borrow_mut().pop_front();
+        if stop.is_some() {
+            self.core().touch();
+        }
+        stop
+    }
+
+    fn stopped_by_obstacle(&self) -> bool {
+        let Some(obstacle) = &self.0.obstacle else { return false };
+        self.0.status.set(Some(Status::Aborted));
+        let mut facts = self.0.facts.borrow_mut();
+        match obstacle {
+            Obstacle::Refused(reasons) => facts.refusals.clone_from(reasons),
+            Obstacle::Failed(reason) => facts.aborted = Some(reason.clone()),
+        }
+        true
+    }
+
+    fn note_stop(&self, stop: Stop) {
+        let mut facts = self.0.facts.borrow_mut();
+        match stop {
+            Stop::Signal(signal) => {
+                self.0.status.set(Some(Status::Interrupted));
+                facts.stopped = Some(format!("stopped by {}", signal_name(signal)));
+            }
+            Stop::Interrupted(interruption) => {
+                self.0.status.set(Some(Status::Interrupted));
+                facts.stopped = Some(interruption.reason.clone());
+                *self.0.interruption.borrow_mut() = Some(interruption);
+            }
+            Stop::Guardrail(interruption) => {
+                self.0.status.set(Some(Status::Interrupted));
+                facts.guardrail = Some(interruption.reason.clone());
+                *self.0.interruption.borrow_mut() = Some(interruption);
+            }
+            Stop::Harm => {
+                self.0.status.set(Some(Status::Completed));
+                self.0.deviated.set(true);
+                facts.harm = true;
+            }
+            Stop::Aborted(reason) => {
+                self.0.status.set(Some(Status::Aborted));
+                facts.aborted = Some(reason);
+            }
+        }
+        drop(facts);
+        let said = {
+            let facts = self.0.facts.borrow();
+            facts.stopped.clone().or(facts.guardrail.clone()).or(facts.aborted.clone())
+        };
+        if let Some(said) = said {
+            self.log(Level::Error, said);
+        }
+    }
+
+    /// Binds what the activity registers, for later activities.
+    pub(crate) fn register(&self, activity: &Activity, output: &Value) {
+        let rollbacks_may_use_it = !activity.register.is_empty();
+        for register in &activity.register {
+            let value = match &register.jsonpath {
+                None => Some(output.clone()),
+                Some(path) => first_match(path, output),
+            };
+            match value {
+                Some(value) => {
+                    self.change_scope(|scope| {
+                        scope.registered.insert(register.name.clone(), value);
+                    });
+                }
+                None => self.log(
+                    Level::Warning,
+                    format!("`{}` registered nothing as `{}`: the path matched nothing", activity.name, register.name),
+                ),
+            }
+        }
+        if rollbacks_may_use_it {
+            self.arm_rollbacks();
+        }
+    }
+
+    pub(crate) fn activity_failed(&self, activity: &Activity, message: &str) {
+        let mut facts = self.0.facts.borrow_mut();
+        if activity.kind == firedrill_experiment::document::ActivityKind::Action {
+            facts.failed_actions.push(format!("`{}`: {message}", activity.name));
+        }
+        if activity.on_failure == OnFailure::Fail {
+            facts.fatal_failure = Some(format!("`{}` failed: {message}", activity.name));
+            self.0.status.set(Some(Status::Failed));
+        }
+    }
+
+    /// Remembers the rollback of an action that runs.
+    pub(crate) fn owe(&self, activity: &Activity) {
+        if let Some(rollback) = &activity.rollback {
+            self.0.owed.borrow_mut().push((**rollback).clone());
+            self.arm_rollbacks();
+        }
+    }
+
+    /// Makes the rollbacks as they now stand durable, for the case that this drill is killed.
+    fn arm_rollbacks(&self) {
+        let rollbacks = self.rollbacks();
+        if self.options().rollback_strategy == RollbackStrategy::Never || rollbacks.is_empty() || self.options().dry.is_some() {
+            return;
+        }
+        let scope = self.scope();
+        self.core().emit(Effect::ArmRollbacks(Armed {
+            activities: rollbacks.into_iter().map(|activity| Value::Object(activity.raw)).collect(),
+            configuration: scope.configuration.clone(),
+            registered: scope.registered.clone(),
+        }));
+    }
+
+    /// The rollbacks to play: of single actions, last first, then the document's.
+    pub(crate) fn rollbacks(&self) -> Vec<Activity> {
+        let mut rollbacks: Vec<_> = self.0.owed.borrow().iter().rev().cloned().collect();
+        rollbacks.extend(self.experiment().rollbacks.iter().cloned());
+        rollbacks
+    }
+
+    /// Reads the traffic counter of a fault's target.
+    pub(crate) async fn exposure(&self, activity: &Activity, mode: Mode) -> Result<Option<u64>, Stop> {
+        let Some(exposure) = &activity.exposure else { return Ok(None) };
+        let provider = Provider::Http { raw: exposure.provider.clone() };
+        let Ok(call) = call::resolve(&provider, &self.scope()) else { return Ok(None) };
+        let Call::Http(_) = &call else { return Ok(None) };
+        let id = self.core().next_id();
+        let name = format!("exposure of {}", activity.name);
+        let pending = self.core().call(id, Effect::Call { id, activity: name, call });
+        let outcome = match mode {
+            Mode::Foreground => self.foreground(pending).await?,
+            Mode::Background => self.background(pending).await?,
+        };
+        let Outcome::Succeeded(output) = outcome else { return Ok(None) };
+        let body = output.get("body").cloned().unwrap_or(Value::Null);
+        Ok(exposure.jsonpaths.iter().map(|path| first_match(path, &body)?.as_u64()).sum())
+    }
+
+    pub(crate) fn is_dry(&self, activity: &Activity) -> bool {
+        use firedrill_experiment::document::ActivityKind;
+        match self.options().dry {
+            Some(Dry::Actions) => activity.kind == ActivityKind::Action,
+            Some(Dry::Probes) => activity.kind == ActivityKind::Probe,
+            Some(Dry::Activities) => true,
+            Some(Dry::Pause) | None => false,
+        }
+    }
+
+    pub(crate) fn is_selected(&self, activity: &Activity) -> bool {
+        let wanted = &self.options().tags;
+        wanted.is_empty() || activity.tags.iter().any(|tag| wanted.contains(tag))
+    }
+
+    fn has_hypothesis(&self) -> bool {
+        self.experiment().hypothesis.as_ref().is_some_and(|hypothesis| !hypothesis.probes.is_empty())
+    }
+
+    fn has_rollbacks(&self) -> bool {
+        let experiment = self.experiment();
+        !experiment.rollbacks.is_empty() || experiment.method.iter().any(|activity| activity.rollback.is_some())
+    }
+
+    fn before(&self) -> bool {
+        use HypothesisStrategy::{BeforeMethodOnly, Continuously, Default};
+        matches!(self.options().hypothesis_strategy, BeforeMethodOnly | Default | Continuously)
+    }
+
+    fn during(&self) -> bool {
+        use HypothesisStrategy::{Continuously, DuringMethodOnly};
+        self.has_hypothesis() && matches!(self.options().hypothesis_strategy, DuringMethodOnly | Continuously)
+    }
+
+    fn after(&self) -> bool {
+        use HypothesisStrategy::{AfterMethodOnly, Continuously, Default};
+        matches!(self.options().hypothesis_strategy, AfterMethodOnly | Default | Continuously)
+    }
+
+    fn may_check_after(&self) -> bool {
+        !matches!(self.status(), Some(Status::Interrupted | Status::Aborted))
+    }
+
+    /// An opaque action lasts until the rollbacks have taken it back.
+    fn recovers_after_rollbacks(&self) -> bool {
+        let experiment = self.experiment();
+        let opaque = experiment.method.iter().any(|activity| {
+            activity.kind == firedrill_experiment::document::ActivityKind::Action
+                && !matches!(activity.provider, Provider::Fault { .. })
+        });
+        opaque && self.has_rollbacks()
+    }
+
+    fn rollbacks_wanted(&self) -> bool {
+        match self.options().rollback_strategy {
+            RollbackStrategy::Always => true,
+            RollbackStrategy::Never => false,
+            RollbackStrategy::Deviated => self.0.deviated.get(),
+            RollbackStrategy::Default => {
+                let fatal = self.0.facts.borrow().fatal_failure.is_some();
+                let guardrail = self.0.facts.borrow().guardrail.is_some();
+                fatal || guardrail || !matches!(self.status(), Some(Status::Failed | Status::Interrupted))
+            }
+        }
+    }
+
+    fn journal(&self) -> Journal {
+        let experiment = self.experiment().raw.clone();
+        Journal {
+            chaoslib_version: CHAOSLIB_VERSION.into(),
+            platform: self.identity().platform.clone(),
+            node: self.identity().node.clone(),
+            experiment: Value::Object(experiment),
+            start: record::moment(self.identity().epoch, Duration::ZERO),
+            status: self.status().unwrap_or(Status::Completed),
+            deviated: self.0.deviated.get(),
+            steady_states: self.0.states.borrow().clone(),
+            run: self.0.run.snapshot(),
+            rollbacks: self.0.rollbacks.snapshot(),
+            end: self.moment(),
+            duration: self.now().as_secs_f64(),
+            interruption: self.0.interruption.borrow().clone(),
+            safeguards: None,
+            extra: Map::new(),
+            firedrill: None,
+        }
+    }
+}
+
+fn signal_name(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Interrupt => "SIGINT (Ctrl-C)",
+        Signal::Terminate => "SIGTERM",
+        Signal::ExitGracefully => "SIGUSR1",
+        Signal::ExitNow => "SIGUSR2, so the rollbacks are not played",
+        Signal::Halt => "`firedrill halt`, or by the loss of its guardian",
+    }
+}
+
+/// The phase names that progress shows.
+pub(crate) fn announce(drill: &Drill, phase: Phase, time: Option<Duration>) {
+    drill.progress(Progress::Phase { phase, seconds: time.map(|time| time.as_secs_f64()) });
+}
+
+fn first_match(path: &str, value: &Value) -> Option<Value> {
+    let matches = JsonPath::parse_ours(path).ok()?.select(value).ok()?;
+    matches.into_iter().next()
+}
