@@ -23,6 +23,7 @@ use crate::cli::{Cli, Command};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Out;
+use crate::recovery;
 
 /// Carries a command out. Its failure is printed here and nowhere else.
 pub(crate) fn execute(cli: Cli) -> ExitCode {
@@ -38,6 +39,7 @@ pub(crate) fn execute(cli: Cli) -> ExitCode {
 
 fn dispatch(cli: &Cli, out: &Out) -> Result<Exit, Failure> {
     let global = &cli.global;
+    recovery::before(&cli.command, global, out);
     match &cli.command {
         Command::Demo(args) => demo::execute(args, global, out),
         Command::Run(args) => run::execute(args, global, out),

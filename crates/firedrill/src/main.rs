@@ -5,17 +5,24 @@
 //! | [`cli`] | the words: help, completions and the man page come from them |
 //! | [`command`] | one module per command |
 //! | [`early`] | what must happen before anything else: being the guardian, being the shop |
+//! | [`document`] | documents read from files |
+//! | [`recovery`] | what a dead drill left is undone before a command begins |
 //! | [`output`], [`failure`], [`exit`] | data, diagnostics, and what the exit code says |
+//! | [`host`], [`nearest`] | names of people and processes; "did you mean" |
 //!
 //! Deliberately absent: a runtime that every command waits for (only those that need tokio start
 //! it), and any judgement: what a verdict is, is decided below.
 
 mod cli;
 mod command;
+mod document;
 mod early;
 mod exit;
 mod failure;
+mod host;
+mod nearest;
 mod output;
+mod recovery;
 
 use std::process::ExitCode;
 

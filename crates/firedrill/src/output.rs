@@ -138,16 +138,7 @@ impl Out {
             self.stderr(|stream| writeln!(stream, "{text}"));
             return;
         }
-        self.stderr(|stream| {
-            writeln!(stream, "{BAD}error:{BAD:#} {}", failure.message())?;
-            for cause in failure.causes() {
-                writeln!(stream, "  caused by: {cause}")?;
-            }
-            match failure.hint_text() {
-                Some(hint) => writeln!(stream, "  {CAUTION}hint:{CAUTION:#} {hint}"),
-                None => Ok(()),
-            }
-        });
+        self.stderr(|stream| write_failure(stream, failure));
     }
 
     fn stdout(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
@@ -179,5 +170,22 @@ impl Out {
             // Knows NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM=dumb.
             (ColorWhen::Auto, _) => AutoStream::choice(stream),
         }
+    }
+}
+
+/// A failure of a process that has no [`Out`], since it read no options.
+pub(crate) fn plain_failure(failure: &Failure) {
+    // Where standard error cannot be written, there is nobody to tell; the exit code remains.
+    let _ = write_failure(&mut anstream::stderr().lock(), failure);
+}
+
+fn write_failure(stream: &mut dyn Write, failure: &Failure) -> io::Result<()> {
+    writeln!(stream, "{BAD}error:{BAD:#} {}", failure.message())?;
+    for cause in failure.causes() {
+        writeln!(stream, "  caused by: {cause}")?;
+    }
+    match failure.hint_text() {
+        Some(hint) => writeln!(stream, "  {CAUTION}hint:{CAUTION:#} {hint}"),
+        None => Ok(()),
     }
 }

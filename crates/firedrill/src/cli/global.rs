@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use firedrill_undo::{StateDir, StateError};
 
 /// Understood by every command.
 #[derive(Debug, Clone, Default, Args)]
@@ -54,4 +55,17 @@ pub(crate) enum ColorWhen {
     Auto,
     Always,
     Never,
+}
+
+impl GlobalArgs {
+    /// Where undo logs live: `--state-dir`, else the user's own place.
+    ///
+    /// # Errors
+    /// Neither the option nor the environment says where.
+    pub(crate) fn state(&self) -> Result<StateDir, StateError> {
+        match &self.state_dir {
+            Some(path) => Ok(StateDir::at(path)),
+            None => StateDir::for_user(),
+        }
+    }
 }

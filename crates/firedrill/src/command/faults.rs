@@ -1,8 +1,119 @@
+use firedrill_faults::{Entry, Parameter, ParameterKind, UndoClass, catalogue};
+use serde_json::{Value, json};
+
 use crate::cli::FaultsArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::Out;
+use crate::nearest::nearest;
+use crate::output::{BOLD, DIM, NAME, Out};
 
-pub(super) fn execute(_args: &FaultsArgs, _out: &Out) -> Result<Exit, Failure> {
-    Err(Failure::new(Exit::Failed, "`faults` is not in this build"))
+pub(super) fn execute(args: &FaultsArgs, out: &Out) -> Result<Exit, Failure> {
+    let entries = catalogue();
+    match &args.name {
+        Some(name) => show(find(&entries, name)?, out)?,
+        None => list(&entries, out)?,
+    }
+    Ok(Exit::Held)
+}
+
+/// By the full name, or by what follows the layer when only one fault is called that.
+fn find<'a>(entries: &'a [Entry], name: &str) -> Result<&'a Entry, Failure> {
+    let short = |entry: &&Entry| entry.name.split_once('.').is_some_and(|(_, own)| own == name);
+    let mut matching = entries.iter().filter(|entry| entry.name == name || short(entry));
+    if let (Some(entry), None) = (matching.next(), matching.next()) {
+        return Ok(entry);
+    }
+    let failure = Failure::usage(format!("there is no fault `{name}`"));
+    Err(match nearest(name, entries.iter().map(|entry| entry.name)) {
+        Some(near) => failure.hint(format!("did you mean `{near}`?")),
+        None => failure.hint("`firedrill faults` lists them all"),
+    })
+}
+
+fn list(entries: &[Entry], out: &Out) -> Result<(), Failure> {
+    if out.is_json() {
+        return out.json(&json!({ "faults": entries }));
+    }
+    let wide = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
+    let mut layer = "";
+    for entry in entries {
+        if entry.layer != layer {
+            layer = entry.layer;
+            out.line(format!("{BOLD}{layer}{BOLD:#}"))?;
+        }
+        let undo = undo_word(entry.undo);
+        out.line(format!("  {NAME}{:<wide$}{NAME:#}  {undo:<12}  {}", entry.name, entry.summary))?;
+    }
+    out.note("\n`firedrill faults NAME` shows parameters, limits, needs and how it is undone");
+    Ok(())
+}
+
+fn show(entry: &Entry, out: &Out) -> Result<(), Failure> {
+    if out.is_json() {
+        return out.json(entry);
+    }
+    out.line(format!("{BOLD}{}{BOLD:#}\n{}\n", entry.name, entry.summary))?;
+    out.line(format!("{BOLD}Parameters{BOLD:#}"))?;
+    if entry.parameters.is_empty() {
+        out.line("  none")?;
+    }
+    for parameter in &entry.parameters {
+        out.line(parameter_in_words(parameter))?;
+    }
+    let row = |name: &str, text: &str| out.line(format!("  {DIM}{name:<10}{DIM:#} {text}"));
+    out.line("")?;
+    row("needs", &or_nothing(&entry.needs))?;
+    row("mechanism", &entry.mechanisms.join(", else "))?;
+    row("undo", &format!("{}: {}", undo_word(entry.undo), undo_meaning(entry.undo)))?;
+    row("recovery", entry.recovery_path)?;
+    row("observed", entry.observed_effect)?;
+    out.line(format!(
+        "\n{BOLD}Try it{BOLD:#}\n  firedrill inject {} --target name=NAME --for 10s",
+        entry.name
+    ))
+}
+
+fn parameter_in_words(parameter: &Parameter) -> String {
+    let kind = match parameter.kind {
+        ParameterKind::Choice => "one of",
+        ParameterKind::Boolean => "true or false",
+        ParameterKind::Command => "a command",
+    };
+    let mut facts = vec![match parameter.bounds {
+        Some(bounds) => format!("{kind} {bounds}"),
+        None => kind.to_owned(),
+    }];
+    facts.extend(parameter.unit.map(|unit| format!("in {unit}")));
+    facts.extend(parameter.default.as_ref().map(|value| format!("default {}", bare(value))));
+    facts.extend(parameter.required.then(|| "required".to_owned()));
+    format!(
+        "  {NAME}{}{NAME:#}  {}\n      {DIM}{}{DIM:#}",
+        parameter.name,
+        parameter.summary,
+        facts.join(", ")
+    )
+}
+
+fn bare(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn or_nothing(needs: &[&str]) -> String {
+    if needs.is_empty() { "nothing".to_owned() } else { needs.join("; ") }
+}
+
+fn undo_word(class: UndoClass) -> &'static str {
+    match class {
+        UndoClass::Reversible => "reversible",
+        UndoClass::Replaced => "replaced",
+        UndoClass::Irreversible => "irreversible",
+    }
+}
+
+fn undo_meaning(class: UndoClass) -> &'static str {
+    match class {
+        UndoClass::Reversible => "taken back by the guardian",
+        UndoClass::Replaced => "started again, by its restart command or its supervisor",
+        UndoClass::Irreversible => "nothing is known to bring it back",
+    }
 }

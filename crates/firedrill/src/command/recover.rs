@@ -1,12 +1,73 @@
+mod rollbacks;
+
+use firedrill_undo::{Filter, LeftAlone, Recovered, RecoveryReport, recover};
+use serde_json::{Value, json};
+
 use crate::cli::{GlobalArgs, RecoverArgs};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::Out;
+use crate::output::{BAD, GOOD, Out};
+use crate::recovery::in_words;
 
-pub(super) fn execute(
-    _args: &RecoverArgs,
-    _global: &GlobalArgs,
-    _out: &Out,
-) -> Result<Exit, Failure> {
-    Err(Failure::new(Exit::Failed, "`recover` is not in this build"))
+pub(super) fn execute(args: &RecoverArgs, global: &GlobalArgs, out: &Out) -> Result<Exit, Failure> {
+    if let Some(directory) = &args.rollbacks {
+        return rollbacks::play(directory, global.state()?);
+    }
+    let report = recover(&global.state()?, &Filter::All)?;
+    if out.is_json() {
+        out.json(&to_json(&report))?;
+    } else {
+        say(&report, out)?;
+    }
+    Ok(exit(&report))
+}
+
+fn say(report: &RecoveryReport, out: &Out) -> Result<(), Failure> {
+    if report.recovered.is_empty() && report.left.is_empty() {
+        return out.line("nothing was left behind");
+    }
+    for recovered in &report.recovered {
+        let (style, mark) = if recovered.clean { (GOOD, "ok") } else { (BAD, "no") };
+        out.line(format!("{style}{mark}{style:#} {}", in_words(recovered)))?;
+        for residue in &recovered.reverted.residue {
+            out.line(format!("   {residue}"))?;
+        }
+    }
+    for (drill, why) in &report.left {
+        out.line(format!("-- {drill}: left alone: {why}"))?;
+    }
+    Ok(())
+}
+
+/// A living drill is nothing to recover; what could not be cleaned, or could not be looked at, is.
+fn exit(report: &RecoveryReport) -> Exit {
+    let left = report.left.iter().map(|(_, why)| match why {
+        LeftAlone::GuardianAlive | LeftAlone::OwnerAlive { .. } | LeftAlone::BeingCreated => Exit::Held,
+        LeftAlone::OtherUser { .. } | LeftAlone::OtherNamespace => Exit::Held,
+        LeftAlone::OtherFormat { .. } | LeftAlone::Unreadable { .. } => Exit::Refused,
+    });
+    let done = report.recovered.iter().map(|one| if one.clean { Exit::Held } else { Exit::Failed });
+    Exit::worst(left.chain(done))
+}
+
+fn to_json(report: &RecoveryReport) -> Value {
+    let recovered: Vec<Value> = report.recovered.iter().map(recovered_to_json).collect();
+    let left: Vec<Value> = report
+        .left
+        .iter()
+        .map(|(drill, why)| json!({ "drill": drill, "why": why.to_string() }))
+        .collect();
+    json!({ "recovered": recovered, "left": left })
+}
+
+fn recovered_to_json(recovered: &Recovered) -> Value {
+    let residue: Vec<String> = recovered.reverted.residue.iter().map(ToString::to_string).collect();
+    json!({
+        "drill": recovered.drill,
+        "label": recovered.label,
+        "clean": recovered.clean,
+        "undone": recovered.reverted.undone,
+        "took-ms": recovered.reverted.took.as_secs_f64() * 1e3,
+        "residue": residue,
+    })
 }

@@ -1,11 +1,143 @@
+use firedrill_experiment::document::Strictness;
+use firedrill_experiment::diagnostic::{Code, Diagnostic, Diagnostics, Severity};
+use firedrill_experiment::{Experiment, Source};
+use serde_json::{Value, json};
+
 use crate::cli::ValidateArgs;
+use crate::document;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::Out;
+use crate::output::{BAD, BOLD, CAUTION, GOOD, Out};
+use crate::recovery::count;
 
-pub(super) fn execute(_args: &ValidateArgs, _out: &Out) -> Result<Exit, Failure> {
-    Err(Failure::new(
-        Exit::Failed,
-        "`validate` is not in this build",
-    ))
+/// What was found in one document.
+struct Finding {
+    name: String,
+    title: Option<String>,
+    /// Why it could not even be read.
+    unreadable: Option<Failure>,
+    diagnostics: Diagnostics,
+    source: Source,
+    valid: bool,
+}
+
+pub(super) fn execute(args: &ValidateArgs, out: &Out) -> Result<Exit, Failure> {
+    let findings: Vec<Finding> =
+        args.documents.iter().map(|name| look(name, args.strict)).collect();
+    let valid = findings.iter().all(|finding| finding.valid);
+    if out.is_json() {
+        let documents: Vec<Value> = findings.iter().map(to_json).collect();
+        out.json(&json!({ "valid": valid, "documents": documents }))?;
+    } else {
+        for finding in &findings {
+            say(finding, out)?;
+        }
+    }
+    Ok(if valid { Exit::Held } else { Exit::Usage })
+}
+
+/// One document's mistakes do not keep the next one from being looked at.
+fn look(name: &str, strict: bool) -> Finding {
+    let (source, format) = match document::read(name) {
+        Ok(read) => read,
+        Err(failure) => {
+            return Finding {
+                name: name.to_owned(),
+                title: None,
+                unreadable: Some(failure),
+                diagnostics: Diagnostics::default(),
+                source: Source::new(name, ""),
+                valid: false,
+            };
+        }
+    };
+    let reading = Experiment::read(&source, format, Strictness::Strict);
+    let clean = !reading.diagnostics.has_errors();
+    Finding {
+        name: name.to_owned(),
+        title: reading.experiment.map(|experiment| experiment.title),
+        unreadable: None,
+        valid: clean && (!strict || reading.diagnostics.is_empty()),
+        diagnostics: reading.diagnostics,
+        source,
+    }
+}
+
+fn say(finding: &Finding, out: &Out) -> Result<(), Failure> {
+    if let Some(failure) = &finding.unreadable {
+        out.failure(failure);
+        return Ok(());
+    }
+    for line in finding.diagnostics.render(&finding.source).lines() {
+        out.line(styled(line))?;
+    }
+    let name = &finding.name;
+    let counts: Vec<String> = [
+        (finding.diagnostics.errors().count(), "error"),
+        (finding.diagnostics.warnings().count(), "warning"),
+    ]
+    .into_iter()
+    .filter(|(number, _)| *number > 0)
+    .map(|(number, what)| count(number, what))
+    .collect();
+    let found = if counts.is_empty() { String::new() } else { format!(", {}", counts.join(", ")) };
+    match finding.valid {
+        true => out.line(format!("{BOLD}{name}{BOLD:#}: {GOOD}valid{GOOD:#}{found}")),
+        false => out.line(format!("{BOLD}{name}{BOLD:#}: {BAD}not valid{BAD:#}{found}")),
+    }
+}
+
+fn styled(line: &str) -> String {
+    line.replacen(": error: ", &format!(": {BAD}error{BAD:#}: "), 1)
+        .replacen(": warning: ", &format!(": {CAUTION}warning{CAUTION:#}: "), 1)
+}
+
+fn to_json(finding: &Finding) -> Value {
+    let diagnostics: Vec<Value> = finding
+        .diagnostics
+        .items
+        .iter()
+        .map(|item| diagnostic_to_json(item, &finding.source))
+        .collect();
+    let mut value = json!({
+        "document": finding.name,
+        "valid": finding.valid,
+        "title": finding.title,
+        "diagnostics": diagnostics,
+    });
+    if let Some(failure) = &finding.unreadable {
+        value["error"] = failure.to_json()["error"].clone();
+    }
+    value
+}
+
+fn diagnostic_to_json(item: &Diagnostic, source: &Source) -> Value {
+    let place = item.span.map(|span| source.line_column(span.start));
+    json!({
+        "severity": match item.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        },
+        "code": code_word(item.code),
+        "path": item.path.to_string(),
+        "line": place.map(|place| place.line),
+        "column": place.map(|place| place.column),
+        "message": item.message,
+        "hint": item.hint,
+    })
+}
+
+fn code_word(code: Code) -> &'static str {
+    match code {
+        Code::Syntax => "syntax",
+        Code::Limit => "limit",
+        Code::Unrepresentable => "unrepresentable",
+        Code::Missing => "missing",
+        Code::Type => "type",
+        Code::Value => "value",
+        Code::UnknownKey => "unknown-key",
+        Code::Reference => "reference",
+        Code::Surprise => "surprise",
+        Code::BlastRadiusMissing => "blast-radius-missing",
+    }
 }
