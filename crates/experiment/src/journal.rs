@@ -94,7 +94,7 @@ pub enum RunStatus {
     Aborted,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interruption {
     pub kind: String,
     pub name: Option<String>,

@@ -17,12 +17,15 @@
 pub mod call;
 pub mod diagnostic;
 pub mod document;
+pub mod export;
 pub mod journal;
 pub mod jsonpath;
+pub mod mask;
 pub mod node;
 pub mod parse;
 pub mod path;
 pub mod python;
+pub mod schema;
 pub mod scope;
 pub mod source;
 pub mod substitute;

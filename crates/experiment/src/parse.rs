@@ -18,7 +18,7 @@ use crate::source::Source;
 pub const DOCUMENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The deepest nesting.
 pub const DEPTH_MAX: usize = 128;
-/// The most values a YAML document may have once its aliases are expanded.
+/// The most values that a YAML document's aliases may bring in.
 pub const ALIAS_NODES_MAX: usize = 200_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -73,7 +73,10 @@ struct Builder {
     stack: Vec<Open>,
     anchors: HashMap<usize, Anchored>,
     documents: usize,
+    /// Values so far, aliases expanded.
     nodes: usize,
+    /// Of them, those that aliases brought in.
+    aliased: usize,
     root: Option<Node>,
 }
 
@@ -125,11 +128,11 @@ impl Builder {
                 let Some(anchored) = self.anchors.get(&id).cloned() else {
                     return Err(syntax("an alias inside its own anchor never ends"));
                 };
-                self.count(anchored.nodes)?;
+                self.expand(anchored.nodes)?;
                 self.add(anchored.node, anchored.key, span)
             }
             Event::Scalar(text, style, anchor, tag) => {
-                self.count(1)?;
+                self.nodes += 1;
                 let (value, key) = scalar(&text, style, tag.as_deref())?;
                 let node = Node {
                     span,
@@ -160,7 +163,7 @@ impl Builder {
         if self.stack.len() >= DEPTH_MAX {
             return Err(too_deep());
         }
-        self.count(1)?;
+        self.nodes += 1;
         self.stack.push(Open {
             anchor,
             span,
@@ -199,13 +202,14 @@ impl Builder {
         self.add(node, key, open.span)
     }
 
-    fn count(&mut self, nodes: usize) -> Result<(), Diagnostic> {
+    fn expand(&mut self, nodes: usize) -> Result<(), Diagnostic> {
         self.nodes = self.nodes.saturating_add(nodes);
-        if self.nodes > ALIAS_NODES_MAX {
+        self.aliased = self.aliased.saturating_add(nodes);
+        if self.aliased > ALIAS_NODES_MAX {
             return Err(Diagnostic::error(
                 Code::Limit,
                 &Path::root(),
-                format!("more than {ALIAS_NODES_MAX} values once aliases are expanded"),
+                format!("aliases bring in more than {ALIAS_NODES_MAX} values"),
             ));
         }
         Ok(())
