@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`process`] | commands, in a process group of their own |
 //! | [`http`] | requests, as Python's `requests` sends them |
+//! | [`python`] | functions of the user's own Python, in a worker |
 //!
 //! A provider never decides what a result means: an exit code of 1 or a 503 is an output like any
 //! other, and tolerances judge it.
@@ -11,6 +12,7 @@
 pub mod cancel;
 pub mod http;
 pub mod process;
+pub mod python;
 
 use std::fmt;
 use std::future::Future;
@@ -19,75 +21,44 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use firedrill_experiment::call::{Call, FaultCall};
-use firedrill_experiment::journal::Interruption;
-use serde_json::Value;
 
 pub use cancel::{Cancel, Canceller, canceller};
 
-/// What came of a call.
-#[derive(Debug, Clone)]
-pub enum Outcome {
-    Succeeded(Value),
-    /// The activity failed; the run goes on.
-    Failed(Failure),
-    /// Nobody expected this; the run ends, as in Chaos Toolkit.
-    Aborted(Failure),
-    /// Somebody, or the activity itself, asked the run to stop.
-    Interrupted(Interruption),
-}
-
-/// Why an activity has no output. Never holds arguments, headers or secrets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    pub message: String,
-    /// As the journal's `exception` wants them: each line ends in a newline.
-    pub exception: Vec<String>,
-}
-
-impl Failure {
-    /// An activity that failed, in the words Chaos Toolkit has for it.
-    pub fn activity(message: impl Into<String>) -> Self {
-        Self::raised("chaoslib.exceptions.ActivityFailed", message)
-    }
-
-    /// An exception that Chaos Toolkit would not have caught.
-    pub fn raised(class: &str, message: impl Into<String>) -> Self {
-        let message = message.into();
-        Self {
-            exception: vec![format!("{class}: {message}\n")],
-            message,
-        }
-    }
-}
-
-impl Outcome {
-    pub(crate) fn failed(message: impl Into<String>) -> Self {
-        Self::Failed(Failure::activity(message))
-    }
-
-    pub(crate) fn aborted(class: &str, message: impl Into<String>) -> Self {
-        Self::Aborted(Failure::raised(class, message))
-    }
-}
-
-/// Where faults are carried out; the guardian is not this crate's business.
-pub trait FaultPort: Send + Sync {
-    fn inject<'a>(
-        &'a self,
-        call: &'a FaultCall,
-        cancel: Cancel,
-    ) -> Pin<Box<dyn Future<Output = Outcome> + Send + 'a>>;
-}
+pub use firedrill_engine::effect::{Failure, Outcome};
 
 /// What the providers of one drill share.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone)]
 pub struct ProvidersConfig {
     /// Check certificates where the call itself cannot say so.
     pub verify_tls: bool,
-    /// The interpreter asked for with `--python`.
+    /// The interpreter asked for with `--python`; else [`python::locate`] finds one.
     pub python: Option<PathBuf>,
     /// Where children start; ours when absent.
     pub directory: Option<PathBuf>,
+    /// What the Python worker logs, prints and signals.
+    pub listener: python::Listener,
+}
+
+impl fmt::Debug for ProvidersConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProvidersConfig")
+            .field("verify_tls", &self.verify_tls)
+            .field("python", &self.python)
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for ProvidersConfig {
+    /// Trusts nobody, and listens to nothing.
+    fn default() -> Self {
+        Self {
+            verify_tls: true,
+            python: None,
+            directory: None,
+            listener: Arc::new(|_| ()),
+        }
+    }
 }
 
 /// Every provider of one drill. Cheap to clone.
@@ -95,7 +66,7 @@ pub struct ProvidersConfig {
 pub struct Providers {
     config: Arc<ProvidersConfig>,
     http: http::Client,
-    faults: Option<Arc<dyn FaultPort>>,
+    python: python::Python,
 }
 
 impl fmt::Debug for Providers {
@@ -109,35 +80,54 @@ impl fmt::Debug for Providers {
 impl Providers {
     /// Starts nothing: interpreters and certificates wait until a call needs them.
     pub fn new(config: ProvidersConfig) -> Self {
+        let python = python::Python::new(
+            config.python.clone(),
+            config.directory.clone(),
+            Arc::clone(&config.listener),
+        );
         Self {
             config: Arc::new(config),
             http: http::Client::new(),
-            faults: None,
+            python,
         }
     }
 
-    /// Where `fault` calls go; without it they fail.
-    pub fn with_faults(self, faults: Arc<dyn FaultPort>) -> Self {
-        Self {
-            faults: Some(faults),
-            ..self
-        }
+    /// For validation, controls and notifications, which share the worker of the calls.
+    pub fn python(&self) -> &python::Python {
+        &self.python
+    }
+
+    pub(crate) fn http(&self) -> &http::Client {
+        &self.http
     }
 
     /// Carries `call` out. Returns soon after `cancel`, with everything the call started ended.
     pub async fn call(&self, call: &Call, cancel: Cancel) -> Outcome {
+        self.carry_out(call, false, cancel).await
+    }
+
+    /// The same for an activity in the background, which leaves Python's main thread alone.
+    pub async fn call_in_background(&self, call: &Call, cancel: Cancel) -> Outcome {
+        self.carry_out(call, true, cancel).await
+    }
+
+    /// Ends what outlives its calls: the Python worker.
+    pub async fn shutdown(self) {
+        self.python.shutdown().await;
+    }
+
+    async fn carry_out(&self, call: &Call, background: bool, cancel: Cancel) -> Outcome {
         match call {
             Call::Process(call) => {
                 process::run(call, self.config.directory.as_deref(), cancel).await
             }
             Call::Http(call) => http::run(&self.http, call, cancel).await,
+            Call::Python(call) => self.python.call(call, background, cancel).await,
             Call::Fault(call) => match &self.faults {
                 Some(port) => port.inject(call, cancel).await,
                 None => Outcome::failed("no fault can be injected here"),
             },
-            Call::Python(_) | Call::Load(_) | Call::Prometheus(_) => {
-                Outcome::failed("this provider is not built in")
-            }
+            Call::Load(_) | Call::Prometheus(_) => Outcome::failed("this provider is not built in"),
         }
     }
 }

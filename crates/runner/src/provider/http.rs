@@ -48,7 +48,9 @@ pub(crate) async fn run(client: &Client, call: &HttpCall, mut cancel: Cancel) ->
 fn request(call: &HttpCall) -> Result<Request, Outcome> {
     let method = call.method.to_uppercase();
     let mut url = url(&call.url)?;
-    let mut headers = headers(&call.headers)?;
+    let mut headers = headers_of(&call.headers).map_err(|error| {
+        Outcome::aborted("requests.exceptions.InvalidHeader", error.to_string())
+    })?;
     let mut body = Vec::new();
     let is_json =
         call.headers.get("Content-Type").and_then(Value::as_str) == Some("application/json");
@@ -100,28 +102,34 @@ fn url(text: &str) -> Result<Url, Outcome> {
     }
 }
 
-fn headers(given: &Map<String, Value>) -> Result<HeaderMap, Outcome> {
-    let invalid = |name: &str, what: &str| {
-        Outcome::aborted(
-            "requests.exceptions.InvalidHeader",
-            format!("header '{name}' {what}"),
-        )
-    };
+/// A header that cannot be sent.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("header '{name}' {what}")]
+pub(crate) struct InvalidHeader {
+    name: String,
+    what: &'static str,
+}
+
+/// Headers that are null are left out, as `requests` does.
+pub(crate) fn headers_of(given: &Map<String, Value>) -> Result<HeaderMap, InvalidHeader> {
     let mut headers = HeaderMap::new();
     for (name, value) in given {
+        let invalid = |what| InvalidHeader {
+            name: name.clone(),
+            what,
+        };
         let text = match value {
-            // `requests` leaves these out.
             Value::Null => continue,
             Value::String(text) => text,
-            _ => return Err(invalid(name, "must be a string")),
+            _ => return Err(invalid("must be a string")),
         };
         let key = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| invalid(name, "has a name that cannot be sent"))?;
+            .map_err(|_| invalid("has a name that cannot be sent"))?;
         if text.starts_with(char::is_whitespace) {
-            return Err(invalid(name, "starts with white space"));
+            return Err(invalid("starts with white space"));
         }
         let value = HeaderValue::from_bytes(text.as_bytes())
-            .map_err(|_| invalid(name, "holds a character that cannot be sent"))?;
+            .map_err(|_| invalid("holds a character that cannot be sent"))?;
         headers.insert(key, value);
     }
     Ok(headers)

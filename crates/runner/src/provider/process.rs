@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{Cancel, Outcome};
 use capture::Capture;
-use group::Group;
+pub(super) use group::Group;
 
 /// Between SIGTERM and SIGKILL.
 pub const TERM_GRACE: Duration = Duration::from_millis(300);
@@ -30,7 +30,7 @@ pub const TERM_GRACE: Duration = Duration::from_millis(300);
 pub const DRAIN_GRACE: Duration = Duration::from_secs(2);
 
 /// Marks processes that no fault may touch; what an experiment starts is not one of them.
-const SPARE_MARK: &str = "FIREDRILL_SPARE";
+pub(crate) const SPARE_MARK: &str = "FIREDRILL_SPARE";
 
 /// Runs the command to its end. A non-zero exit is a success; a command killed by signal N has
 /// status -N.

@@ -47,6 +47,30 @@ pub(crate) struct Request {
     pub(crate) body: Vec<u8>,
 }
 
+impl Request {
+    pub(crate) fn get(url: Url, headers: HeaderMap) -> Self {
+        Self {
+            method: Method::GET,
+            url,
+            headers,
+            body: Vec::new(),
+        }
+    }
+
+    /// The headers' own content type counts, where they have one.
+    pub(crate) fn post_json(url: Url, mut headers: HeaderMap, body: &serde_json::Value) -> Self {
+        headers
+            .entry(CONTENT_TYPE)
+            .or_insert(HeaderValue::from_static("application/json"));
+        Self {
+            method: Method::POST,
+            url,
+            headers,
+            body: super::encode::json(body).into_bytes(),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct Response {
     pub(crate) status: u16,

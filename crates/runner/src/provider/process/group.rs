@@ -10,7 +10,7 @@ use tokio::io::unix::AsyncFd;
 
 /// Signals go to the whole group, and only while its leader is not reaped. Dropped before
 /// [`Group::release`], as when the drill itself is torn down, it kills the group.
-pub(super) struct Group {
+pub(in crate::provider) struct Group {
     leader: Pid,
     exited: AsyncFd<OwnedFd>,
     held: bool,
@@ -18,7 +18,7 @@ pub(super) struct Group {
 
 impl Group {
     /// The group that `child` leads. The child must not have been waited for.
-    pub(super) fn of(child: &tokio::process::Child) -> io::Result<Self> {
+    pub(in crate::provider) fn of(child: &tokio::process::Child) -> io::Result<Self> {
         let leader = child
             .id()
             .and_then(|id| i32::try_from(id).ok())
@@ -41,20 +41,20 @@ impl Group {
     }
 
     /// A pidfd is readable once its process is a zombie; looking does not reap it.
-    pub(super) async fn leader_exited(&self) {
+    pub(in crate::provider) async fn leader_exited(&self) {
         // It fails only when the runtime is going away, and everything with it.
         let _ready = self.exited.readable().await;
     }
 
     /// SIGTERM to all; SIGKILL to who is left when `gone` is true or `grace` is over.
-    pub(super) async fn end(&self, grace: Duration, gone: impl Future<Output = ()>) {
+    pub(in crate::provider) async fn end(&self, grace: Duration, gone: impl Future<Output = ()>) {
         self.signal(Signal::TERM);
         let _still_there = tokio::time::timeout(grace, gone).await;
         self.signal(Signal::KILL);
     }
 
     /// From here on the leader may be reaped.
-    pub(super) fn release(mut self) {
+    pub(in crate::provider) fn release(mut self) {
         self.held = false;
     }
 
