@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use firedrill_experiment::{Format, Source};
+use firedrill_experiment::{Experiment, Format, Source};
 
-use crate::failure::{Failure, OrFail as _};
 use crate::exit::Exit;
+use crate::failure::{Failure, OrFail as _};
+use crate::recovery::count;
+
 
 /// The text of a document and how it is to be read.
 ///
@@ -25,4 +27,17 @@ pub(crate) fn read(name: &str) -> Result<(Source, Format), Failure> {
         Failure::usage(format!("{name} is not UTF-8: byte {at} begins no character"))
     })?;
     Ok((Source::new(name, text), format))
+}
+
+/// A valid document.
+///
+/// # Errors
+/// As [`read`]; or how many mistakes there are, which `firedrill validate` shows.
+pub(crate) fn experiment(name: &str) -> Result<Experiment, Failure> {
+    let (source, format) = read(name)?;
+    Experiment::parse(&source, format).map_err(|found| {
+        let mistakes = count(found.errors().count(), "mistake");
+        Failure::usage(format!("{name} is not valid: {mistakes}"))
+            .hint(format!("firedrill validate {name}"))
+    })
 }
