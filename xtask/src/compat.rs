@@ -44,6 +44,9 @@ pub(crate) struct Arguments {
     /// Run the real tool twice instead: shows which cases are not repeatable
     #[arg(long)]
     against_itself: bool,
+    /// Use this binary instead of building one
+    #[arg(long)]
+    firedrill: Option<PathBuf>,
     /// How many cases at once
     #[arg(long, default_value_t = 2)]
     jobs: usize,
@@ -91,10 +94,10 @@ fn compare_all(arguments: &Arguments) -> anyhow::Result<Totals> {
     let rules = Rules::load(&home.join("rules.json"))?;
     let venv = python::environment(&home.join("requirements.txt"))?;
     let real = Side::real(&venv);
-    let ours = if arguments.against_itself {
-        Side::real(&venv)
-    } else {
-        Side::firedrill(workspace::build_firedrill()?, &venv)
+    let ours = match &arguments.firedrill {
+        _ if arguments.against_itself => Side::real(&venv),
+        Some(binary) => Side::firedrill(binary.canonicalize()?, &venv),
+        None => Side::firedrill(workspace::build_firedrill()?, &venv),
     };
 
     let next = AtomicUsize::new(0);
