@@ -127,6 +127,7 @@ fn active_drill(state: &StateDir, id: DrillId) -> Option<ActiveDrill> {
     let dir = state.drill(&id);
     let contents = drill::look(&dir).ok()?;
     let opened = drill::opened(&contents)?;
+    let guardian = drill::last_guardian(&contents)?;
     let presence =
         |process: &ProcessIdentity| process.presence().unwrap_or(Presence::ElsewhereUnknown);
     let deadline = drill::noted_deadline(&dir).unwrap_or_default();
@@ -135,8 +136,8 @@ fn active_drill(state: &StateDir, id: DrillId) -> Option<ActiveDrill> {
         label: opened.label.clone(),
         owner: opened.owner,
         owner_presence: presence(&opened.owner),
-        guardian: opened.guardian,
-        guardian_presence: presence(&opened.guardian),
+        guardian,
+        guardian_presence: presence(&guardian),
         since: opened.since,
         lease_left: deadline.saturating_sub(boottime()),
         ended: ending(&contents),

@@ -260,7 +260,8 @@ impl Guardian {
     /// registered until [`Self::finish`] or the owner's death.
     ///
     /// # Errors
-    /// When the new one does not start; then `recover` does the same from outside.
+    /// When the new one does not start; then [`crate::recover`], called by the owner, undoes the
+    /// faults itself.
     pub fn recover_after_guardian_death(&self) -> Result<Reverted, GuardianError> {
         let mut connection = self.lock();
         connection.link.pidfd.send(Signal::Kill)?;
@@ -337,11 +338,16 @@ impl Connection {
             notice: None,
             buffer: vec![0; PACKET_MAX],
         };
-        match connection.await_reply(0, config.reply_limit)? {
-            Reply::Ready(ready) => connection.ready = ready,
-            other => return Err(unexpected(other)),
+        match connection.await_reply(0, config.reply_limit) {
+            Ok(Reply::Ready(ready)) => {
+                connection.ready = ready;
+                Ok(connection)
+            }
+            other => {
+                connection.give_up();
+                Err(other.map_or_else(|error| error, unexpected))
+            }
         }
-        Ok(connection)
     }
 
     fn call(&mut self, request: Request, limit: Duration) -> Result<Reply, GuardianError> {
@@ -366,7 +372,7 @@ impl Connection {
                     io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
                 ) =>
             {
-                Err(GuardianError::Died)
+                Err(self.died())
             }
             Err(source) => Err(GuardianError::Socket { source }),
         }
@@ -384,7 +390,7 @@ impl Connection {
                 Received::Packet(packet) if packet.number == number => return Ok(packet.body),
                 Received::Packet(_) => {}
                 Received::Garbage(_) => return Err(GuardianError::Confused),
-                Received::Closed => return Err(GuardianError::Died),
+                Received::Closed => return Err(self.died()),
                 Received::Nothing => {
                     let left = end.saturating_duration_since(Instant::now());
                     if left.is_zero() {
@@ -408,7 +414,10 @@ impl Connection {
                 }) => self.notice = Some(ended),
                 // A late reply, to a request that was given up.
                 Received::Packet(_) | Received::Garbage(_) => {}
-                Received::Closed => return Ok(Watch::Died),
+                Received::Closed => {
+                    self.died();
+                    return Ok(Watch::Died);
+                }
                 Received::Nothing if self.link.pidfd.has_ended()? => return Ok(Watch::Died),
                 Received::Nothing => return Ok(Watch::Quiet),
             }
@@ -418,6 +427,22 @@ impl Connection {
     fn receive(&mut self) -> Result<Received<Reply>, GuardianError> {
         protocol::receive(&self.link.socket, &mut self.buffer)
             .map_err(|source| GuardianError::Socket { source })
+    }
+
+    /// A dying process closes its descriptors, and gives up its locks, a little before it has
+    /// ended: whoever is told of the death may rely on all of it.
+    fn died(&self) -> GuardianError {
+        match self.link.pidfd.wait_for_exit(Duration::from_secs(1)) {
+            Ok(_) => GuardianError::Died,
+            Err(error) => error.into(),
+        }
+    }
+
+    /// Ends a guardian that did not get ready, so that it holds no lock when this returns.
+    fn give_up(&mut self) {
+        // Either fails only for a process that has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 
     /// It has ended; this only frees its entry in the process table.

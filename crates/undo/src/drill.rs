@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use firedrill_kernel::clock::boottime;
 use firedrill_kernel::stopped::StoppedProcesses;
-use firedrill_kernel::{BootId, KernelError};
+use firedrill_kernel::{BootId, KernelError, ProcessIdentity};
 
 use crate::crash;
 use crate::effect::{EffectError, Held, Observed, OwnerState, Prepared, Skipped, chain};
@@ -127,6 +127,14 @@ impl Drill {
             _lock: lock,
         };
         Ok((drill, opened))
+    }
+
+    /// Notes who took over, for `status` and `halt`.
+    pub(crate) fn note_takeover(&mut self, guardian: ProcessIdentity) {
+        // The undo that follows needs no note, and must not wait for one.
+        let _ = self
+            .log
+            .append(&Record::Resumed { guardian }, Durability::Written);
     }
 
     pub(crate) fn ended(&self) -> Option<Ending> {
@@ -392,6 +400,19 @@ pub(crate) fn opened(contents: &Contents) -> Option<&Opened> {
         Some(Record::Opened(opened)) => Some(opened),
         _ => None,
     }
+}
+
+/// The guardian that the log last names: the first one, or who took over from it.
+pub(crate) fn last_guardian(contents: &Contents) -> Option<ProcessIdentity> {
+    contents
+        .records
+        .iter()
+        .rev()
+        .find_map(|record| match record {
+            Record::Resumed { guardian } => Some(*guardian),
+            Record::Opened(opened) => Some(opened.guardian),
+            _ => None,
+        })
 }
 
 /// The last deadline a guardian noted, on BOOTTIME.

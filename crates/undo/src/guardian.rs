@@ -33,7 +33,7 @@ pub(crate) use arguments::Arguments;
 use serve::Service;
 
 /// How long to wait for a lock that a reader or a dying guardian still holds.
-const LOCK_LIMIT: Duration = Duration::from_secs(2);
+const LOCK_LIMIT: Duration = Duration::from_secs(1);
 
 /// Runs the guardian until its drill is over. `arguments` are what [`crate::Guardian::spawn`]
 /// passed after the hidden command's name; the socket is standard input.
@@ -114,6 +114,7 @@ fn open_drill(
         .ok_or_else(|| OpenError::Locked(id.clone()))?;
     if arguments.resume {
         let (mut drill, _) = Drill::resume(id, dir, lock)?;
+        drill.note_takeover(me);
         let reverted = drill.end(Ending::GuardianDied, Scope::Faults, OwnerState::Present);
         return Ok((drill, reverted));
     }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use firedrill_kernel::clock::boottime;
-use firedrill_kernel::{KernelError, Presence};
+use firedrill_kernel::{KernelError, Presence, ProcessIdentity};
 
 use crate::drill::{self, Drill, OpenError, Scope};
 use crate::effect::{OwnerState, chain};
 use crate::log::{Ending, FORMAT, Opened};
 use crate::residue::Reverted;
-use crate::state::{DrillDir, DrillId, StateDir, StateError};
+use crate::state::{DrillDir, DrillId, Lock, StateDir, StateError};
 
 /// Which drills to recover.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -74,6 +74,9 @@ pub enum RecoveryError {
 /// How long another recoverer may take before this one gives up.
 const BUSY_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long a dead guardian's lock may be held.
+const DYING_LIMIT: Duration = Duration::from_secs(1);
+
 /// A directory without a log is left alone this long: a guardian may be about to write it.
 const CREATION_LIMIT: Duration = Duration::from_secs(60);
 
@@ -122,10 +125,7 @@ fn recover_drill(state: &StateDir, id: &DrillId) -> Result<Option<Recovered>, Le
     if !dir.log().exists() {
         return recover_empty(&dir);
     }
-    let lock = dir
-        .lock(Duration::ZERO)
-        .map_err(|error| unreadable(&error))?;
-    let lock = lock.ok_or(LeftAlone::GuardianAlive)?;
+    let lock = lock(&dir)?;
     // Whose it is comes first: a log is only written to once it is known to be ours to write.
     let contents = drill::look(&dir).map_err(|error| unreadable(&error))?;
     let owner = match drill::opened(&contents) {
@@ -153,6 +153,24 @@ fn recover_drill(state: &StateDir, id: &DrillId) -> Result<Option<Recovered>, Le
     }))
 }
 
+/// The drill's lock, unless its guardian lives. One that was just killed may hold it for an
+/// instant longer, as may one that is starting to take over.
+fn lock(dir: &DrillDir) -> Result<Lock, LeftAlone> {
+    if let Some(lock) = dir
+        .lock(Duration::ZERO)
+        .map_err(|error| unreadable(&error))?
+    {
+        return Ok(lock);
+    }
+    let contents = drill::look(dir).map_err(|error| unreadable(&error))?;
+    let guardian = drill::last_guardian(&contents).ok_or(LeftAlone::BeingCreated)?;
+    if !matches!(guardian.presence(), Ok(Presence::Gone)) {
+        return Err(LeftAlone::GuardianAlive);
+    }
+    let lock = dir.lock(DYING_LIMIT).map_err(|error| unreadable(&error))?;
+    lock.ok_or(LeftAlone::GuardianAlive)
+}
+
 /// A directory without a log: left over from a removal, or about to get one, or its owner's.
 fn recover_empty(dir: &DrillDir) -> Result<Option<Recovered>, LeftAlone> {
     if dir.age() < CREATION_LIMIT {
@@ -168,6 +186,10 @@ fn owner_state(opened: &Opened, dir: &DrillDir) -> Result<OwnerState, LeftAlone>
         return Err(LeftAlone::OtherFormat {
             format: opened.format,
         });
+    }
+    // An owner whose next guardian does not start may do it itself.
+    if ProcessIdentity::current().is_ok_and(|me| me == opened.owner) {
+        return Ok(OwnerState::Present);
     }
     match opened
         .owner

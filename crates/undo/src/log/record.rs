@@ -13,6 +13,8 @@ use crate::state::DrillId;
 pub enum Record {
     /// The first: whose drill it is.
     Opened(Opened),
+    /// Another guardian took over from a dead one.
+    Resumed { guardian: ProcessIdentity },
     /// About to be applied; enough to undo it.
     Prepared { id: u64, effects: Vec<Primitive> },
     /// Applied. Missing, the effect may still be there.
@@ -65,6 +67,7 @@ impl Record {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Opened(_) => "opened",
+            Self::Resumed { .. } => "resumed",
             Self::Prepared { .. } => "prepared",
             Self::Applied { .. } => "applied",
             Self::Done { .. } => "done",
