@@ -212,7 +212,7 @@ async fn call_once(drill: &Drill, activity: &Activity, mode: Mode) -> Result<Out
     if let Call::Fault(fault) = &call {
         drill.watch().fault_requested(id, activity, fault);
     }
-    let effect = Effect::Call { id, activity: activity.name.clone(), call };
+    let effect = Effect::Call { id, activity: activity.name.clone(), call, background: mode == Mode::Background };
     let pending = drill.core().call(id, effect);
     let outcome = match mode {
         Mode::Foreground => drill.foreground(pending).await?,

@@ -495,7 +495,7 @@ impl Drill {
         let Call::Http(_) = &call else { return Ok(None) };
         let id = self.core().next_id();
         let name = format!("exposure of {}", activity.name);
-        let pending = self.core().call(id, Effect::Call { id, activity: name, call });
+        let pending = self.core().call(id, Effect::Call { id, activity: name, call, background: mode == Mode::Background });
         let outcome = match mode {
             Mode::Foreground => self.foreground(pending).await?,
             Mode::Background => self.background(pending).await?,

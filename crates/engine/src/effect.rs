@@ -123,7 +123,7 @@ pub struct ControlReply {
 /// What to do.
 #[derive(Debug, Clone)]
 pub enum Effect {
-    Call { id: CallId, activity: String, call: Call },
+    Call { id: CallId, activity: String, call: Call, background: bool },
     /// Stop this call; for a fault: revert it now.
     Cancel { id: CallId },
     Control { id: CallId, request: ControlRequest },

@@ -125,7 +125,7 @@ pub(crate) async fn within(
     let call = firedrill_experiment::call::resolve(&probe.provider, &drill.scope())
         .map_err(|error| Stop::Aborted(format!("tolerance `{}`: {error}", probe.name)))?;
     let id = drill.core().next_id();
-    let pending = drill.core().call(id, Effect::Call { id, activity: probe.name.clone(), call });
+    let pending = drill.core().call(id, Effect::Call { id, activity: probe.name.clone(), call, background: mode == Mode::Background });
     let outcome = match mode {
         Mode::Foreground => drill.foreground(pending).await?,
         Mode::Background => drill.background(pending).await?,

@@ -178,7 +178,7 @@ impl World {
 
     fn perform(&mut self, case: &Case, now: Duration, effect: &Effect) {
         match effect {
-            Effect::Call { id, activity, call } => {
+            Effect::Call { id, activity, call, .. } => {
                 self.open.insert(*id, activity.clone());
                 self.started.push(activity.clone());
                 let act = fate_of(case, activity);

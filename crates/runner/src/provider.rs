@@ -5,22 +5,26 @@
 //! | [`process`] | commands, in a process group of their own |
 //! | [`http`] | requests, as Python's `requests` sends them |
 //! | [`python`] | functions of the user's own Python, in a worker |
+//! | `prometheus` | queries |
+//! | `load` | open-loop HTTP load, for a while |
+//! | [`fetch`] | no activity, but a document's text, from a file or a URL |
 //!
 //! A provider never decides what a result means: an exit code of 1 or a 503 is an output like any
 //! other, and tolerances judge it.
 
 pub mod cancel;
+pub mod fetch;
 pub mod http;
+mod load;
 pub mod process;
+mod prometheus;
 pub mod python;
 
 use std::fmt;
-use std::future::Future;
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use firedrill_experiment::call::{Call, FaultCall};
+use firedrill_experiment::call::Call;
 
 pub use cancel::{Cancel, Canceller, canceller};
 
@@ -35,6 +39,8 @@ pub struct ProvidersConfig {
     pub python: Option<PathBuf>,
     /// Where children start; ours when absent.
     pub directory: Option<PathBuf>,
+    /// Of the drill: repeats the arrivals of a load.
+    pub seed: u64,
     /// What the Python worker logs, prints and signals.
     pub listener: python::Listener,
 }
@@ -45,6 +51,7 @@ impl fmt::Debug for ProvidersConfig {
             .field("verify_tls", &self.verify_tls)
             .field("python", &self.python)
             .field("directory", &self.directory)
+            .field("seed", &self.seed)
             .finish_non_exhaustive()
     }
 }
@@ -56,6 +63,7 @@ impl Default for ProvidersConfig {
             verify_tls: true,
             python: None,
             directory: None,
+            seed: 0,
             listener: Arc::new(|_| ()),
         }
     }
@@ -123,11 +131,13 @@ impl Providers {
             }
             Call::Http(call) => http::run(&self.http, call, cancel).await,
             Call::Python(call) => self.python.call(call, background, cancel).await,
-            Call::Fault(call) => match &self.faults {
-                Some(port) => port.inject(call, cancel).await,
-                None => Outcome::failed("no fault can be injected here"),
-            },
-            Call::Load(_) | Call::Prometheus(_) => Outcome::failed("this provider is not built in"),
+            Call::Fault(_) => {
+                Outcome::failed("a fault is asked of the guardian, not of a provider")
+            }
+            Call::Load(call) => load::run(call, self.config.seed, cancel).await,
+            Call::Prometheus(call) => {
+                prometheus::run(&self.http, call, self.config.verify_tls, cancel).await
+            }
         }
     }
 }

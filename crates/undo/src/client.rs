@@ -204,7 +204,7 @@ impl Guardian {
     ///
     /// # Errors
     /// When the guardian does not answer, or is not gone within the reply limit.
-    pub fn finish(self) -> Result<Reverted, GuardianError> {
+    pub fn finish(&self) -> Result<Reverted, GuardianError> {
         let reverted = match self.call(Request::Finish)? {
             Reply::Finished(reverted) => reverted,
             other => return Err(unexpected(other)),

@@ -19,6 +19,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::{Cancel, Outcome};
+pub(crate) use body::text;
 use encode::Unencodable;
 pub(crate) use transfer::{Client, Limits, Request, Response, TransferError};
 

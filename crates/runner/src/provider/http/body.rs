@@ -4,7 +4,7 @@ use super::Response;
 
 /// UTF-8 where it is; else Latin-1 when the response says so, or is text of an unnamed charset,
 /// which is what `requests` takes it for; else with replacement characters.
-pub(super) fn text(response: &Response) -> String {
+pub(crate) fn text(response: &Response) -> String {
     match std::str::from_utf8(&response.body) {
         Ok(text) => text.to_owned(),
         Err(_) if is_latin_1(response.header("content-type").unwrap_or_default()) => {

@@ -41,7 +41,7 @@ pub(super) fn form(arguments: Option<&Value>) -> Result<Form, Unencodable> {
 }
 
 /// Puts arguments behind what the URL asks for already.
-pub(super) fn append_query(url: &mut Url, arguments: Option<&Value>) -> Result<(), Unencodable> {
+pub(crate) fn append_query(url: &mut Url, arguments: Option<&Value>) -> Result<(), Unencodable> {
     let query = match arguments {
         Some(Value::String(text)) => text.clone(),
         _ => form(arguments)?.text,

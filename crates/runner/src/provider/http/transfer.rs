@@ -57,6 +57,20 @@ impl Request {
         }
     }
 
+    pub(crate) fn post_form(
+        url: Url,
+        arguments: &serde_json::Value,
+    ) -> Result<Self, super::Unencodable> {
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        let body = super::encode::form(Some(arguments))?.text.into_bytes();
+        Ok(Self {
+            method: Method::POST,
+            url,
+            headers: HeaderMap::from_iter([(CONTENT_TYPE, form)]),
+            body,
+        })
+    }
+
     /// The headers' own content type counts, where they have one.
     pub(crate) fn post_json(url: Url, mut headers: HeaderMap, body: &serde_json::Value) -> Self {
         headers

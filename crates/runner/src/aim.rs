@@ -1,0 +1,86 @@
+//! From a fault as a document writes it to the processes that it would hit, now.
+
+use firedrill_experiment::call::FaultCall;
+use firedrill_experiment::document::{BlastRadius, UndoClass};
+use firedrill_experiment::units::format_duration;
+use firedrill_faults::{CompileError, Fault, Selection, Selector, SelectorError, Target};
+use firedrill_undo::Primitive;
+
+/// A fault with its targets, within the blast radius.
+#[derive(Debug)]
+pub(crate) struct Aim {
+    fault: Fault,
+    selection: Selection,
+}
+
+impl Aim {
+    /// Looks at what runs now, and chooses; touches nothing. The error is a refusal with its hint.
+    pub(crate) fn take(call: &FaultCall, radius: &BlastRadius, seed: u64) -> Result<Self, String> {
+        if let Some(limit) = radius.duration_max
+            && call.duration > limit
+        {
+            return Err(format!(
+                "it asks for {}, and `duration-max` is {}",
+                format_duration(call.duration),
+                format_duration(limit)
+            ));
+        }
+        let hinted = |error: firedrill_faults::FaultError| match error.hint() {
+            Some(hint) => format!("{error} ({hint})"),
+            None => error.to_string(),
+        };
+        let fault = Fault::parse(&call.name, &call.arguments).map_err(hinted)?;
+        let selector = Selector::parse(&call.target).map_err(hinted)?;
+        let refused = |refusal: firedrill_faults::Refused| format!("{refusal} ({})", refusal.hint());
+        let selection = selector.select(seed).map_err(|error| match error {
+            SelectorError::Refused(refusal) => refused(refusal),
+            other => crate::chain(&other),
+        })?;
+        limits(radius).check(&selection).map_err(refused)?;
+        within_traffic(radius, &selection)?;
+        Ok(Self { fault, selection })
+    }
+
+    pub(crate) fn compile(&self) -> Result<Vec<Primitive>, CompileError> {
+        let identities: Vec<_> = self.selection.chosen.iter().map(|target| target.identity).collect();
+        self.fault.compile(&identities)
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.selection.chosen.iter().map(name).collect()
+    }
+
+    pub(crate) fn undo_class(&self) -> UndoClass {
+        match self.fault.undo_class() {
+            firedrill_faults::UndoClass::Reversible => UndoClass::Reversible,
+            firedrill_faults::UndoClass::Replaced => UndoClass::Replaced,
+            firedrill_faults::UndoClass::Irreversible => UndoClass::Irreversible,
+        }
+    }
+}
+
+fn name(target: &Target) -> String {
+    format!("{} (pid {})", target.name, target.identity.pid)
+}
+
+fn limits(radius: &BlastRadius) -> firedrill_faults::BlastRadius {
+    firedrill_faults::BlastRadius {
+        targets_max: radius.targets_max,
+        percent_of_healthy: radius.percent_of_healthy,
+        healthy_remaining_min: radius.healthy_remaining_min,
+    }
+}
+
+/// Nobody measures how traffic is spread over processes: each is taken to carry an equal share.
+fn within_traffic(radius: &BlastRadius, selection: &Selection) -> Result<(), String> {
+    let Some(limit) = radius.traffic_percent_max else { return Ok(()) };
+    let share = 100.0 * selection.chosen.len() as f64 / selection.population.max(1) as f64;
+    if share <= limit {
+        return Ok(());
+    }
+    Err(format!(
+        "{} of {} targets carry about {share:.0} % of the traffic, more than `traffic-percent-max` {limit} (choose fewer, or raise it)",
+        selection.chosen.len(),
+        selection.population
+    ))
+}

@@ -1,0 +1,166 @@
+//! Carries out what the engine asks, and tells it what came of it.
+//!
+//! The engine lives on the task that drives it; calls, controls, streams and faults are tasks
+//! of their own that answer over one channel. Time is counted from the drill's start.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use firedrill_engine::effect::{Level, Progress, Signal};
+use firedrill_engine::{CallId, Effect, Engine, Event, Plan};
+use firedrill_experiment::call::Call;
+use firedrill_experiment::journal::{Interruption, Journal};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::control::Controls;
+use crate::fault::Faults;
+use crate::kpi::Streams;
+use crate::provider::{Canceller, Providers, canceller};
+use crate::rollback::Rollbacks;
+
+/// What a drill acts through.
+#[derive(Debug)]
+pub struct Ports {
+    pub providers: Providers,
+    pub controls: Controls,
+    pub faults: Faults,
+    pub rollbacks: Rollbacks,
+}
+
+/// For whoever looks on.
+#[derive(Debug)]
+pub enum Notice<'a> {
+    Progress(&'a Progress),
+    Log(Level, &'a str),
+}
+
+/// Runs the drill to its end; signals from outside interrupt it as the engine decides.
+pub async fn drive(
+    plan: Plan,
+    ports: Ports,
+    mut signals: mpsc::UnboundedReceiver<Signal>,
+    mut look: impl FnMut(Duration, Notice<'_>),
+) -> Box<Journal> {
+    let (events, mut inbox) = mpsc::unbounded_channel();
+    let seed = plan.identity.seed;
+    let mut engine = Engine::new(plan);
+    let mut driver = Driver {
+        began: Instant::now(),
+        streams: Streams::new(seed, events.clone()),
+        events,
+        ports,
+        cancellers: BTreeMap::new(),
+        wake: None,
+    };
+    let mut event = None;
+    loop {
+        let now = driver.began.elapsed();
+        let mut finished = None;
+        for effect in engine.step(now, event.take()) {
+            match effect {
+                Effect::Progress(progress) => look(now, Notice::Progress(&progress)),
+                Effect::Log(level, text) => look(now, Notice::Log(level, &text)),
+                Effect::Finished(journal) => finished = Some(journal),
+                effect => driver.carry_out(effect),
+            }
+        }
+        if let Some(journal) = finished {
+            driver.end().await;
+            return journal;
+        }
+        let wake = driver.began + driver.wake.unwrap_or(Duration::from_secs(3600));
+        event = tokio::select! {
+            event = inbox.recv() => event,
+            signal = signals.recv() => match signal {
+                Some(signal) => Some(Event::Interrupted(signal)),
+                // Nobody is left to interrupt; go on with what there is.
+                None => { signals = never(); None }
+            },
+            () = tokio::time::sleep_until(wake) => None,
+        };
+        if let Some(Event::CallEnded { id, .. }) = &event {
+            driver.cancellers.remove(id);
+        }
+    }
+}
+
+fn never() -> mpsc::UnboundedReceiver<Signal> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    // The sender stays alive for as long as the process: the receiver never ends.
+    std::mem::forget(sender);
+    receiver
+}
+
+struct Driver {
+    began: Instant,
+    events: mpsc::UnboundedSender<Event>,
+    ports: Ports,
+    streams: Streams,
+    cancellers: BTreeMap<CallId, Canceller>,
+    wake: Option<Duration>,
+}
+
+impl Driver {
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Call { id, activity, call, background } => self.call(id, activity, call, background),
+            Effect::Cancel { id } => {
+                if let Some(canceller) = self.cancellers.get(&id) {
+                    canceller.cancel(Interruption {
+                        kind: "cancelled".into(),
+                        name: None,
+                        reason: "the drill was stopped".into(),
+                    });
+                }
+            }
+            Effect::Control { id, request } => {
+                let (controls, events) = (self.ports.controls.clone(), self.events.clone());
+                tokio::spawn(async move {
+                    let reply = controls.apply(request).await;
+                    let _ = events.send(Event::ControlEnded { id, reply });
+                });
+            }
+            Effect::WakeAt(time) => self.wake = Some(time),
+            Effect::StartKpi { kpi, call } => self.streams.start(kpi, &call, self.began.elapsed()),
+            Effect::StopKpi { kpi } => self.streams.stop(kpi),
+            Effect::ArmRollbacks(armed) => self.ports.rollbacks.arm(armed, &self.ports.faults),
+            Effect::DisarmRollbacks => self.ports.rollbacks.disarm(&self.ports.faults),
+            Effect::Progress(_) | Effect::Log(..) | Effect::Finished(_) => {}
+        }
+    }
+
+    fn call(&mut self, id: CallId, activity: String, call: Call, background: bool) {
+        let (canceller, cancel) = canceller();
+        self.cancellers.insert(id, canceller);
+        let events = self.events.clone();
+        if let Call::Fault(fault) = call {
+            let (faults, began) = (self.ports.faults.clone(), self.began);
+            tokio::spawn(async move {
+                let applied = events.clone();
+                let report = faults
+                    .run(&fault, cancel, began, move || {
+                        let _ = applied.send(Event::FaultApplied { id });
+                    })
+                    .await;
+                let outcome = crate::fault::outcome(&activity, &report);
+                let _ = events.send(Event::FaultEnded { id, report });
+                let _ = events.send(Event::CallEnded { id, outcome });
+            });
+            return;
+        }
+        let providers = self.ports.providers.clone();
+        tokio::spawn(async move {
+            let outcome = match background {
+                true => providers.call_in_background(&call, cancel).await,
+                false => providers.call(&call, cancel).await,
+            };
+            let _ = events.send(Event::CallEnded { id, outcome });
+        });
+    }
+
+    async fn end(self) {
+        self.ports.faults.finish().await;
+        self.ports.providers.shutdown().await;
+    }
+}

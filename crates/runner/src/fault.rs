@@ -1,0 +1,260 @@
+//! Faults of ours, from selection to the report: the runner asks, the guardian acts.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use firedrill_engine::effect::{Failure, FaultReport, Outcome, Signal};
+use firedrill_experiment::call::FaultCall;
+use firedrill_experiment::document::{BlastRadius, UndoClass};
+use firedrill_undo::{Applied, Ended, Guardian, GuardianError, Observed, Primitive, Reverted, Watch};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::aim::Aim;
+use crate::provider::Cancel;
+
+/// How long a fault may take to show its effect.
+const EFFECT_LIMIT: Duration = Duration::from_secs(2);
+/// How often the guardian is listened to; renewals are as frequent.
+const BEAT: Duration = Duration::from_millis(200);
+
+/// The way to the guardian; without one, every fault is refused. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Faults(Option<Arc<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    guardian: Guardian,
+    radius: BlastRadius,
+    seed: u64,
+    rollbacks: Mutex<Option<u64>>,
+    ended: watch::Sender<Option<Loss>>,
+    finishing: AtomicBool,
+}
+
+/// The guardian undid everything without being asked.
+#[derive(Debug, Clone)]
+struct Loss {
+    why: String,
+    reverted: Reverted,
+}
+
+impl Faults {
+    /// No guardian, no faults.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Listens to the guardian and renews its lease until [`Faults::finish`]. What ends the drill
+    /// from that side arrives as [`Signal::Halt`].
+    pub fn new(guardian: Guardian, radius: BlastRadius, seed: u64, signals: mpsc::UnboundedSender<Signal>) -> Self {
+        let inner = Arc::new(Inner {
+            guardian,
+            radius,
+            seed,
+            rollbacks: Mutex::new(None),
+            ended: watch::Sender::new(None),
+            finishing: AtomicBool::new(false),
+        });
+        let listener = Arc::clone(&inner);
+        std::thread::spawn(move || listener.listen(&signals));
+        Self(Some(inner))
+    }
+
+    /// Applies the fault, holds it for its time, takes it back. Never leaves one in place.
+    pub(crate) async fn run(
+        &self,
+        call: &FaultCall,
+        mut cancel: Cancel,
+        began: Instant,
+        applied: impl FnOnce(),
+    ) -> FaultReport {
+        let mut report = blank(call);
+        let Some(inner) = &self.0 else {
+            report.refused = Some("there is no guardian to undo it".into());
+            return report;
+        };
+        let aim = match Aim::take(call, &inner.radius, inner.seed) {
+            Ok(aim) => aim,
+            Err(why) => {
+                report.refused = Some(why);
+                return report;
+            }
+        };
+        report.undo_class = aim.undo_class();
+        report.targets = aim.names();
+        let primitives = match aim.compile() {
+            Ok(primitives) => primitives,
+            Err(error) => {
+                report.refused = Some(crate::chain(&error));
+                return report;
+            }
+        };
+        let placed = match inner.ask(move |guardian| guardian.apply(primitives)).await {
+            Ok(placed) => placed,
+            Err(error) => {
+                report.refused = Some(crate::chain(&error));
+                return report;
+            }
+        };
+        report.applied = Some(began.elapsed());
+        report.mechanism = mechanism(&placed);
+        report.inject = placed.injected_in;
+        applied();
+        let id = placed.id;
+        let seen = inner.ask(move |guardian| guardian.observe_until(id, EFFECT_LIMIT)).await;
+        report.observed = seen.as_ref().is_ok_and(Observed::is_complete);
+        report.achieved = seen.ok().map(|seen| format!("{} of {} targets", seen.achieved, seen.requested));
+
+        let mut ended = inner.ended.subscribe();
+        tokio::select! {
+            () = tokio::time::sleep(call.duration) => {}
+            _ = cancel.cancelled() => {}
+            _ = ended.wait_for(Option::is_some) => {}
+        }
+        inner.take_back(id, &mut report).await;
+        report.reverted = Some(began.elapsed());
+        report
+    }
+
+    pub(crate) fn register_rollbacks(&self, argv: Vec<String>) {
+        let Some(inner) = &self.0 else { return };
+        if let Ok(applied) = inner.guardian.apply(vec![Primitive::RunRollbacks { argv }]) {
+            *inner.rollbacks.lock().unwrap_or_else(PoisonError::into_inner) = Some(applied.id);
+        }
+    }
+
+    pub(crate) fn forget_rollbacks(&self) {
+        let Some(inner) = &self.0 else { return };
+        let id = inner.rollbacks.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(id) = id {
+            // A guardian that ended has nothing left to forget.
+            let _ = inner.guardian.revert(id);
+        }
+    }
+
+    /// Ends the drill in the guardian's log.
+    pub(crate) async fn finish(&self) {
+        let Some(inner) = &self.0 else { return };
+        inner.finishing.store(true, Ordering::SeqCst);
+        let _ = inner.ask(Guardian::finish).await;
+    }
+}
+
+impl Inner {
+    /// The guardian's socket blocks; the runtime must not.
+    async fn ask<T: Send + 'static>(
+        self: &Arc<Self>,
+        question: impl FnOnce(&Guardian) -> Result<T, GuardianError> + Send + 'static,
+    ) -> Result<T, GuardianError> {
+        let inner = Arc::clone(self);
+        let answer = tokio::task::spawn_blocking(move || question(&inner.guardian)).await;
+        answer.unwrap_or(Err(GuardianError::Confused))
+    }
+
+    async fn take_back(self: &Arc<Self>, id: u64, report: &mut FaultReport) {
+        match self.ask(move |guardian| guardian.revert(id)).await {
+            Ok(reverted) => note(report, &reverted),
+            Err(_) => {
+                // It ended on its own side, and undid everything there: wait for its word.
+                let mut ended = self.ended.subscribe();
+                let heard = tokio::time::timeout(EFFECT_LIMIT, ended.wait_for(Option::is_some)).await;
+                match heard.ok().and_then(Result::ok).and_then(|loss| loss.clone()) {
+                    Some(loss) => {
+                        note(report, &loss.reverted);
+                        report.achieved = Some(format!(
+                            "{}; {}",
+                            report.achieved.take().unwrap_or_default(),
+                            loss.why
+                        ));
+                    }
+                    None => report.residue.push("the guardian does not answer; run `firedrill recover`".into()),
+                }
+            }
+        }
+    }
+
+    fn listen(&self, signals: &mpsc::UnboundedSender<Signal>) {
+        loop {
+            let loss = match self.guardian.watch(BEAT) {
+                Ok(Watch::Quiet) => {
+                    // A refusal to renew comes with the notice of the end, which follows.
+                    let _ = self.guardian.renew();
+                    continue;
+                }
+                Ok(Watch::Ended(ended)) => loss(ended),
+                Ok(Watch::Died) | Err(_) if self.finishing.load(Ordering::SeqCst) => return,
+                Ok(Watch::Died) | Err(_) => self.replace_guardian(),
+            };
+            if !self.finishing.load(Ordering::SeqCst) {
+                self.ended.send_replace(Some(loss));
+                let _ = signals.send(Signal::Halt);
+            }
+            return;
+        }
+    }
+
+    fn replace_guardian(&self) -> Loss {
+        match self.guardian.recover_after_guardian_death() {
+            Ok(reverted) => Loss { why: "its guardian died, and a new one undid it".into(), reverted },
+            Err(error) => Loss {
+                why: format!("its guardian died, and no new one could be started ({error}): run `firedrill recover`"),
+                reverted: Reverted::default(),
+            },
+        }
+    }
+}
+
+fn loss(ended: Ended) -> Loss {
+    Loss { why: format!("the guardian ended it: {:?}", ended.ending).to_lowercase(), reverted: ended.reverted }
+}
+
+fn note(report: &mut FaultReport, reverted: &Reverted) {
+    report.revert = Some(reverted.took);
+    report.residue.extend(reverted.residue.iter().map(ToString::to_string));
+}
+
+fn mechanism(placed: &Applied) -> String {
+    let names: Vec<_> = placed.mechanisms.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+fn blank(call: &FaultCall) -> FaultReport {
+    FaultReport {
+        fault: call.name.clone(),
+        mechanism: String::new(),
+        undo_class: UndoClass::Reversible,
+        targets: Vec::new(),
+        requested: format!(
+            "{} on {} for {}",
+            call.name,
+            call.target,
+            firedrill_experiment::units::format_duration(call.duration)
+        ),
+        achieved: None,
+        observed: false,
+        applied: None,
+        reverted: None,
+        inject: Duration::ZERO,
+        revert: None,
+        residue: Vec::new(),
+        refused: None,
+    }
+}
+
+/// What the journal shows as the activity's output.
+pub(crate) fn outcome(activity: &str, report: &FaultReport) -> Outcome {
+    if let Some(why) = &report.refused {
+        return Outcome::Failed(Failure::raised("firedrill.Refused", format!("`{activity}`: {why}")));
+    }
+    Outcome::Succeeded(json!({
+        "fault": report.fault,
+        "mechanism": report.mechanism,
+        "targets": report.targets,
+        "observed": report.observed,
+        "achieved": report.achieved,
+        "residue": report.residue.iter().map(|what| Value::String(what.clone())).collect::<Vec<_>>(),
+    }))
+}

@@ -1,0 +1,205 @@
+//! What a drill would do, before it does anything: targets, undo classes, time, traffic, digest.
+
+
+use firedrill_engine::Options;
+use firedrill_experiment::call::{self, Call};
+use firedrill_experiment::document::{
+    Activity, ActivityKind, Experiment, Kpi, Objective as Wanted, Provider, UndoClass,
+};
+use firedrill_experiment::scope::Scope;
+use firedrill_judge::{Objective, requests_needed_for};
+use serde::Serialize;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::aim::Aim;
+
+/// A plan to read, and to approve by its digest.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Preview {
+    pub title: String,
+    pub actions: Vec<PlannedAction>,
+    pub kpis: Vec<PlannedKpi>,
+    /// Seconds without the recovery, as far as the document tells.
+    pub seconds: f64,
+    /// Seconds that the recovery may take.
+    pub recovery_seconds: f64,
+    /// Synthetic requests that will be sent, about.
+    pub requests: u64,
+    /// Why the drill would be refused; empty: it may run.
+    pub refusals: Vec<String>,
+    /// SHA-256 over the document, the options and the named targets.
+    pub digest: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PlannedAction {
+    pub activity: String,
+    pub undo_class: UndoClass,
+    /// The fault of ours, if it is one.
+    pub fault: Option<String>,
+    pub duration: Option<f64>,
+    /// Who would be hit, now.
+    pub targets: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PlannedKpi {
+    pub kpi: String,
+    /// Requests per second.
+    pub rate: f64,
+    /// The fewest requests a phase needs for an answer; absent where none would do.
+    pub requests_needed: Option<u64>,
+    pub baseline_requests: u64,
+    pub fault_requests: u64,
+}
+
+/// Looks at everything and touches nothing.
+pub fn preview(experiment: &Experiment, scope: &Scope, options: &Options, seed: u64) -> Preview {
+    let selected: Vec<&Activity> = experiment.method.iter().filter(|activity| is_selected(activity, options)).collect();
+    let mut refusals = Vec::new();
+    let mut actions = Vec::new();
+    for activity in selected.iter().filter(|activity| activity.kind == ActivityKind::Action) {
+        actions.push(planned(activity, experiment, scope, seed, &mut refusals));
+    }
+    let disturbed = fault_time(&actions);
+    let kpis: Vec<_> = experiment
+        .kpis
+        .iter()
+        .filter_map(|kpi| planned_kpi(kpi, experiment, scope, disturbed, &mut refusals))
+        .collect();
+    let seconds = experiment.baseline.as_secs_f64() * f64::from(u8::from(!kpis.is_empty()))
+        + selected.iter().map(|activity| activity_time(activity, scope)).sum::<f64>();
+    let recovery_seconds = experiment.recovery.map_or(0.0, |recovery| recovery.within.as_secs_f64());
+    let rate: f64 = kpis.iter().map(|kpi| kpi.rate).sum();
+    let digest = digest(experiment, options, &actions);
+    Preview {
+        title: experiment.title.clone(),
+        actions,
+        kpis,
+        seconds,
+        recovery_seconds,
+        requests: (rate * seconds).round() as u64,
+        refusals,
+        digest,
+    }
+}
+
+fn is_selected(activity: &Activity, options: &Options) -> bool {
+    options.tags.is_empty() || activity.tags.iter().any(|tag| options.tags.contains(tag))
+}
+
+fn planned(
+    activity: &Activity,
+    experiment: &Experiment,
+    scope: &Scope,
+    seed: u64,
+    refusals: &mut Vec<String>,
+) -> PlannedAction {
+    let mut action = PlannedAction {
+        activity: activity.name.clone(),
+        undo_class: activity.undo_class.unwrap_or(UndoClass::Opaque),
+        fault: None,
+        duration: None,
+        targets: Vec::new(),
+    };
+    let Provider::Fault { name, .. } = &activity.provider else { return action };
+    action.fault = Some(name.clone());
+    let mut refuse = |why: String| refusals.push(format!("`{}`: {why}", activity.name));
+    let Some(blast) = &experiment.blast_radius else {
+        refuse("a fault of ours needs a `blast-radius` in the document".into());
+        return action;
+    };
+    let call = match call::resolve(&activity.provider, scope) {
+        Ok(Call::Fault(call)) => call,
+        Ok(_) => return action,
+        Err(error) => {
+            refuse(error.to_string());
+            return action;
+        }
+    };
+    action.duration = Some(call.duration.as_secs_f64());
+    match Aim::take(&call, blast, seed) {
+        Ok(aim) => {
+            action.undo_class = aim.undo_class();
+            action.targets = aim.names();
+        }
+        Err(why) => refuse(why),
+    }
+    action
+}
+
+fn fault_time(actions: &[PlannedAction]) -> Option<f64> {
+    actions.iter().filter_map(|action| action.duration).reduce(f64::max)
+}
+
+fn activity_time(activity: &Activity, scope: &Scope) -> f64 {
+    let pause = |value: &Option<Value>| value.as_ref().and_then(Value::as_f64).unwrap_or(0.0);
+    let own = match call::resolve(&activity.provider, scope) {
+        Ok(Call::Fault(call)) => call.duration.as_secs_f64(),
+        Ok(Call::Load(call)) => call.duration.map_or(0.0, |duration| duration.as_secs_f64()),
+        _ => 0.0,
+    };
+    let times = f64::from(activity.repeat.map_or(1, |repeat| repeat.times));
+    (own * f64::from(u8::from(!activity.background)) + pause(&activity.pause_before) + pause(&activity.pause_after))
+        * times
+}
+
+fn planned_kpi(
+    kpi: &Kpi,
+    experiment: &Experiment,
+    scope: &Scope,
+    disturbed: Option<f64>,
+    refusals: &mut Vec<String>,
+) -> Option<PlannedKpi> {
+    let provider = Provider::Load { raw: kpi.provider.clone() };
+    let call = match call::resolve(&provider, scope) {
+        Ok(Call::Load(call)) => call,
+        Ok(_) => return None,
+        Err(error) => {
+            refusals.push(format!("KPI `{}`: {error}", kpi.name));
+            return None;
+        }
+    };
+    let Wanted { success_ratio_min, latency, worst_window } = kpi.objective;
+    let objective = Objective { success_ratio_min, success_ratio_max: None, latency, worst_window };
+    let needed = requests_needed_for(&objective, kpi.confidence);
+    let baseline = call.rate * experiment.baseline.as_secs_f64();
+    let settled = disturbed.map(|time| (time - experiment.expect.transition.as_secs_f64()).max(0.0));
+    let fault = settled.map_or(baseline, |time| time * call.rate);
+    for (phase, requests) in [("baseline", baseline), ("fault", fault)] {
+        if let Some(needed) = needed.filter(|needed| requests < *needed as f64) {
+            refusals.push(format!(
+                "KPI `{}` cannot answer: its {phase} phase sees about {requests:.0} requests, and {:.0} % confidence takes {needed} at the least; make it {:.1} s longer, or send more than {}/s",
+                kpi.name,
+                kpi.confidence * 100.0,
+                (needed as f64 - requests) / call.rate,
+                call.rate,
+            ));
+        }
+    }
+    Some(PlannedKpi {
+        kpi: kpi.name.clone(),
+        rate: call.rate,
+        requests_needed: needed,
+        baseline_requests: baseline.round() as u64,
+        fault_requests: fault.round() as u64,
+    })
+}
+
+fn digest(experiment: &Experiment, options: &Options, actions: &[PlannedAction]) -> String {
+    let plan = json!({
+        "experiment": experiment.raw,
+        "tags": options.tags,
+        "dry": options.dry.map(|dry| format!("{dry:?}")),
+        "hypothesis": format!("{:?}", options.hypothesis_strategy),
+        "rollbacks": format!("{:?}", options.rollback_strategy),
+        "targets": actions.iter().map(|action| &action.targets).collect::<Vec<_>>(),
+    });
+    let hash = Sha256::digest(plan.to_string().as_bytes());
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
