@@ -52,6 +52,9 @@ pub(crate) fn over_time(journal: &Journal) -> Markup {
     if let Some(drill) = drill {
         shade(&mut svg, &frame, drill, bottom);
     }
+    if let Some(drill) = drill {
+        recovery(&mut svg, &frame, drill, bottom);
+    }
     timeline::draw(&mut svg, &frame, &rows);
     for (i, kpi) in kpis.iter().enumerate() {
         let expectation = drill.map_or("", |d| &d.expectation);
@@ -62,9 +65,6 @@ pub(crate) fn over_time(journal: &Journal) -> Markup {
             expectation,
             tops + panels::HEIGHT * i as f64,
         );
-    }
-    if let Some(drill) = drill {
-        recovery(&mut svg, &frame, drill, bottom);
     }
     svg.finish()
 }
@@ -180,7 +180,13 @@ fn recovery(svg: &mut Svg, frame: &Frame, drill: &Drill, bottom: f64) {
     let limit = frame.at(reverted + recovery.limit);
     if reverted + recovery.limit <= frame.end {
         svg.line(limit, 0.0, limit, bottom, "limit");
-        svg.text(limit + 4.0, bottom - 6.0, Anchor::Start, "tick", "limit");
+        svg.text(
+            limit + 4.0,
+            bottom - 6.0,
+            Anchor::Start,
+            "tick halo",
+            "limit",
+        );
     }
     if let Some(took) = recovery.took {
         let x = frame.at(reverted + took);

@@ -131,6 +131,21 @@ pub(crate) fn output(value: &Value) -> (String, usize) {
     cut(text)
 }
 
+/// The output on one line, where that is short enough to need no fold.
+pub(crate) fn line(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) => text.trim_end().to_owned(),
+        other => other.to_string(),
+    };
+    (text.len() <= 80 && !text.contains('\n')).then_some(text)
+}
+
+/// The first words of a longer text.
+pub(crate) fn opening(text: &str) -> String {
+    let start: String = text.chars().take(300).collect();
+    shortened(&start.split_whitespace().collect::<Vec<_>>().join(" "), 48)
+}
+
 pub(crate) fn cut(mut text: String) -> (String, usize) {
     if text.len() <= OUTPUT_MAX {
         return (text, 0);

@@ -16,6 +16,8 @@ const LEFT: f64 = 62.0;
 const RIGHT: f64 = WIDTH - 14.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = HEIGHT - 44.0;
+/// Where the share axis ends: 99.95 %.
+const TOP_NINES: f64 = 3.3;
 /// Most cells drawn per phase.
 const CELLS_MAX: usize = 2_000;
 
@@ -46,7 +48,7 @@ pub(crate) fn latency(kpi: &KpiRecord) -> Option<Markup> {
     }
     let (low, high) = around(low, high);
     let x = Scale::log(low, high, LEFT, RIGHT);
-    let y = Scale::linear(0.0, 3.3, BOTTOM, TOP);
+    let y = Scale::linear(0.0, TOP_NINES, BOTTOM, TOP);
     let mut svg = Svg::new(
         WIDTH,
         HEIGHT,
@@ -88,6 +90,9 @@ pub(crate) fn latency(kpi: &KpiRecord) -> Option<Markup> {
                 path.to(x.at(*ms), y.at(0.0));
             }
             path.to(x.at(*ms), y.at(nines(*share)));
+            if nines(*share) >= TOP_NINES {
+                break;
+            }
         }
         svg.path(&path, &format!("line dist {}", words::phase(*phase)));
     }

@@ -140,7 +140,7 @@ pub(super) fn draw(svg: &mut Svg, frame: &Frame, rows: &[Row]) {
             if row.class == "inside" {
                 inside(svg, from, wide, y, &bar.text);
             } else {
-                outside(svg, from, from + wide, y, &bar.text);
+                beside(svg, bar, from, from + wide, y);
             }
         }
     }
@@ -153,15 +153,16 @@ fn inside(svg: &mut Svg, from: f64, wide: f64, y: f64, text: &str) {
     }
 }
 
-/// Right of the bar, or left of it near the page's edge.
-fn outside(svg: &mut Svg, from: f64, to: f64, y: f64, text: &str) {
-    let text = words::shortened(text, 60);
-    let needs = text.chars().count() as f64 * 6.2 + 8.0;
-    if to + needs <= RIGHT {
-        svg.text(to + 6.0, y + 14.5, Anchor::Start, "note", &text);
-    } else if from - needs >= GUTTER {
-        svg.text(from - 6.0, y + 14.5, Anchor::End, "note", &text);
+/// In the bar where it fits, else right of it, else left of it near the page's edge.
+fn beside(svg: &mut Svg, bar: &Bar, from: f64, to: f64, y: f64) {
+    let text = words::shortened(&bar.text, 60);
+    let needs = text.chars().count() as f64 * 6.2 + 12.0;
+    let y = y + 14.5;
+    if needs <= to - from {
+        svg.text(from + 7.0, y, Anchor::Start, "note over", &text);
+    } else if to + needs <= RIGHT || from - needs < GUTTER {
+        svg.text(to + 6.0, y, Anchor::Start, "note", &text);
     } else {
-        svg.text(from + 6.0, y + 14.5, Anchor::Start, "note over", &text);
+        svg.text(from - 6.0, y, Anchor::End, "note", &text);
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn hypothesis(journal: &Journal) -> Markup {
                 @if let Some(title) = journal.experiment["steady-state-hypothesis"]["title"].as_str() {
                     p.lead { (title) }
                 }
-                div.wide { table {
+                div.wide { table.probes {
                     thead { tr { th { "When" } th { "Probe" } th { "Tolerance" } th { "Value" } th { "Met" } th.n { "Took" } } }
                     tbody {
                         @for (when, state) in &all {
@@ -78,7 +78,7 @@ fn table(title: &str, journal: &Journal, runs: &[Run]) -> Markup {
         @if !runs.is_empty() {
             section {
                 h2 { (title) }
-                div.wide { table {
+                div.wide { table.runs {
                     thead { tr { th { "Activity" } th { "Status" } th.n { "At" } th.n { "Took" } th { "Output" } } }
                     tbody { @for run in runs { (row(journal, run)) } }
                 } }
@@ -119,16 +119,18 @@ fn row(journal: &Journal, run: &Run) -> Markup {
 
 /// Short outputs as they are, longer ones behind a fold.
 fn output(run: &Run) -> Markup {
-    let (text, dropped) = words::output(&run.output);
-    let short = dropped == 0 && text.len() <= 80 && !text.trim().contains('\n');
+    let line = words::line(&run.output);
     html! {
-        @if text.is_empty() { span.soft { "—" } }
-        @else if short { code { (text) } }
-        @else {
-            details {
-                summary { code { (words::shortened(&text.split_whitespace().collect::<Vec<_>>().join(" "), 60)) } }
-                pre { (text) }
-                (cut_note(dropped))
+        @match line {
+            _ if run.output.is_null() => span.soft { "—" },
+            Some(line) => code { (line) },
+            None => {
+                @let (text, dropped) = words::output(&run.output);
+                details {
+                    summary { code { (words::opening(&text)) } }
+                    pre { (text) }
+                    (cut_note(dropped))
+                }
             }
         }
     }

@@ -45,7 +45,7 @@ fn table(journals: &[Journal], summaries: &[Summary]) -> Markup {
                 @for (i, (journal, s)) in journals.iter().zip(summaries).enumerate() {
                     @let recovery = journal.firedrill.as_ref().and_then(|d| d.recovery);
                     tr {
-                        td.nowrap class=(s.tone.class()) { span.inline-verdict { (mark(s.tone)) (capitalised(&s.verdict)) } }
+                        td class=(format!("nowrap {}", s.tone.class())) { span.inline-verdict { (mark(s.tone)) (capitalised(&s.verdict)) } }
                         td { a href=(format!("#drill-{}", i + 1)) { (s.title) } }
                         td.soft { (s.headline) }
                         td.n {

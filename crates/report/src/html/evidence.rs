@@ -22,7 +22,7 @@ pub(super) fn figures(drill: &Drill) -> Markup {
         dl.figures {
             @if let Some(e) = during.and_then(|k| k.success_ratio) {
                 (figure("Success ratio under fault", &words::percent(e.value),
-                    &format!("at least {} ({} sure)", words::percent_down(e.low), words::percent(e.confidence))))
+                    &format!("at least {} at {}", words::percent_down(e.low), words::percent(e.confidence))))
             }
             @if let Some(l) = during.and_then(|k| k.latency) {
                 @let was = before.and_then(|k| k.latency).map(|b| format!("{} before", words::millis(b.p99)));
@@ -39,8 +39,8 @@ pub(super) fn figures(drill: &Drill) -> Markup {
             }
             @if let Some(effect) = drill.effect {
                 @let sub = match effect {
-                    Effect::Observed => "what was asked for was measured",
-                    Effect::Unobserved => "nobody measured that anything broke",
+                    Effect::Observed => "the fault was measured",
+                    Effect::Unobserved => "no measurement of the fault",
                 };
                 (figure("Effect", words::effect(effect), sub))
             }
@@ -145,7 +145,7 @@ fn kpi_section(drill: &Drill, kpi: &KpiRecord) -> Markup {
         .map(|e| e.confidence);
     html! {
         section {
-            h2 { (kpi.name) ": by phase" }
+            h2 { "KPI " (kpi.name) ", by phase" }
             p.lead { (kpi.objective) }
             div.wide { table.kpi {
                 thead { tr {
@@ -161,20 +161,22 @@ fn kpi_section(drill: &Drill, kpi: &KpiRecord) -> Markup {
                     "Whiskers reach from the lower to the upper bound; each bound holds with " (words::percent(c)) " confidence."
                 }
             }
-            @if rows.iter().any(|(_, k)| !k.findings.is_empty()) {
-                details open[rows.iter().any(|(_, k)| k.outcome != Outcome::Met)] {
-                    summary { "Findings" }
-                    dl.findings {
-                        @for (phase, k) in rows.iter().filter(|(_, k)| !k.findings.is_empty()) {
-                            dt { (words::phase(phase.phase)) }
-                            @for finding in &k.findings { dd { (finding) } }
+            @let said = rows.iter().filter(|(_, k)| !k.findings.is_empty()).collect::<Vec<_>>();
+            div.pair {
+                @if let Some(chart) = chart::latency(kpi) {
+                    div { h3 { "Latency distribution" } (chart) }
+                }
+                @if !said.is_empty() {
+                    div {
+                        h3 { "Findings" }
+                        dl.findings {
+                            @for (phase, k) in said {
+                                dt { (words::phase(phase.phase)) }
+                                @for finding in &k.findings { dd { (finding) } }
+                            }
                         }
                     }
                 }
-            }
-            @if let Some(chart) = chart::latency(kpi) {
-                h3 { "Latency distribution" }
-                (chart)
             }
             p.foot {
                 "Traffic: " (kpi.traffic) ", from " (kpi.source) ". "

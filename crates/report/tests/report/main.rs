@@ -1,2 +1,4 @@
+mod formats;
+mod hostile;
 mod page;
 mod sample;

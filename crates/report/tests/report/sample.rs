@@ -20,7 +20,9 @@ pub(crate) fn inconclusive() -> Journal {
     if let Some(drill) = &mut journal.firedrill {
         drill.verdict = Verdict::Inconclusive;
         drill.effect = Some(Effect::Unobserved);
-        drill.reasons = vec!["No request met web-3-b while it was paused: the drill shows nothing about it.".into()];
+        drill.reasons = vec![
+            "No request met web-3-b while it was paused: the drill shows nothing about it.".into(),
+        ];
         drill.faults[0].effect = Effect::Unobserved;
         drill.faults[0].achieved = None;
         drill.faults[0].exposure = Some(0);
@@ -134,7 +136,7 @@ fn drill(verdict: Verdict) -> Journal {
                 revert_ms: Some(1.8),
                 residue: Vec::new(),
             }],
-            recovery: Some(RecoveryRecord { took: held.then_some(1.25), limit: 10.0 }),
+            recovery: Some(RecoveryRecord { took: Some(1.25), limit: 10.0 }),
             actions: vec![
                 ActionRecord { activity: "lose zone 1".into(), undo_class: UndoClass::Reversible },
                 ActionRecord { activity: "drain the order queue".into(), undo_class: UndoClass::Opaque },
@@ -181,8 +183,18 @@ fn series(held: bool) -> Vec<Point> {
                 (false, _, true) => 10 + (n * 6.0) as u64,
                 _ => u64::from(n > 0.97),
             };
-            let degraded = if fault { 2 + (noise(i + 999) * 5.0) as u64 } else { 0 };
-            let slow: f64 = if burst { 9.0 } else if fault { if held { 1.7 } else { 6.0 } } else { 1.0 };
+            let degraded = if fault && !held {
+                2 + (noise(i + 999) * 5.0) as u64
+            } else {
+                0
+            };
+            let slow: f64 = if burst {
+                9.0
+            } else if fault {
+                if held { 1.7 } else { 6.0 }
+            } else {
+                1.0
+            };
             Point {
                 at,
                 length: 0.25,
@@ -204,7 +216,7 @@ fn phases(series: &[Point], held: bool) -> Vec<PhaseRecord> {
             let sum = |of: fn(&Point) -> u64| inside.iter().map(|p| of(p)).sum::<u64>();
             let (good, degraded, bad) = (sum(|p| p.good), sum(|p| p.degraded), sum(|p| p.bad));
             let requests = good + degraded + bad;
-            let value = (good + degraded) as f64 / requests as f64;
+            let value = good as f64 / requests as f64;
             let spread = 1.65 * (value * (1.0 - value) / requests as f64).sqrt() + 0.0008;
             let met = held || *phase == Phase::Baseline;
             let verb = if met { "meets" } else { "misses" };
@@ -218,7 +230,7 @@ fn phases(series: &[Point], held: bool) -> Vec<PhaseRecord> {
                     findings: vec![format!(
                         "Success ratio {:.2} % ({} of {requests} requests): {verb} the minimum of 99 %.",
                         value * 100.0,
-                        good + degraded
+                        good
                     )],
                     requests,
                     good,
@@ -230,12 +242,47 @@ fn phases(series: &[Point], held: bool) -> Vec<PhaseRecord> {
                         high: (value + spread * 0.8).min(1.0),
                         confidence: 0.95,
                     }),
-                    latency: Some(LatencySummary { p50: 12.1, p90: 24.4, p99: 48.2, max: 212.0 }),
+                    latency: Some(latencies(*phase, held)),
                     worst_window: Some(WorstWindow { start: *start, length: 1.0, bad: bad.min(34), requests: 250 }),
                 }],
             }
         })
         .collect()
+}
+
+fn latencies(phase: Phase, held: bool) -> LatencySummary {
+    match phase {
+        Phase::Baseline => LatencySummary {
+            p50: 12.1,
+            p90: 24.4,
+            p99: 48.2,
+            max: 71.9,
+        },
+        Phase::Transition => LatencySummary {
+            p50: 18.0,
+            p90: 61.3,
+            p99: 412.0,
+            max: 498.0,
+        },
+        Phase::Fault if held => LatencySummary {
+            p50: 19.7,
+            p90: 44.8,
+            p99: 91.4,
+            max: 163.0,
+        },
+        Phase::Fault => LatencySummary {
+            p50: 21.3,
+            p90: 140.2,
+            p99: 322.0,
+            max: 3004.0,
+        },
+        Phase::Recovery => LatencySummary {
+            p50: 12.6,
+            p90: 25.9,
+            p99: 55.0,
+            max: 441.0,
+        },
+    }
 }
 
 fn distribution(held: bool) -> BTreeMap<Phase, Vec<(f64, u64)>> {
@@ -245,7 +292,10 @@ fn distribution(held: bool) -> BTreeMap<Phase, Vec<(f64, u64)>> {
             let (middle, spread) = match phase {
                 Phase::Baseline => (11.0, 0.42),
                 Phase::Transition => (17.0, 0.85),
-                Phase::Fault => (if held { 15.0 } else { 26.0 }, if held { 0.55 } else { 1.1 }),
+                Phase::Fault => (
+                    if held { 15.0 } else { 26.0 },
+                    if held { 0.55 } else { 1.1 },
+                ),
                 Phase::Recovery => (11.5, 0.47),
             };
             let cells = (0..120).map(|i| {
@@ -260,7 +310,11 @@ fn distribution(held: bool) -> BTreeMap<Phase, Vec<(f64, u64)>> {
 
 fn stamp(seconds: f64) -> String {
     let micros = (seconds * 1e6) as u64;
-    format!("2026-11-23T10:00:{:02}.{:06}Z", micros / 1_000_000, micros % 1_000_000)
+    format!(
+        "2026-11-23T10:00:{:02}.{:06}Z",
+        micros / 1_000_000,
+        micros % 1_000_000
+    )
 }
 
 fn run(name: &str, kind: &str, start: f64, took: f64, provider: Value, output: Value) -> Run {
@@ -288,5 +342,8 @@ fn state(at: f64, met: bool) -> SteadyState {
     );
     probe.activity["tolerance"] = json!([200, 201]);
     probe.tolerance_met = Some(met);
-    SteadyState { steady_state_met: Some(met), probes: vec![probe] }
+    SteadyState {
+        steady_state_met: Some(met),
+        probes: vec![probe],
+    }
 }
