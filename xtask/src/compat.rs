@@ -12,6 +12,7 @@ mod rules;
 mod service;
 mod side;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -67,6 +68,8 @@ struct Totals {
     same: usize,
     explained: usize,
     unexplained: usize,
+    /// Rules that explained nothing, though every case ran.
+    idle_rules: Vec<String>,
 }
 
 /// The real `chaos` command, installed on first use.
@@ -84,8 +87,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             "{} same, {} explained different, {} unexplained, of {} cases over {} documents",
             totals.same, totals.explained, totals.unexplained, totals.cases, totals.documents
         );
+        for id in &totals.idle_rules {
+            println!("the rule {id} explained nothing: remove it, and its row of docs/compat.md");
+        }
     }
-    Ok(ExitCode::from(u8::from(totals.unexplained > 0)))
+    let is_wrong = totals.unexplained > 0 || !totals.idle_rules.is_empty();
+    Ok(ExitCode::from(u8::from(is_wrong)))
 }
 
 fn compare_all(arguments: &Arguments) -> anyhow::Result<Totals> {
@@ -125,7 +132,11 @@ fn compare_all(arguments: &Arguments) -> anyhow::Result<Totals> {
         })
     })?;
     let verdicts = verdicts.into_inner().unwrap_or_default();
-    Ok(total(&cases, &verdicts))
+    let mut totals = total(&cases, &verdicts);
+    if arguments.filter.is_none() && !arguments.against_itself {
+        totals.idle_rules = idle(&rules, &verdicts);
+    }
+    Ok(totals)
 }
 
 fn judge(
@@ -139,7 +150,7 @@ fn judge(
     let runs = workspace::target().join("compat/runs").join(&case.name);
     let left = real.run(case, service, &runs.join("real"))?;
     let right = ours.run(case, service, &runs.join("ours"))?;
-    let (explained, unexplained) = rules.sort(compare::outcomes(&left, &right));
+    let (explained, unexplained) = rules.sort(&case.name, compare::outcomes(&left, &right));
     if !arguments.keep {
         std::fs::remove_dir_all(&runs)
             .with_context(|| format!("cannot remove {}", runs.display()))?;
@@ -169,7 +180,7 @@ fn report(verdict: &Verdict, json: bool) -> anyhow::Result<()> {
 }
 
 fn total(cases: &[Case], verdicts: &[Verdict]) -> Totals {
-    let documents: std::collections::BTreeSet<_> = cases.iter().map(|c| &c.document).collect();
+    let documents: BTreeSet<_> = cases.iter().map(|c| &c.document).collect();
     let mut totals = Totals {
         cases: cases.len(),
         documents: documents.len(),
@@ -185,4 +196,14 @@ fn total(cases: &[Case], verdicts: &[Verdict]) -> Totals {
         }
     }
     totals
+}
+
+fn idle(rules: &Rules, verdicts: &[Verdict]) -> Vec<String> {
+    let explained = verdicts.iter().flat_map(|v| &v.explained);
+    let used: BTreeSet<&str> = explained.filter_map(|d| d.rule.as_deref()).collect();
+    rules
+        .ids()
+        .filter(|id| !used.contains(id))
+        .map(str::to_owned)
+        .collect()
 }

@@ -22,6 +22,8 @@ pub(crate) struct Rule {
     pub(crate) id: String,
     field: Regex,
     condition: Condition,
+    /// The cases it is about; every case if there are none.
+    cases: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -39,6 +41,8 @@ struct Written {
     id: String,
     field: String,
     condition: WrittenCondition,
+    #[serde(default)]
+    cases: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -72,9 +76,16 @@ impl Rules {
     }
 
     /// Into those that a rule explains, each with its rule, and the others.
-    pub(crate) fn sort(&self, all: Vec<Difference>) -> (Vec<Difference>, Vec<Difference>) {
+    pub(crate) fn sort(
+        &self,
+        case: &str,
+        all: Vec<Difference>,
+    ) -> (Vec<Difference>, Vec<Difference>) {
         let named = all.into_iter().map(|mut difference| {
-            let rule = self.rules.iter().find(|r| r.explains(&difference));
+            let rule = self
+                .rules
+                .iter()
+                .find(|r| r.is_about(case) && r.explains(&difference));
             difference.rule = rule.map(|r| r.id.clone());
             difference
         });
@@ -96,7 +107,12 @@ impl Rule {
             id: written.id,
             field: field(&written.field)?,
             condition,
+            cases: written.cases,
         })
+    }
+
+    fn is_about(&self, case: &str) -> bool {
+        self.cases.is_empty() || self.cases.iter().any(|c| c == case)
     }
 
     fn explains(&self, difference: &Difference) -> bool {
@@ -200,9 +216,20 @@ mod tests {
         let fits = difference("run.3.x", json!(2), json!("one"));
         let another_field = difference("run.3.y", json!(2), json!("one"));
         let another_value = difference("run.3.x", json!(12), json!("one"));
-        let (explained, left) = rules.sort(vec![fits, another_field, another_value]);
+        let (explained, left) = rules.sort("any", vec![fits, another_field, another_value]);
         assert_eq!(explained[0].rule.as_deref(), Some("r"));
         assert_eq!((explained.len(), left.len()), (1, 2));
+    }
+
+    #[test]
+    fn a_rule_about_certain_cases_explains_no_other() {
+        let rules = rules(
+            r#"[{"id": "r", "field": "exit", "cases": ["one"],
+                 "condition": {"values": {"real": "0", "ours": "1"}}}]"#,
+        );
+        let exit = || vec![difference("exit", json!(0), json!(1))];
+        assert_eq!(rules.sort("one", exit()).0.len(), 1);
+        assert_eq!(rules.sort("two", exit()).0.len(), 0);
     }
 
     #[test]
@@ -219,7 +246,7 @@ mod tests {
             json!(["ValueError: no at 0x99\n"]),
         );
         let other = difference("run.0.exception", real, json!(["ValueError: yes\n"]));
-        let (explained, left) = rules.sort(vec![same, other]);
+        let (explained, left) = rules.sort("any", vec![same, other]);
         assert_eq!((explained.len(), left.len()), (1, 1));
     }
 }
