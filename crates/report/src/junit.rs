@@ -53,7 +53,9 @@ fn case(journal: &Journal) -> TestCase {
     {
         case.timestamp = Some(start);
     }
-    case.set_system_out(text(&summary));
+    if summary.tone == Tone::Good {
+        case.set_system_out(text(&summary));
+    }
     case
 }
 

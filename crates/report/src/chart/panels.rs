@@ -15,6 +15,10 @@ pub(super) const HEIGHT: f64 = HEAD + RATE + GAP + RATIO + GAP + LATENCY + GAP;
 /// Windows drawn at most; more are joined.
 const POINTS_MAX: usize = 280;
 
+type Count = fn(&Point) -> u64;
+/// Milliseconds, where there were answers.
+type Quantile = fn(&Point) -> Option<f64>;
+
 pub(super) fn draw(svg: &mut Svg, frame: &Frame, kpi: &KpiRecord, expectation: &str, top: f64) {
     svg.line(0.0, top + 8.0, RIGHT, top + 8.0, "axis");
     svg.label(0.0, top + 28.0, 30, "kpi", &kpi.name);
@@ -81,7 +85,7 @@ fn rate(svg: &mut Svg, frame: &Frame, series: &[Point], top: f64) {
         &[("good", "good"), ("degraded", "degraded"), ("bad", "bad")],
     );
     axis(svg, &y, 4, words::significant);
-    let layers: [(&str, fn(&Point) -> u64, fn(&Point) -> u64); 3] = [
+    let layers: [(&str, Count, Count); 3] = [
         ("area good", |_| 0, |p| p.good),
         (
             "area degraded",
@@ -150,19 +154,7 @@ fn ratio(svg: &mut Svg, frame: &Frame, series: &[Point], degraded_is_good: bool,
     for at in [floor, f64::midpoint(floor, 1.0), 1.0] {
         tick(svg, &y, at, &words::percent(at));
     }
-    let mut path = Path::default();
-    for run in unbroken(series) {
-        let known = run.iter().filter_map(|p| share(p).map(|s| (p, s)));
-        for (i, (p, share)) in known.enumerate() {
-            let (x, level) = (frame.at(p.at), y.at(share));
-            if i == 0 {
-                path.jump(x, level)
-            } else {
-                path.to(x, level)
-            }
-            path.to(frame.at(p.at + p.length), level);
-        }
-    }
+    let path = steps(frame, &y, series, share);
     svg.path(&path, "line ratio");
 }
 
@@ -197,28 +189,28 @@ fn latency(svg: &mut Svg, frame: &Frame, series: &[Point], top: f64) {
     let (low, high) = around(low, high);
     let y = Scale::log(low, high, top + LATENCY, top);
     axis(svg, &y, 6, words::millis);
-    let lines: [(&str, fn(&Point) -> Option<f64>); 2] =
-        [("line p99", |p| p.p99), ("line p50", |p| p.p50)];
+    let lines: [(&str, Quantile); 2] = [("line p99", |p| p.p99), ("line p50", |p| p.p50)];
     for (class, of) in lines {
-        let mut path = Path::default();
-        for run in series
-            .chunk_by(|a, b| of(a).is_some() && of(b).is_some() && b.at <= a.at + a.length * 1.5)
-        {
-            let known = run
-                .iter()
-                .filter_map(|p| of(p).filter(|v| v.is_finite()).map(|v| (p, v)));
-            for (i, (p, value)) in known.enumerate() {
-                let (x, level) = (frame.at(p.at), y.at(value));
-                if i == 0 {
-                    path.jump(x, level)
-                } else {
-                    path.to(x, level)
-                }
-                path.to(frame.at(p.at + p.length), level);
-            }
-        }
+        let path = steps(frame, &y, series, |p| of(p).filter(|v| v.is_finite()));
         svg.path(&path, class);
     }
+}
+
+/// A line of steps, broken where a window is missing or has no value.
+fn steps(frame: &Frame, y: &Scale, series: &[Point], of: impl Fn(&Point) -> Option<f64>) -> Path {
+    let mut path = Path::default();
+    let mut reached = f64::NEG_INFINITY;
+    for (p, value) in series.iter().filter_map(|p| of(p).map(|value| (p, value))) {
+        let (x, level) = (frame.at(p.at), y.at(value));
+        if p.at > reached + p.length / 2.0 {
+            path.jump(x, level);
+        } else {
+            path.to(x, level);
+        }
+        reached = p.at + p.length;
+        path.to(frame.at(reached), level);
+    }
+    path
 }
 
 /// The name of a panel and its legend, in the gutter.

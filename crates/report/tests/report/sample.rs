@@ -90,11 +90,11 @@ fn drill(verdict: Verdict) -> Journal {
             during: Vec::new(),
         },
         run: vec![
-            run("lose zone 1", "action", 12.0, 18.0, json!({"type": "fault", "name": "infrastructure.process-pause"}), json!({"targets": ["web-1-a", "web-1-b"]})),
-            run("place an order", "probe", 16.0, 0.084, json!({"type": "http", "method": "POST", "url": "http://127.0.0.1:8080/orders"}), json!({"status": 201, "body": {"order": 4711, "state": "accepted", "items": [1, 2, 3]}})),
-            run("zones in rotation", "probe", 22.0, 0.011, json!({"type": "process", "path": "shopctl", "arguments": "zones"}), json!({"status": 0, "stdout": "zone-2 zone-3\n", "stderr": ""})),
+            run("lose zone 1", "action", 12.0, 18.0, &json!({"type": "fault", "name": "infrastructure.process-pause"}), json!({"targets": ["web-1-a", "web-1-b"]})),
+            run("place an order", "probe", 16.0, 0.084, &json!({"type": "http", "method": "POST", "url": "http://127.0.0.1:8080/orders"}), json!({"status": 201, "body": {"order": 4711, "state": "accepted", "items": [1, 2, 3]}})),
+            run("zones in rotation", "probe", 22.0, 0.011, &json!({"type": "process", "path": "shopctl", "arguments": "zones"}), json!({"status": 0, "stdout": "zone-2 zone-3\n", "stderr": ""})),
         ],
-        rollbacks: vec![run("drain the order queue", "action", 44.4, 0.31, json!({"type": "python", "module": "shop.queue", "func": "drain"}), json!(null))],
+        rollbacks: vec![run("drain the order queue", "action", 44.4, 0.31, &json!({"type": "python", "module": "shop.queue", "func": "drain"}), json!(null))],
         end: stamp(45.0),
         duration: 45.0,
         interruption: None,
@@ -317,7 +317,7 @@ fn stamp(seconds: f64) -> String {
     )
 }
 
-fn run(name: &str, kind: &str, start: f64, took: f64, provider: Value, output: Value) -> Run {
+fn run(name: &str, kind: &str, start: f64, took: f64, provider: &Value, output: Value) -> Run {
     Run {
         activity: json!({"type": kind, "name": name, "provider": provider}),
         output,
@@ -337,7 +337,7 @@ fn state(at: f64, met: bool) -> SteadyState {
         "probe",
         at,
         0.021,
-        json!({"type": "http", "method": "POST", "url": "http://127.0.0.1:8080/orders"}),
+        &json!({"type": "http", "method": "POST", "url": "http://127.0.0.1:8080/orders"}),
         json!({"status": if met { 201 } else { 504 }}),
     );
     probe.activity["tolerance"] = json!([200, 201]);
