@@ -53,7 +53,7 @@ fn case(journal: &Journal) -> TestCase {
     {
         case.timestamp = Some(start);
     }
-    if summary.tone == Tone::Good {
+    if matches!(summary.tone, Tone::Good | Tone::Plain) {
         case.set_system_out(text(&summary));
     }
     case
@@ -61,7 +61,7 @@ fn case(journal: &Journal) -> TestCase {
 
 fn status(summary: &Summary) -> TestCaseStatus {
     let mut status = match summary.tone {
-        Tone::Good => return TestCaseStatus::success(),
+        Tone::Good | Tone::Plain => return TestCaseStatus::success(),
         Tone::Bad => TestCaseStatus::non_success(NonSuccessKind::Failure),
         Tone::Doubt => TestCaseStatus::non_success(NonSuccessKind::Error),
         Tone::Idle => TestCaseStatus::skipped(),

@@ -97,7 +97,7 @@ fn evidence(out: &mut String, drill: &Drill) {
             "Requested",
             "Achieved",
             "Effect",
-            "Requests met",
+            "Requests that met it",
             "Undo",
             "Left behind",
         ];

@@ -27,6 +27,8 @@ pub(crate) enum Tone {
     Doubt,
     /// Nothing was touched.
     Idle,
+    /// Another tool saw nothing wrong: no verdict of ours, and none of its colour.
+    Plain,
 }
 
 impl Tone {
@@ -35,7 +37,7 @@ impl Tone {
             Tone::Good => "good",
             Tone::Bad => "bad",
             Tone::Doubt => "doubt",
-            Tone::Idle => "idle",
+            Tone::Idle | Tone::Plain => "idle",
         }
     }
 }
@@ -128,7 +130,7 @@ fn verdict_tone(verdict: Verdict) -> Tone {
 fn plain_tone(journal: &Journal) -> Tone {
     match journal.status {
         _ if journal.deviated => Tone::Bad,
-        Status::Completed => Tone::Good,
+        Status::Completed => Tone::Plain,
         Status::Failed => Tone::Bad,
         Status::Aborted | Status::Interrupted => Tone::Doubt,
     }

@@ -19,7 +19,7 @@ pub(super) fn aggregate(title: &str, journals: &[Journal], summaries: &[Summary]
     }
     html! {
         header.aggregate {
-            p.eyebrow { span.brand { "Firedrill" } span { (journals.len()) " drills" } }
+            p.eyebrow { span.brand { "Firedrill" } span { "report of " (journals.len()) " drills" } }
             h1 { (title) }
             div.bar aria-hidden="true" {
                 @for (tone, n) in counts.values() {

@@ -63,7 +63,7 @@ pub(super) fn faults(drill: &Drill) -> Markup {
                 div.wide { table {
                     thead { tr {
                         th { "Fault" } th { "Requested" } th { "Achieved" } th { "Effect" }
-                        th.n { "Requests met" } th.n { "In place" } th { "Undo" } th { "Left behind" }
+                        th.n { "Requests that met it" } th.n { "In place" } th { "Undo" } th { "Left behind" }
                     } }
                     tbody { @for fault in &drill.faults { (fault_row(fault)) } }
                 } }

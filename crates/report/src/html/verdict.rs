@@ -32,6 +32,7 @@ pub(super) fn mark(tone: Tone) -> Markup {
         Tone::Bad => "M6.5 6.5 17.5 17.5M17.5 6.5 6.5 17.5",
         Tone::Doubt => "M8.5 9a3.5 3.5 0 1 1 5.2 3.1c-1.2.7-1.7 1.3-1.7 2.6M12 18.2v.2",
         Tone::Idle => "M6 12h12",
+        Tone::Plain => "M7 9.5h10M7 14.5h6",
     };
     html! {
         svg.mark viewBox="0 0 24 24" aria-hidden="true" {
