@@ -13,6 +13,8 @@ pub struct Hardened {
     pub memory_locked: bool,
     /// The out-of-memory killer spares it.
     pub spared_by_oom_killer: bool,
+    /// It is scheduled before everything that is not realtime, so that a starved host still undoes.
+    pub realtime: bool,
 }
 
 /// A session of its own, so that no terminal signals it.
@@ -38,7 +40,8 @@ pub fn close_inherited() -> Result<(), KernelError> {
     })
 }
 
-/// Locks the memory in use and asks the out-of-memory killer to look elsewhere.
+/// Locks the memory in use, asks the out-of-memory killer to look elsewhere, and asks to be
+/// scheduled first. The last is for a process that mostly sleeps, and is not inherited.
 ///
 /// Future memory is left unlocked: with a small `RLIMIT_MEMLOCK` it would make later allocations
 /// fail, which is worse than a page fault.
@@ -47,5 +50,6 @@ pub fn harden() -> Hardened {
     Hardened {
         memory_locked: rustix::mm::mlockall(MlockAllFlags::CURRENT).is_ok(),
         spared_by_oom_killer: fs::write("/proc/self/oom_score_adj", "-1000").is_ok(),
+        realtime: sys::run_before_others().is_ok(),
     }
 }

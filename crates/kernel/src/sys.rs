@@ -1,7 +1,7 @@
 //! The calls that rustix does not offer. The only unsafe code of the workspace.
 #![expect(
     unsafe_code,
-    reason = "signal masks, signalfd and close_range have no safe wrapper"
+    reason = "signal masks, signalfd, close_range and scheduling classes have no safe wrapper"
 )]
 
 use std::io;
@@ -40,6 +40,20 @@ pub(crate) fn close_from(first: u32) -> io::Result<()> {
     // SAFETY: takes no pointer. The caller promises (see `hardening::close_inherited`) that no
     // descriptor from `first` up has an owner in this process.
     let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0_u32) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Puts the calling thread above everything that is not realtime itself; children start as usual.
+pub(crate) fn run_before_others() -> io::Result<()> {
+    // SAFETY: an all-zero sched_param is valid: it is plain integers.
+    let mut parameters: libc::sched_param = unsafe { std::mem::zeroed() };
+    parameters.sched_priority = 1;
+    let policy = libc::SCHED_RR | libc::SCHED_RESET_ON_FORK;
+    // SAFETY: reads the parameters only during the call.
+    let result = unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) };
     if result != 0 {
         return Err(io::Error::last_os_error());
     }

@@ -332,6 +332,7 @@ impl Connection {
                 guardian: identity,
                 memory_locked: false,
                 spared_by_oom_killer: false,
+                realtime: false,
                 recovered: Reverted::default(),
             },
             number: 0,

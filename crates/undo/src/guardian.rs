@@ -94,6 +94,7 @@ fn start(
             guardian: me,
             memory_locked: hardened.memory_locked,
             spared_by_oom_killer: hardened.spared_by_oom_killer,
+            realtime: hardened.realtime,
             recovered,
         }),
     );

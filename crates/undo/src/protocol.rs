@@ -56,6 +56,8 @@ pub struct Ready {
     pub memory_locked: bool,
     /// The out-of-memory killer spares it.
     pub spared_by_oom_killer: bool,
+    /// It is scheduled before everything that is not realtime.
+    pub realtime: bool,
     /// What it undid of a guardian that died.
     pub recovered: Reverted,
 }
