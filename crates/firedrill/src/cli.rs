@@ -17,10 +17,12 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::builder::Styles;
+use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::nearest::nearest;
 use crate::output::Out;
 
 pub(crate) use demo::DemoArgs;
@@ -114,7 +116,28 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
         .color(color)
         .try_get_matches_from(&words)
         .and_then(|matches| Cli::from_arg_matches(&matches));
-    result.map_err(|error| explain(&error, wants_json(&words)))
+    result.map_err(|error| explain(&suggest(error), wants_json(&words)))
+}
+
+/// A transposition (`rnu`) is too far off for clap's own measure.
+fn suggest(mut error: clap::Error) -> clap::Error {
+    let typed = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(typed))
+            if error.get(ContextKind::SuggestedSubcommand).is_none() =>
+        {
+            typed.clone()
+        }
+        _ => return error,
+    };
+    let command = Cli::command();
+    let known = command
+        .get_subcommands()
+        .filter(|known| !known.is_hide_set());
+    if let Some(near) = nearest(&typed, known.map(clap::Command::get_name)) {
+        let near = ContextValue::Strings(vec![near.to_owned()]);
+        error.insert(ContextKind::SuggestedSubcommand, near);
+    }
+    error
 }
 
 /// Help and the version are results; everything else is a mistake on the command line.

@@ -9,7 +9,6 @@ use crate::exit::Exit;
 use crate::failure::{Failure, OrFail as _};
 use crate::recovery::count;
 
-
 /// The text of a document and how it is to be read.
 ///
 /// # Errors
@@ -24,7 +23,9 @@ pub(crate) fn read(name: &str) -> Result<(Source, Format), Failure> {
         .or_exit(Exit::Usage)?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        Failure::usage(format!("{name} is not UTF-8: byte {at} begins no character"))
+        Failure::usage(format!(
+            "{name} is not UTF-8: byte {at} begins no character"
+        ))
     })?;
     Ok((Source::new(name, text), format))
 }

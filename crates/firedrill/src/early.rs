@@ -23,7 +23,9 @@ pub(crate) fn dispatch() -> Option<ExitCode> {
 
 /// `shop ROLE --config JSON`: one process of the demo's shop, until it is killed.
 fn shop(words: Vec<OsString>) -> Option<ExitCode> {
-    let [role, option, config] = words.as_slice() else { return None };
+    let [role, option, config] = words.as_slice() else {
+        return None;
+    };
     let role = Role::from_word(role.to_str()?)?;
     if option != "--config" {
         return None;
@@ -32,6 +34,8 @@ fn shop(words: Vec<OsString>) -> Option<ExitCode> {
         Ok(never) => match never {},
         Err(error) => error,
     };
-    output::plain_failure(&Failure::from(error).context(format!("the shop's {} ended", role.word())));
+    output::plain_failure(
+        &Failure::from(error).context(format!("the shop's {} ended", role.word())),
+    );
     Some(Exit::Failed.into())
 }

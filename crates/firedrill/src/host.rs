@@ -45,13 +45,23 @@ struct Account {
 
 /// As far as `/etc/passwd` knows; users of a directory service keep their numbers.
 fn accounts() -> Vec<Account> {
-    fs::read_to_string("/etc/passwd").unwrap_or_default().lines().filter_map(account).collect()
+    fs::read_to_string("/etc/passwd")
+        .unwrap_or_default()
+        .lines()
+        .filter_map(account)
+        .collect()
 }
 
 fn account(line: &str) -> Option<Account> {
     let fields: Vec<&str> = line.split(':').collect();
-    let [name, _, uid, _, _, home, ..] = fields.as_slice() else { return None };
-    Some(Account { name: (*name).to_owned(), uid: uid.parse().ok()?, home: PathBuf::from(home) })
+    let [name, _, uid, _, _, home, ..] = fields.as_slice() else {
+        return None;
+    };
+    Some(Account {
+        name: (*name).to_owned(),
+        uid: uid.parse().ok()?,
+        home: PathBuf::from(home),
+    })
 }
 
 #[cfg(test)]
@@ -61,7 +71,10 @@ mod tests {
     #[test]
     fn an_account_is_a_line_of_seven_fields() {
         let root = account("root:x:0:0:root:/root:/bin/bash").unwrap();
-        assert_eq!((root.name.as_str(), root.uid, root.home.to_str()), ("root", 0, Some("/root")));
+        assert_eq!(
+            (root.name.as_str(), root.uid, root.home.to_str()),
+            ("root", 0, Some("/root"))
+        );
         assert!(account("not an account").is_none());
     }
 }

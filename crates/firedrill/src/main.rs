@@ -16,6 +16,7 @@
 mod cli;
 mod command;
 mod document;
+mod drill;
 mod early;
 mod exit;
 mod failure;
@@ -23,6 +24,7 @@ mod host;
 mod nearest;
 mod output;
 mod recovery;
+mod verdict;
 
 use std::process::ExitCode;
 

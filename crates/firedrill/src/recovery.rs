@@ -16,7 +16,9 @@ pub(crate) fn before(command: &Command, global: &GlobalArgs, out: &Out) {
     match recover(&state, &Filter::All) {
         Ok(report) => say(&report, out),
         Err(error) => {
-            out.warning(format!("what a dead drill may have left was not looked at: {error}"));
+            out.warning(format!(
+                "what a dead drill may have left was not looked at: {error}"
+            ));
         }
     }
 }
@@ -57,7 +59,10 @@ pub(crate) fn in_words(recovered: &firedrill_undo::Recovered) -> String {
         text += &format!(", {} had ended", count(reverted.vanished.len(), "target"));
     }
     if !reverted.restarted.is_empty() {
-        text += &format!(", {} started again", count(reverted.restarted.len(), "process"));
+        text += &format!(
+            ", {} started again",
+            count(reverted.restarted.len(), "process")
+        );
     }
     text
 }

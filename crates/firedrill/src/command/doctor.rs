@@ -22,7 +22,11 @@ pub(super) fn execute(global: &GlobalArgs, out: &Out) -> Result<Exit, Failure> {
         out.json(&json!({ "checks": checks, "left-behind": left }))?;
         return Ok(Exit::Held);
     }
-    let wide = checks.iter().map(|check| check.mechanism.len()).max().unwrap_or(0);
+    let wide = checks
+        .iter()
+        .map(|check| check.mechanism.len())
+        .max()
+        .unwrap_or(0);
     out.line(format!("{BOLD}What this host can do{BOLD:#}"))?;
     for check in &checks {
         out.line(in_words(check, wide))?;
@@ -33,7 +37,10 @@ pub(super) fn execute(global: &GlobalArgs, out: &Out) -> Result<Exit, Failure> {
     }
     for drill in &left {
         let faults = count(drill.faults.len(), "fault");
-        out.line(format!("  {}  {}: {faults} in its log", drill.drill, drill.label))?;
+        out.line(format!(
+            "  {}  {}: {faults} in its log",
+            drill.drill, drill.label
+        ))?;
     }
     if !left.is_empty() {
         out.line(format!("  {NAME}firedrill recover{NAME:#} undoes it"))?;
@@ -46,8 +53,15 @@ fn is_left(drill: &ActiveDrill) -> bool {
 }
 
 fn in_words(check: &Check, wide: usize) -> String {
-    let (style, mark) = if check.usable { (GOOD, "yes") } else { (DIM, "no ") };
-    let mut text = format!("  {style}{mark}{style:#}  {:<wide$}  {}", check.mechanism, check.why);
+    let (style, mark) = if check.usable {
+        (GOOD, "yes")
+    } else {
+        (DIM, "no ")
+    };
+    let mut text = format!(
+        "  {style}{mark}{style:#}  {:<wide$}  {}",
+        check.mechanism, check.why
+    );
     if let Some(fix) = check.fix {
         text += &format!("\n       {:<wide$}  {DIM}{fix}{DIM:#}", "");
     }

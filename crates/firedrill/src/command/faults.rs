@@ -18,13 +18,22 @@ pub(super) fn execute(args: &FaultsArgs, out: &Out) -> Result<Exit, Failure> {
 
 /// By the full name, or by what follows the layer when only one fault is called that.
 fn find<'a>(entries: &'a [Entry], name: &str) -> Result<&'a Entry, Failure> {
-    let short = |entry: &&Entry| entry.name.split_once('.').is_some_and(|(_, own)| own == name);
-    let mut matching = entries.iter().filter(|entry| entry.name == name || short(entry));
+    let short = |entry: &&Entry| {
+        entry
+            .name
+            .split_once('.')
+            .is_some_and(|(_, own)| own == name)
+    };
+    let mut matching = entries
+        .iter()
+        .filter(|entry| entry.name == name || short(entry));
     if let (Some(entry), None) = (matching.next(), matching.next()) {
         return Ok(entry);
     }
     let failure = Failure::usage(format!("there is no fault `{name}`"));
-    Err(match nearest(name, entries.iter().map(|entry| entry.name)) {
+    let full = || entries.iter().map(|entry| entry.name);
+    let own = full().filter_map(|name| Some(name.split_once('.')?.1));
+    Err(match nearest(name, full().chain(own)) {
         Some(near) => failure.hint(format!("did you mean `{near}`?")),
         None => failure.hint("`firedrill faults` lists them all"),
     })
@@ -34,7 +43,11 @@ fn list(entries: &[Entry], out: &Out) -> Result<(), Failure> {
     if out.is_json() {
         return out.json(&json!({ "faults": entries }));
     }
-    let wide = entries.iter().map(|entry| entry.name.len()).max().unwrap_or(0);
+    let wide = entries
+        .iter()
+        .map(|entry| entry.name.len())
+        .max()
+        .unwrap_or(0);
     let mut layer = "";
     for entry in entries {
         if entry.layer != layer {
@@ -42,7 +55,10 @@ fn list(entries: &[Entry], out: &Out) -> Result<(), Failure> {
             out.line(format!("{BOLD}{layer}{BOLD:#}"))?;
         }
         let undo = undo_word(entry.undo);
-        out.line(format!("  {NAME}{:<wide$}{NAME:#}  {undo:<12}  {}", entry.name, entry.summary))?;
+        out.line(format!(
+            "  {NAME}{:<wide$}{NAME:#}  {undo:<12}  {}",
+            entry.name, entry.summary
+        ))?;
     }
     out.note("\n`firedrill faults NAME` shows parameters, limits, needs and how it is undone");
     Ok(())
@@ -64,7 +80,10 @@ fn show(entry: &Entry, out: &Out) -> Result<(), Failure> {
     out.line("")?;
     row("needs", &or_nothing(&entry.needs))?;
     row("mechanism", &entry.mechanisms.join(", else "))?;
-    row("undo", &format!("{}: {}", undo_word(entry.undo), undo_meaning(entry.undo)))?;
+    row(
+        "undo",
+        &format!("{}: {}", undo_word(entry.undo), undo_meaning(entry.undo)),
+    )?;
     row("recovery", entry.recovery_path)?;
     row("observed", entry.observed_effect)?;
     out.line(format!(
@@ -84,7 +103,12 @@ fn parameter_in_words(parameter: &Parameter) -> String {
         None => kind.to_owned(),
     }];
     facts.extend(parameter.unit.map(|unit| format!("in {unit}")));
-    facts.extend(parameter.default.as_ref().map(|value| format!("default {}", bare(value))));
+    facts.extend(
+        parameter
+            .default
+            .as_ref()
+            .map(|value| format!("default {}", bare(value))),
+    );
     facts.extend(parameter.required.then(|| "required".to_owned()));
     format!(
         "  {NAME}{}{NAME:#}  {}\n      {DIM}{}{DIM:#}",
@@ -95,11 +119,17 @@ fn parameter_in_words(parameter: &Parameter) -> String {
 }
 
 fn bare(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn or_nothing(needs: &[&str]) -> String {
-    if needs.is_empty() { "nothing".to_owned() } else { needs.join("; ") }
+    if needs.is_empty() {
+        "nothing".to_owned()
+    } else {
+        needs.join("; ")
+    }
 }
 
 fn undo_word(class: UndoClass) -> &'static str {

@@ -60,7 +60,11 @@ fn own(state: &StateDir) -> Result<Vec<Halted>, Failure> {
 /// Every state directory that drills of this host's users keep by default, and the one in use.
 fn everybodys(state: &StateDir) -> Result<Vec<Halted>, Failure> {
     let mut places = vec![state.path().to_owned(), "/var/lib/firedrill".into()];
-    places.extend(host::homes().into_iter().map(|home| home.join(".local/state/firedrill")));
+    places.extend(
+        host::homes()
+            .into_iter()
+            .map(|home| home.join(".local/state/firedrill")),
+    );
     places.sort();
     places.dedup();
     let mut halted = Vec::new();
@@ -92,11 +96,17 @@ fn outcome(halted: &Halted) -> String {
     match &halted.outcome {
         HaltOutcome::Undone => format!("halted, undone in {}", milliseconds(halted.took)),
         HaltOutcome::Recovered(recovered) => {
-            format!("its guardian was dead; recovered {}", recovery::in_words(recovered))
+            format!(
+                "its guardian was dead; recovered {}",
+                recovery::in_words(recovered)
+            )
         }
         HaltOutcome::NotAllowed { why } => format!("not yours to halt: {why}"),
         HaltOutcome::TimedOut => {
-            format!("not undone within {} s; its guardian goes on trying", LIMIT.as_secs())
+            format!(
+                "not undone within {} s; its guardian goes on trying",
+                LIMIT.as_secs()
+            )
         }
         HaltOutcome::Left { why } => format!("left alone: {why}"),
     }
@@ -107,7 +117,11 @@ fn in_words(halted: &Halted) -> String {
         Exit::Held => (GOOD, "ok"),
         _ => (BAD, "no"),
     };
-    format!("{style}{mark}{style:#} {BOLD}{}{BOLD:#}  {}", halted.drill, outcome(halted))
+    format!(
+        "{style}{mark}{style:#} {BOLD}{}{BOLD:#}  {}",
+        halted.drill,
+        outcome(halted)
+    )
 }
 
 fn to_json(halted: &Halted) -> Value {

@@ -26,8 +26,10 @@ pub(super) fn execute(args: &InitArgs, out: &Out) -> Result<Exit, Failure> {
     let answers = match (&args.url, args.yes || !io::stdin().is_terminal()) {
         (Some(url), _) => answer(url, args.process.as_deref())?,
         (None, true) => {
-            return Err(Failure::usage("nobody can be asked, and --url does not say what to drill")
-                .hint("firedrill init --url http://127.0.0.1:8080/ --process name=NAME"));
+            return Err(Failure::usage(
+                "nobody can be asked, and --url does not say what to drill",
+            )
+            .hint("firedrill init --url http://127.0.0.1:8080/ --process name=NAME"));
         }
         (None, false) => ask(args, out)?,
     };
@@ -54,8 +56,10 @@ fn check(text: &str) -> Result<(), Failure> {
     let reading = Experiment::read(&source, Format::Yaml, Strictness::Strict);
     match reading.diagnostics.has_errors() {
         false => Ok(()),
-        true => Err(Failure::new(Exit::Usage, reading.diagnostics.lines().join("; "))
-            .context("with these answers there is no valid experiment")),
+        true => Err(
+            Failure::new(Exit::Usage, reading.diagnostics.lines().join("; "))
+                .context("with these answers there is no valid experiment"),
+        ),
     }
 }
 
@@ -75,7 +79,10 @@ fn answer(url: &str, process: Option<&str>) -> Result<Answers, Failure> {
             services::selector(pid)
         }
     };
-    Ok(Answers { url: url.to_owned(), target })
+    Ok(Answers {
+        url: url.to_owned(),
+        target,
+    })
 }
 
 fn ask(args: &InitArgs, out: &Out) -> Result<Answers, Failure> {
@@ -86,16 +93,28 @@ fn ask(args: &InitArgs, out: &Out) -> Result<Answers, Failure> {
         out.note(format!("{BOLD}What listens on this machine{BOLD:#}"));
     }
     for (at, service) in found.iter().enumerate() {
-        let who = service.pid.map_or_else(|| "another user's".to_owned(), pid_name);
-        let speaks = if service.speaks_http { "" } else { "  (does not answer HTTP)" };
-        out.note(format!("  {:>2}  {:<24} {who}{DIM}{speaks}{DIM:#}", at + 1, service.url()));
+        let who = service
+            .pid
+            .map_or_else(|| "another user's".to_owned(), pid_name);
+        let speaks = if service.speaks_http {
+            ""
+        } else {
+            "  (does not answer HTTP)"
+        };
+        out.note(format!(
+            "  {:>2}  {:<24} {who}{DIM}{speaks}{DIM:#}",
+            at + 1,
+            service.url()
+        ));
     }
     let url = loop {
         out.ask("Which address must keep answering? (number or URL) ");
         let said = line()?;
         match choose(&said, &found) {
             Some(url) => break url,
-            None => out.note(format!("`{said}` is neither a number of the list nor an http(s) URL")),
+            None => out.note(format!(
+                "`{said}` is neither a number of the list nor an http(s) URL"
+            )),
         }
     };
     if let Some(selector) = &args.process {
@@ -108,11 +127,18 @@ fn ask(args: &InitArgs, out: &Out) -> Result<Answers, Failure> {
     loop {
         match &suggested {
             Some(target) => out.ask(format!("Which process is paused for 10 s? [{target}] ")),
-            None => out.ask("Which process is paused for 10 s? (pid=N, name=NAME, command=PATTERN) "),
+            None => {
+                out.ask("Which process is paused for 10 s? (pid=N, name=NAME, command=PATTERN) ")
+            }
         }
         let said = line()?;
         match (&suggested, said.is_empty()) {
-            (Some(target), true) => return Ok(Answers { url, target: target.clone() }),
+            (Some(target), true) => {
+                return Ok(Answers {
+                    url,
+                    target: target.clone(),
+                });
+            }
             (None, true) => {}
             (_, false) => match said.parse() {
                 Ok(target) => return Ok(Answers { url, target }),
@@ -133,7 +159,10 @@ fn choose(said: &str, found: &[Service]) -> Option<String> {
 fn line() -> Result<String, Failure> {
     let mut said = String::new();
     if io::stdin().read_line(&mut said)? == 0 {
-        return Err(Failure::new(Exit::Halted, "the questions were not answered; nothing was written"));
+        return Err(Failure::new(
+            Exit::Halted,
+            "the questions were not answered; nothing was written",
+        ));
     }
     Ok(said.trim().to_owned())
 }

@@ -27,7 +27,11 @@ fn say(report: &RecoveryReport, out: &Out) -> Result<(), Failure> {
         return out.line("nothing was left behind");
     }
     for recovered in &report.recovered {
-        let (style, mark) = if recovered.clean { (GOOD, "ok") } else { (BAD, "no") };
+        let (style, mark) = if recovered.clean {
+            (GOOD, "ok")
+        } else {
+            (BAD, "no")
+        };
         out.line(format!("{style}{mark}{style:#} {}", in_words(recovered)))?;
         for residue in &recovered.reverted.residue {
             out.line(format!("   {residue}"))?;
@@ -42,11 +46,16 @@ fn say(report: &RecoveryReport, out: &Out) -> Result<(), Failure> {
 /// A living drill is nothing to recover; what could not be cleaned, or could not be looked at, is.
 fn exit(report: &RecoveryReport) -> Exit {
     let left = report.left.iter().map(|(_, why)| match why {
-        LeftAlone::GuardianAlive | LeftAlone::OwnerAlive { .. } | LeftAlone::BeingCreated => Exit::Held,
+        LeftAlone::GuardianAlive | LeftAlone::OwnerAlive { .. } | LeftAlone::BeingCreated => {
+            Exit::Held
+        }
         LeftAlone::OtherUser { .. } | LeftAlone::OtherNamespace => Exit::Held,
         LeftAlone::OtherFormat { .. } | LeftAlone::Unreadable { .. } => Exit::Refused,
     });
-    let done = report.recovered.iter().map(|one| if one.clean { Exit::Held } else { Exit::Failed });
+    let done = report
+        .recovered
+        .iter()
+        .map(|one| if one.clean { Exit::Held } else { Exit::Failed });
     Exit::worst(left.chain(done))
 }
 
@@ -61,7 +70,12 @@ fn to_json(report: &RecoveryReport) -> Value {
 }
 
 fn recovered_to_json(recovered: &Recovered) -> Value {
-    let residue: Vec<String> = recovered.reverted.residue.iter().map(ToString::to_string).collect();
+    let residue: Vec<String> = recovered
+        .reverted
+        .residue
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     json!({
         "drill": recovered.drill,
         "label": recovered.label,

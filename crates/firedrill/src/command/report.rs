@@ -13,8 +13,11 @@ use crate::recovery::count;
 
 pub(super) fn execute(args: &ReportArgs, out: &Out) -> Result<Exit, Failure> {
     let format = format_of(args, out)?;
-    let journals: Vec<Journal> =
-        args.journals.iter().map(|path| load(path)).collect::<Result<_, _>>()?;
+    let journals: Vec<Journal> = args
+        .journals
+        .iter()
+        .map(|path| load(path))
+        .collect::<Result<_, _>>()?;
     let text = render(format, &journals, args)?;
     let Some(path) = &args.file else {
         out.raw(text.as_bytes())?;
@@ -24,7 +27,11 @@ pub(super) fn execute(args: &ReportArgs, out: &Out) -> Result<Exit, Failure> {
     if out.is_json() {
         out.json(&json!({ "report": path, "format": word(format), "journals": journals.len() }))?;
     } else {
-        out.note(format!("{} of {}", path.display(), count(journals.len(), "journal")));
+        out.note(format!(
+            "{} of {}",
+            path.display(),
+            count(journals.len(), "journal")
+        ));
     }
     Ok(Exit::Held)
 }
@@ -32,7 +39,10 @@ pub(super) fn execute(args: &ReportArgs, out: &Out) -> Result<Exit, Failure> {
 /// Writes a file, and the directories it is to be in.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let doing = || format!("cannot write {}", path.display());
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+    if let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
         fs::create_dir_all(parent).doing(doing())?;
     }
     fs::write(path, bytes).doing(doing())
@@ -48,14 +58,20 @@ fn format_of(args: &ReportArgs, out: &Out) -> Result<ReportFormat, Failure> {
 }
 
 fn by_ending(path: &Path) -> Result<ReportFormat, Failure> {
-    let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let ending = path
+        .extension()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_lowercase();
     match ending.as_str() {
         "html" | "htm" => Ok(ReportFormat::Html),
         "md" | "markdown" => Ok(ReportFormat::Markdown),
         "xml" | "junit" => Ok(ReportFormat::Junit),
         "json" => Ok(ReportFormat::Json),
-        _ => Err(Failure::usage(format!("cannot tell the format of {}", path.display()))
-            .hint("name it .html, .md, .xml or .json, or say --format")),
+        _ => Err(
+            Failure::usage(format!("cannot tell the format of {}", path.display()))
+                .hint("name it .html, .md, .xml or .json, or say --format"),
+        ),
     }
 }
 
@@ -65,9 +81,18 @@ fn load(path: &PathBuf) -> Result<Journal, Failure> {
     read(&bytes).doing(&doing).or_exit(Exit::Usage)
 }
 
-fn render(format: ReportFormat, journals: &[Journal], args: &ReportArgs) -> Result<String, Failure> {
+fn render(
+    format: ReportFormat,
+    journals: &[Journal],
+    args: &ReportArgs,
+) -> Result<String, Failure> {
     Ok(match format {
-        ReportFormat::Html => html(journals, &HtmlOptions { title: args.title.clone() }),
+        ReportFormat::Html => html(
+            journals,
+            &HtmlOptions {
+                title: args.title.clone(),
+            },
+        ),
         ReportFormat::Markdown => markdown(journals),
         ReportFormat::Junit => junit(journals)?,
         ReportFormat::Json => format!("{}\n", serde_json::to_string_pretty(&as_json(journals))?),

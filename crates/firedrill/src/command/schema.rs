@@ -10,7 +10,10 @@ pub(super) fn execute(args: &SchemaArgs, out: &Out) -> Result<Exit, Failure> {
     let schema = schema();
     match &args.file {
         Some(path) => {
-            write(path, format!("{}\n", serde_json::to_string_pretty(&schema)?).as_bytes())?;
+            write(
+                path,
+                format!("{}\n", serde_json::to_string_pretty(&schema)?).as_bytes(),
+            )?;
             out.note(format!("{}: JSON Schema of experiments", path.display()));
         }
         None => out.json(&schema)?,

@@ -49,7 +49,11 @@ fn in_words(drill: &ActiveDrill) -> String {
     );
     row(
         "guardian",
-        format!("{}, {}", process_name(&drill.guardian), presence(drill.guardian_presence)),
+        format!(
+            "{}, {}",
+            process_name(&drill.guardian),
+            presence(drill.guardian_presence)
+        ),
     );
     row("since", since(drill.since));
     row("lease", lease(drill));
@@ -73,7 +77,9 @@ fn is_left(drill: &ActiveDrill) -> bool {
 }
 
 fn since(seconds: u64) -> String {
-    let start = i64::try_from(seconds).ok().and_then(|at| Timestamp::from_second(at).ok());
+    let start = i64::try_from(seconds)
+        .ok()
+        .and_then(|at| Timestamp::from_second(at).ok());
     start.map_or_else(|| "unknown".to_owned(), |start| start.to_string())
 }
 
@@ -81,7 +87,10 @@ fn lease(drill: &ActiveDrill) -> String {
     match drill.ended {
         Some(ending) => ended(ending).to_owned(),
         None if drill.lease_left == Duration::ZERO => "over".to_owned(),
-        None => format!("{:.0} s left unless renewed", drill.lease_left.as_secs_f64()),
+        None => format!(
+            "{:.0} s left unless renewed",
+            drill.lease_left.as_secs_f64()
+        ),
     }
 }
 

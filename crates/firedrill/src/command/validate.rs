@@ -1,5 +1,5 @@
-use firedrill_experiment::document::Strictness;
 use firedrill_experiment::diagnostic::{Code, Diagnostic, Diagnostics, Severity};
+use firedrill_experiment::document::Strictness;
 use firedrill_experiment::{Experiment, Source};
 use serde_json::{Value, json};
 
@@ -22,8 +22,11 @@ struct Finding {
 }
 
 pub(super) fn execute(args: &ValidateArgs, out: &Out) -> Result<Exit, Failure> {
-    let findings: Vec<Finding> =
-        args.documents.iter().map(|name| look(name, args.strict)).collect();
+    let findings: Vec<Finding> = args
+        .documents
+        .iter()
+        .map(|name| look(name, args.strict))
+        .collect();
     let valid = findings.iter().all(|finding| finding.valid);
     if out.is_json() {
         let documents: Vec<Value> = findings.iter().map(to_json).collect();
@@ -80,16 +83,26 @@ fn say(finding: &Finding, out: &Out) -> Result<(), Failure> {
     .filter(|(number, _)| *number > 0)
     .map(|(number, what)| count(number, what))
     .collect();
-    let found = if counts.is_empty() { String::new() } else { format!(", {}", counts.join(", ")) };
+    let found = if counts.is_empty() {
+        String::new()
+    } else {
+        format!(", {}", counts.join(", "))
+    };
     match finding.valid {
         true => out.line(format!("{BOLD}{name}{BOLD:#}: {GOOD}valid{GOOD:#}{found}")),
-        false => out.line(format!("{BOLD}{name}{BOLD:#}: {BAD}not valid{BAD:#}{found}")),
+        false => out.line(format!(
+            "{BOLD}{name}{BOLD:#}: {BAD}not valid{BAD:#}{found}"
+        )),
     }
 }
 
 fn styled(line: &str) -> String {
     line.replacen(": error: ", &format!(": {BAD}error{BAD:#}: "), 1)
-        .replacen(": warning: ", &format!(": {CAUTION}warning{CAUTION:#}: "), 1)
+        .replacen(
+            ": warning: ",
+            &format!(": {CAUTION}warning{CAUTION:#}: "),
+            1,
+        )
 }
 
 fn to_json(finding: &Finding) -> Value {

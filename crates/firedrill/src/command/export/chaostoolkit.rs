@@ -5,10 +5,23 @@ use firedrill_experiment::document::{Activity, Expected, OnFailure, Provider};
 use serde_json::{Map, Value};
 
 /// Keys of ours that only Firedrill reads.
-const DOCUMENT_KEYS: [&str; 6] =
-    ["blast-radius", "expect", "guardrails", "kpis", "phases", "recovery"];
+const DOCUMENT_KEYS: [&str; 6] = [
+    "blast-radius",
+    "expect",
+    "guardrails",
+    "kpis",
+    "phases",
+    "recovery",
+];
 const ACTIVITY_KEYS: [&str; 8] = [
-    "exposure", "on-failure", "register", "repeat", "retry", "rollback", "tags", "undo-class",
+    "exposure",
+    "on-failure",
+    "register",
+    "repeat",
+    "retry",
+    "rollback",
+    "tags",
+    "undo-class",
 ];
 
 /// What the document relies on and Chaos Toolkit would silently run without.
@@ -37,7 +50,9 @@ fn activity_losses(activity: &Activity) -> Vec<&'static str> {
     let provider = match activity.provider {
         Provider::Fault { .. } => Some("is a fault, which it does not have"),
         Provider::Load { .. } => Some("sends load, which it cannot"),
-        Provider::Prometheus { .. } => Some("asks Prometheus, which it cannot without an extension"),
+        Provider::Prometheus { .. } => {
+            Some("asks Prometheus, which it cannot without an extension")
+        }
         Provider::Process { .. } | Provider::Http { .. } | Provider::Python { .. } => None,
     };
     let repeats = activity.repeat.is_some_and(|repeat| repeat.times > 1);
@@ -46,7 +61,10 @@ fn activity_losses(activity: &Activity) -> Vec<&'static str> {
         activity.retry.is_some().then_some("is retried"),
         repeats.then_some("is repeated"),
         (!activity.register.is_empty()).then_some("passes its output on"),
-        activity.rollback.is_some().then_some("has a rollback of its own"),
+        activity
+            .rollback
+            .is_some()
+            .then_some("has a rollback of its own"),
         (activity.on_failure == OnFailure::Fail).then_some("fails the run when it fails"),
     ];
     facts.into_iter().flatten().collect()

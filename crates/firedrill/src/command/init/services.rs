@@ -72,23 +72,33 @@ pub(super) fn port_of(url: &str) -> Option<u16> {
     let authority = rest.split(['/', '?', '#']).next()?;
     let host_port = authority.rsplit('@').next()?;
     match host_port.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && !port.ends_with(']') => port.parse().ok(),
-        _ if host_port.is_empty() => None,
-        _ => Some(default),
+        // The colon of an IPv6 address.
+        Some((_, rest)) if rest.ends_with(']') => Some(default),
+        Some((host, port)) if !host.is_empty() => port.parse().ok(),
+        Some(_) => None,
+        None => (!host_port.is_empty()).then_some(default),
     }
 }
 
 /// A selector that means this process, and its successor after a restart where a name can say so.
 pub(super) fn selector(pid: u32) -> Selector {
     match process::stat(pid) {
-        Ok(Some(stat)) if is_unique(&stat.comm) => Selector { key: "name", value: stat.comm },
-        _ => Selector { key: "pid", value: pid.to_string() },
+        Ok(Some(stat)) if is_unique(&stat.comm) => Selector {
+            key: "name",
+            value: stat.comm,
+        },
+        _ => Selector {
+            key: "pid",
+            value: pid.to_string(),
+        },
     }
 }
 
 fn is_unique(comm: &str) -> bool {
     let pids = process::list().unwrap_or_default();
-    let named = pids.into_iter().filter_map(|pid| process::stat(pid).ok().flatten());
+    let named = pids
+        .into_iter()
+        .filter_map(|pid| process::stat(pid).ok().flatten());
     named.filter(|stat| stat.comm == comm).count() == 1
 }
 
@@ -104,7 +114,10 @@ fn row(line: &str) -> Option<(SocketAddr, u64)> {
     }
     let (address, port) = fields.get(1)?.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
-    Some((SocketAddr::new(ip(address)?, port), fields.get(9)?.parse().ok()?))
+    Some((
+        SocketAddr::new(ip(address)?, port),
+        fields.get(9)?.parse().ok()?,
+    ))
 }
 
 /// Words of 32 bits in this machine's byte order, as the kernel prints them.
@@ -125,10 +138,17 @@ fn ip(hex: &str) -> Option<IpAddr> {
 fn socket_holders() -> HashMap<u64, u32> {
     let mut holders = HashMap::new();
     for pid in process::list().unwrap_or_default() {
-        let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
-        for link in descriptors.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()) {
+        let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+            continue;
+        };
+        for link in descriptors
+            .flatten()
+            .filter_map(|entry| fs::read_link(entry.path()).ok())
+        {
             let name = link.to_string_lossy();
-            let inode = name.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']'));
+            let inode = name
+                .strip_prefix("socket:[")
+                .and_then(|rest| rest.strip_suffix(']'));
             if let Some(inode) = inode.and_then(|inode| inode.parse().ok()) {
                 // Of a forked family, the parent: it listened first.
                 holders.entry(inode).or_insert(pid);
@@ -164,11 +184,16 @@ impl FromStr for Selector {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is not of the form pid=N, name=NAME or command=PATTERN");
         let (key, value) = text.split_once('=').ok_or_else(wrong)?;
-        let key = ["pid", "name", "command"].into_iter().find(|known| *known == key.trim());
+        let key = ["pid", "name", "command"]
+            .into_iter()
+            .find(|known| *known == key.trim());
         let value = value.trim();
         match key {
             Some("pid") if value.parse::<u32>().is_err() => Err(wrong()),
-            Some(key) if !value.is_empty() => Ok(Self { key, value: value.to_owned() }),
+            Some(key) if !value.is_empty() => Ok(Self {
+                key,
+                value: value.to_owned(),
+            }),
             _ => Err(wrong()),
         }
     }
@@ -219,8 +244,14 @@ mod tests {
 
     #[test]
     fn a_selector_says_what_to_hit_in_one_of_three_ways() {
-        assert_eq!("name=web".parse::<Selector>().unwrap().to_string(), "name=web");
-        assert_eq!("command=java -D=1".parse::<Selector>().unwrap().value, "java -D=1");
+        assert_eq!(
+            "name=web".parse::<Selector>().unwrap().to_string(),
+            "name=web"
+        );
+        assert_eq!(
+            "command=java -D=1".parse::<Selector>().unwrap().value,
+            "java -D=1"
+        );
         for bad in ["pid=x", "name=", "color=red", "web"] {
             assert!(bad.parse::<Selector>().is_err(), "{bad}");
         }

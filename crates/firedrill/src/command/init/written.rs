@@ -15,7 +15,10 @@ pub(super) fn document(answers: &Answers) -> String {
         "pid" => answers.target.value.clone(),
         _ => quoted(&answers.target.value),
     };
-    let title = quoted(&format!("{} survives the pause of {}", answers.url, answers.target));
+    let title = quoted(&format!(
+        "{} survives the pause of {}",
+        answers.url, answers.target
+    ));
     TEMPLATE
         .replace("@TITLE@", &title)
         .replace("@URL@", &url)
@@ -104,7 +107,11 @@ mod tests {
             };
             let source = Source::new("experiment.yaml", document(&answers));
             let reading = Experiment::read(&source, Format::Yaml, Strictness::Strict);
-            assert!(reading.diagnostics.is_empty(), "{}", reading.diagnostics.render(&source));
+            assert!(
+                reading.diagnostics.is_empty(),
+                "{}",
+                reading.diagnostics.render(&source)
+            );
             assert_eq!(reading.experiment.unwrap().kpis.len(), 1);
         }
     }

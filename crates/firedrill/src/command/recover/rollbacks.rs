@@ -20,18 +20,27 @@ use crate::failure::{Failure, OrFail as _};
 /// They are played as a drill of their own, without a method: the same providers, substitution and
 /// time-outs as they would have had. Its journal lies beside the one that was never written.
 pub(super) fn play(directory: &Path, state: StateDir) -> Result<Exit, Failure> {
-    let kept = rollback::read(directory)
-        .doing(format!("cannot read the rollbacks kept in {}", directory.display()))?;
+    let kept = rollback::read(directory).doing(format!(
+        "cannot read the rollbacks kept in {}",
+        directory.display()
+    ))?;
     std::env::set_current_dir(&kept.directory)
         .doing(format!("cannot change to {}", kept.directory.display()))?;
     let experiment = Experiment::from_value(document(&kept), Strictness::Lenient)
         .map_err(|found| Failure::new(Exit::Failed, found.lines().join("; ")))?;
     let journal = drill::hold(order(experiment, &kept, state), |_, _| {})?;
     let path = kept.journal.with_extension("rollbacks.json");
-    let played = journal.rollbacks.iter().all(|run| run.status == Some(RunStatus::Succeeded));
+    let played = journal
+        .rollbacks
+        .iter()
+        .all(|run| run.status == Some(RunStatus::Succeeded));
     let all = journal.rollbacks.len() == kept.armed.activities.len();
     report::write(&path, &serde_json::to_vec_pretty(&*journal)?)?;
-    Ok(if played && all { Exit::Held } else { Exit::Failed })
+    Ok(if played && all {
+        Exit::Held
+    } else {
+        Exit::Failed
+    })
 }
 
 fn document(kept: &Kept) -> Value {
@@ -52,7 +61,10 @@ fn order(experiment: Experiment, kept: &Kept, state: StateDir) -> Order {
         experiment,
         source: "rollbacks".to_owned(),
         overrides: VarFile::default(),
-        options: Options { rollback_strategy: RollbackStrategy::Always, ..Options::default() },
+        options: Options {
+            rollback_strategy: RollbackStrategy::Always,
+            ..Options::default()
+        },
         seed: 0,
         state,
         settings: Settings::default(),
