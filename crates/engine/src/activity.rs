@@ -56,11 +56,7 @@ async fn perform(drill: &Drill, activity: &Activity, runs: &Runs, mode: Mode) ->
     drill.log(Level::Info, format!("{kind}: {}{aside}", activity.name));
     let start = drill.now();
     let entry = runs.push(record::begun(&activity.raw, drill.moment()));
-    drill.progress(Progress::ActivityStarted {
-        name: activity.name.clone(),
-        kind: if kind == "Probe" { "probe" } else { "action" },
-        background: mode == Mode::Background,
-    });
+    drill.progress(Progress::ActivityStarted { activity: Value::Object(activity.raw.clone()) });
     if !skipped {
         drill.watch().activity_started(activity, start);
     }
@@ -76,25 +72,14 @@ async fn perform(drill: &Drill, activity: &Activity, runs: &Runs, mode: Mode) ->
         run.end = Some(drill.moment());
         run.duration = Some(seconds);
     });
-    let status = match entry.read().and_then(|run| run.status) {
-        Some(status) => status_name(status),
-        None => "interrupted",
-    };
-    drill.progress(Progress::ActivityEnded { name: activity.name.clone(), status, seconds });
+    if let Some(run) = entry.read() {
+        drill.progress(Progress::ActivityEnded { run: Box::new(run) });
+    }
     if let Some(stop) = stopped {
         return Err(stop);
     }
     pause(drill, activity.pause_after.as_ref(), unhurried, mode).await?;
     Ok(entry)
-}
-
-fn status_name(status: firedrill_experiment::journal::RunStatus) -> &'static str {
-    use firedrill_experiment::journal::RunStatus;
-    match status {
-        RunStatus::Succeeded => "succeeded",
-        RunStatus::Failed => "failed",
-        RunStatus::Aborted => "aborted",
-    }
 }
 
 /// Writes the outcome down; says whether it ends more than the activity.

@@ -20,8 +20,7 @@ use firedrill_experiment::scope::Scope as Variables;
 use serde_json::{Map, Value};
 
 use crate::activity::Mode;
-use crate::effect::{Armed, Effect, Level, Outcome, Progress, Signal};
-use crate::hypothesis::Check;
+use crate::effect::{Armed, Check, Effect, Level, Outcome, Progress, Signal};
 use crate::machine::{Core, Either, either};
 use crate::method::Background;
 use crate::plan::{Dry, Identity, Obstacle, Options, Plan};
@@ -122,6 +121,7 @@ pub(crate) async fn run(drill: Drill) {
     if with_rollbacks && drill.rollbacks_wanted() {
         play_rollbacks(&drill).await;
         drill.watch().faults_over().await;
+        drill.progress(Progress::RollbacksEnded);
     }
     drill.core().emit(Effect::DisarmRollbacks);
     if drill.recovers_after_rollbacks() && drill.0.status.get().is_none() {
@@ -229,7 +229,7 @@ async fn finish(drill: &Drill) {
     journal = drill.experiment_control_after(journal).await;
     drill.cleanup_controls().await;
     journal.firedrill = Some(drill.watch().describe(drill, ruling, &facts));
-    drill.progress(Progress::Ended { status: status_name(journal.status), deviated });
+    drill.progress(Progress::Ended { status: journal.status, deviated });
     crate::masking::journal(&Mask::new(&drill.scope().secrets), &mut journal);
     drill.core().emit(Effect::Finished(Box::new(journal)));
 }
@@ -321,7 +321,8 @@ impl Drill {
     }
 
     pub(crate) fn progress(&self, progress: Progress) {
-        self.core().emit(Effect::Progress(progress));
+        let mask = Mask::new(&self.scope().secrets);
+        self.core().emit(Effect::Progress(crate::masking::progress(&mask, progress)));
     }
 
     pub(crate) fn raise(&self, stop: Stop) {
@@ -386,6 +387,7 @@ impl Drill {
     }
 
     fn note_stop(&self, stop: Stop) {
+        let heard = if let Stop::Signal(signal) = &stop { Some(*signal) } else { None };
         let mut facts = self.0.facts.borrow_mut();
         match stop {
             Stop::Signal(signal) => {
@@ -413,6 +415,7 @@ impl Drill {
             }
         }
         drop(facts);
+        self.progress(Progress::Stopped { signal: heard });
         let said = {
             let facts = self.0.facts.borrow();
             facts.stopped.clone().or(facts.guardrail.clone()).or(facts.aborted.clone())
@@ -606,7 +609,7 @@ fn signal_name(signal: Signal) -> &'static str {
 
 /// The phase names that progress shows.
 pub(crate) fn announce(drill: &Drill, phase: Phase, time: Option<Duration>) {
-    drill.progress(Progress::Phase { phase, seconds: time.map(|time| time.as_secs_f64()) });
+    drill.progress(Progress::Phase { phase, time });
 }
 
 fn first_match(path: &str, value: &Value) -> Option<Value> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use firedrill_experiment::call::{Call, LoadCall};
 use firedrill_experiment::document::UndoClass;
-use firedrill_experiment::journal::{Interruption, Journal};
+use firedrill_experiment::journal::{Interruption, Journal, Phase, Run, Status, SteadyState};
 use firedrill_judge::Window;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -190,20 +190,34 @@ impl Scope {
     }
 }
 
-/// For people, progress bars and `--events-file`.
-#[derive(Debug, Clone, Serialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
+/// For people, progress bars and `--events-file`; without secrets.
+#[derive(Debug, Clone)]
 pub enum Progress {
     Started { title: String },
-    Phase { phase: firedrill_experiment::journal::Phase, seconds: Option<f64> },
-    ActivityStarted { name: String, kind: &'static str, background: bool },
-    ActivityEnded { name: String, status: &'static str, seconds: f64 },
-    HypothesisChecked { when: &'static str, met: Option<bool> },
+    /// A phase of a drill with KPIs, and how long it will take, where that is known.
+    Phase { phase: Phase, time: Option<Duration> },
+    HypothesisStarted { check: Check },
+    HypothesisChecked { check: Check, state: SteadyState },
+    MethodStarted,
+    MethodEnded,
+    ActivityStarted { activity: Value },
+    ActivityEnded { run: Box<Run> },
     FaultApplied { name: String },
     FaultReverted { name: String },
-    Recovered { seconds: f64 },
+    Recovered { took: Duration },
     RollbacksStarted,
-    Ended { status: &'static str, deviated: bool },
+    RollbacksEnded,
+    Stopped { signal: Option<Signal> },
+    Ended { status: Status, deviated: bool },
+}
+
+/// When the hypothesis is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    Before,
+    /// Counted from 1.
+    During { iteration: u64 },
+    After,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::activity::{Mode, execute};
 use crate::drill::{Drill, Stop};
-use crate::effect::{Effect, Level, Outcome, Progress, Scope};
+use crate::effect::{Check, Effect, Level, Outcome, Progress, Scope};
 use crate::machine::{Either, either};
 use crate::method::Background;
 use crate::plan::Dry;
@@ -20,18 +20,12 @@ use crate::record::Runs;
 /// Between two looks at a hypothesis that has not come back yet.
 const RECHECK: Duration = Duration::from_millis(250);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Check {
-    Before,
-    During,
-    After,
-}
-
 /// Runs the probes until one is out of tolerance. `None`: there is no hypothesis.
 pub(crate) async fn check(drill: &Drill, when: Check) -> Result<Option<SteadyState>, Stop> {
     let Some(hypothesis) = drill.experiment().hypothesis.clone() else { return Ok(None) };
     drill.log(Level::Info, format!("Steady state hypothesis: {}", hypothesis.title));
-    let mode = if when == Check::During { Mode::Background } else { Mode::Foreground };
+    drill.progress(Progress::HypothesisStarted { check: when });
+    let mode = if matches!(when, Check::During { .. }) { Mode::Background } else { Mode::Foreground };
     let context = Value::Object(hypothesis.raw.clone());
     let before = drill.control(Scope::Hypothesis, &hypothesis.controls, context.clone(), None, true).await;
     let result = match before {
@@ -44,12 +38,7 @@ pub(crate) async fn check(drill: &Drill, when: Check) -> Result<Option<SteadySta
     if let Some(changed) = reply.state.and_then(|state| serde_json::from_value(state).ok()) {
         state = changed;
     }
-    let when = match when {
-        Check::Before => "before",
-        Check::During => "during",
-        Check::After => "after",
-    };
-    drill.progress(Progress::HypothesisChecked { when, met: state.steady_state_met });
+    drill.progress(Progress::HypothesisChecked { check: when, state: state.clone() });
     Ok(Some(state))
 }
 
@@ -183,18 +172,19 @@ impl Continuous {
 }
 
 async fn iterate(drill: &Drill, ending: &Rc<Cell<bool>>) -> Result<(), Stop> {
-    let (mut failed, mut checks) = (0.0, 0.0);
+    let (mut failed, mut iteration) = (0u64, 0u64);
     while !ending.get() && drill.status().is_none() {
-        let Some(state) = check(drill, Check::During).await? else { return Ok(()) };
-        checks += 1.0;
+        iteration += 1;
+        let Some(state) = check(drill, Check::During { iteration }).await? else { return Ok(()) };
         let met = state.steady_state_met == Some(true);
         if !met && !drill.watch().in_transition() {
             drill.during_failed(complaint(&state));
         }
         drill.push_during(state);
         if !met {
-            failed += 1.0;
-            if drill.options().fail_fast && failed * 100.0 / checks >= drill.options().fail_fast_ratio {
+            failed += 1;
+            let share = failed as f64 * 100.0 / iteration as f64;
+            if drill.options().fail_fast && share >= drill.options().fail_fast_ratio {
                 drill.log(Level::Info, "Terminating immediately the experiment".into());
                 drill.set_status(Status::Failed);
                 return Ok(());

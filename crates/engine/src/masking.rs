@@ -4,6 +4,8 @@ use firedrill_experiment::journal::{Drill, Journal, Run, SteadyState};
 use firedrill_experiment::mask::Mask;
 use serde_json::Value;
 
+use crate::effect::Progress;
+
 pub(crate) fn journal(mask: &Mask, journal: &mut Journal) {
     if mask.is_empty() {
         return;
@@ -28,6 +30,20 @@ pub(crate) fn journal(mask: &Mask, journal: &mut Journal) {
     if let Some(drill) = &mut journal.firedrill {
         record(mask, drill);
     }
+}
+
+pub(crate) fn progress(mask: &Mask, mut progress: Progress) -> Progress {
+    if mask.is_empty() {
+        return progress;
+    }
+    match &mut progress {
+        Progress::Started { title } => text(mask, title),
+        Progress::ActivityStarted { activity } => *activity = mask.value(activity),
+        Progress::ActivityEnded { run } => self::activity(mask, run),
+        Progress::HypothesisChecked { state, .. } => steady_state(mask, state),
+        _ => {}
+    }
+    progress
 }
 
 fn steady_state(mask: &Mask, state: &mut SteadyState) {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::activity::{Mode, execute};
 use crate::drill::{Drill, Stop};
-use crate::effect::{Level, Scope, Signal};
+use crate::effect::{Level, Progress, Scope, Signal};
 use crate::machine::{Either, either};
 use crate::record::Runs;
 
@@ -22,7 +22,10 @@ pub(crate) async fn run(drill: &Drill, background: &Background) -> Result<(), St
     drill.log(Level::Info, "Playing your experiment's method now...".into());
     let runs = drill.runs().clone();
     let activities = drill.experiment().method.clone();
-    enclosed(drill, Scope::Method, &runs, play(drill, &activities, &runs, background)).await
+    drill.progress(Progress::MethodStarted);
+    let result = enclosed(drill, Scope::Method, &runs, play(drill, &activities, &runs, background)).await;
+    drill.progress(Progress::MethodEnded);
+    result
 }
 
 /// Plays the rollbacks, with the controls of their level. A signal skips the rest.

@@ -277,7 +277,7 @@ impl Watch {
         match self.recovery_time(over) {
             Some(took) if took <= limit => {
                 self.0.recovered_after.set(Some(took));
-                drill.progress(Progress::Recovered { seconds: took.as_secs_f64() });
+                drill.progress(Progress::Recovered { took });
             }
             late => {
                 let how = late.map_or("had not come back".to_owned(), |took| format!("took {:.1} s", took.as_secs_f64()));
@@ -307,7 +307,7 @@ impl Watch {
         {
             let took = drill.now().saturating_sub(over);
             self.0.recovered_after.set(Some(took));
-            drill.progress(Progress::Recovered { seconds: took.as_secs_f64() });
+            drill.progress(Progress::Recovered { took });
         }
     }
 

@@ -4,6 +4,8 @@
 //! belongs to the type. A thread of its own writes them, so that a slow reader of a pipe or a full
 //! disk can lose lines but never hold up or end the drill.
 
+mod progress;
+
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

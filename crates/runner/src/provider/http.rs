@@ -86,20 +86,29 @@ fn request(call: &HttpCall) -> Result<Request, Outcome> {
 
 /// `requests` raises what its callers do not catch for an address it cannot use.
 fn url(text: &str) -> Result<Url, Outcome> {
-    match Url::parse(text.trim_start()) {
-        Ok(url) if !matches!(url.scheme(), "http" | "https") => Err(Outcome::aborted(
-            "requests.exceptions.InvalidSchema",
+    let raise = |class: &str, words: String| {
+        Outcome::aborted(&format!("requests.exceptions.{class}"), words)
+    };
+    let text = text.trim_start();
+    match Url::parse(text) {
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => Err(raise(
+            "InvalidSchema",
             format!("the URL's scheme is '{}', not http or https", url.scheme()),
         )),
+        // The parser would take the path for the host.
+        Ok(_)
+            if text
+                .split_once("://")
+                .is_none_or(|(_, rest)| rest.starts_with(['/', '?', '#'])) =>
+        {
+            Err(raise("InvalidURL", "the URL has no host".to_owned()))
+        }
         Ok(url) => Ok(url),
-        Err(url::ParseError::RelativeUrlWithoutBase) => Err(Outcome::aborted(
-            "requests.exceptions.MissingSchema",
-            "the URL has no scheme: it starts with neither http:// nor https://",
+        Err(url::ParseError::RelativeUrlWithoutBase) => Err(raise(
+            "MissingSchema",
+            "the URL has no scheme: it starts with neither http:// nor https://".to_owned(),
         )),
-        Err(error) => Err(Outcome::aborted(
-            "requests.exceptions.InvalidURL",
-            format!("the URL is invalid: {error}"),
-        )),
+        Err(error) => Err(raise("InvalidURL", format!("the URL is invalid: {error}"))),
     }
 }
 
@@ -129,8 +138,14 @@ pub(crate) fn headers_of(given: &Map<String, Value>) -> Result<HeaderMap, Invali
         if text.starts_with(char::is_whitespace) {
             return Err(invalid("starts with white space"));
         }
-        let value = HeaderValue::from_bytes(text.as_bytes())
-            .map_err(|_| invalid("holds a character that cannot be sent"))?;
+        // Latin-1, as HTTP has it.
+        let bytes: Option<Vec<u8>> = text
+            .chars()
+            .map(|character| u8::try_from(character).ok())
+            .collect();
+        let value = bytes
+            .and_then(|bytes| HeaderValue::from_bytes(&bytes).ok())
+            .ok_or_else(|| invalid("holds a character that cannot be sent"))?;
         headers.insert(key, value);
     }
     Ok(headers)

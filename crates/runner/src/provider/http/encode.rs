@@ -43,7 +43,12 @@ pub(super) fn form(arguments: Option<&Value>) -> Result<Form, Unencodable> {
 /// Puts arguments behind what the URL asks for already.
 pub(crate) fn append_query(url: &mut Url, arguments: Option<&Value>) -> Result<(), Unencodable> {
     let query = match arguments {
-        Some(Value::String(text)) => text.clone(),
+        // Anything true that is no mapping and no list is sent as its text.
+        Some(value @ (Value::String(_) | Value::Bool(_) | Value::Number(_)))
+            if !is_falsy(value) =>
+        {
+            scalar(value)
+        }
         _ => form(arguments)?.text,
     };
     if query.is_empty() {
@@ -240,5 +245,8 @@ mod tests {
         let mut url = Url::parse("http://h/p?x=1").unwrap();
         append_query(&mut url, Some(&json!({"y": "a b"}))).unwrap();
         assert_eq!(url.as_str(), "http://h/p?x=1&y=a+b");
+        append_query(&mut url, Some(&json!(true))).unwrap();
+        append_query(&mut url, Some(&json!(0))).unwrap();
+        assert_eq!(url.as_str(), "http://h/p?x=1&y=a+b&True");
     }
 }

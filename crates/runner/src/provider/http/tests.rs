@@ -268,7 +268,12 @@ async fn addresses_and_headers_that_cannot_be_used_abort_the_run() {
             .contains("InvalidSchema")
     );
     assert!(abort(&get("http://")).await.contains("InvalidURL"));
-    for bad in [json!(5), json!("a\nb"), json!(" a")] {
+    assert!(
+        abort(&get("http:///127.0.0.1:1/"))
+            .await
+            .contains("InvalidURL")
+    );
+    for bad in [json!(5), json!("a\nb"), json!(" a"), json!("日")] {
         let headers = Map::from_iter([("X".to_owned(), bad)]);
         assert!(
             abort(&HttpCall {

@@ -302,13 +302,9 @@ fn message(
 ) -> Result<hyper::Request<Full<Bytes>>, TransferError> {
     let url = &request.url;
     let target = if connected.absolute_form {
-        format!(
-            "http://{}{}",
-            authority(url),
-            &url[url::Position::BeforePath..url::Position::AfterQuery]
-        )
+        format!("http://{}{}", authority(url), path_and_query(url))
     } else {
-        url[url::Position::BeforePath..url::Position::AfterQuery].to_owned()
+        path_and_query(url)
     };
     let unsendable = |error: String| TransferError::Unsendable(error);
     let mut message = hyper::Request::builder()
@@ -335,6 +331,20 @@ fn message(
     }
     headers.extend(request.headers.clone());
     Ok(message)
+}
+
+/// With what browsers leave as it is and `requests` does not.
+fn path_and_query(url: &Url) -> String {
+    let mut text = String::new();
+    for character in url[url::Position::BeforePath..url::Position::AfterQuery].chars() {
+        match character {
+            '{' | '}' | '|' | '^' | '`' | '\\' => {
+                text.push_str(&format!("%{:02X}", u32::from(character)))
+            }
+            _ => text.push(character),
+        }
+    }
+    text
 }
 
 /// `user:password@` of a URL, for the server and not for its log.

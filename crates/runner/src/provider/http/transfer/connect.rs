@@ -199,3 +199,77 @@ async fn tunnel(
         Err(io::Error::other(format!("it answered {status}")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Client, Request};
+    use super::*;
+    use hyper::header::HeaderMap;
+    use hyper_util::client::proxy::matcher::Matcher;
+    use std::sync::Arc;
+    use tokio::net::TcpListener;
+
+    /// Asks for `url` through a proxy that gives `answer`; what the proxy was asked comes second.
+    async fn through_proxy(
+        url: &str,
+        answer: &'static str,
+    ) -> (Result<u16, TransferError>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = format!("http://me:pw@{}", listener.local_addr().unwrap());
+        let asked = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut bytes = Vec::new();
+            while !bytes.ends_with(b"\r\n\r\n") {
+                stream.read_buf(&mut bytes).await.unwrap();
+            }
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8(bytes).unwrap()
+        });
+        let proxies = Matcher::builder().all(proxy).no("127.0.0.9").build();
+        let client = Client(Arc::new(Shared {
+            tls: super::super::tls::Tls::default(),
+            proxies,
+        }));
+        let request = Request::get(Url::parse(url).unwrap(), HeaderMap::new());
+        let status = client
+            .send(
+                request,
+                &Limits {
+                    verify_tls: false,
+                    ..Limits::default()
+                },
+            )
+            .await;
+        (status.map(|response| response.status), asked.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_proxy_is_told_the_whole_url_and_who_asks() {
+        let (status, asked) =
+            through_proxy("http://shop.test:81/a?b", "HTTP/1.1 204 No\r\n\r\n").await;
+        assert_eq!(status.unwrap(), 204);
+        assert!(
+            asked.starts_with("GET http://shop.test:81/a?b HTTP/1.1\r\n"),
+            "{asked}"
+        );
+        assert!(
+            asked.contains("Proxy-Authorization: Basic bWU6cHc=\r\n")
+                && asked.contains("Host: shop.test:81\r\n")
+        );
+    }
+
+    #[tokio::test]
+    async fn an_encrypted_url_goes_through_a_tunnel() {
+        let (status, asked) = through_proxy("https://shop.test/a", "HTTP/1.1 403 No\r\n\r\n").await;
+        assert!(
+            asked.starts_with("CONNECT shop.test:443 HTTP/1.1\r\nHost: shop.test:443\r\n"),
+            "{asked}"
+        );
+        assert!(!asked.contains("/a"));
+        let error = status.unwrap_err().to_string();
+        assert!(
+            error.contains("through the proxy 127.0.0.1: it answered 403") && !error.contains("pw"),
+            "{error}"
+        );
+    }
+}
