@@ -21,11 +21,12 @@ fn main() -> ExitCode {
     let first = words.next().unwrap_or_default();
     let outcome = match first.to_string_lossy().as_ref() {
         "guardian" => return guardian_main(words),
-        "owner" => owner::run(
-            words
+        "owner" => {
+            let words: Vec<String> = words
                 .map(|word| word.to_string_lossy().into_owned())
-                .collect(),
-        ),
+                .collect();
+            owner::run(&words)
+        }
         "" => measure(1000),
         tries => tries.parse().map_err(Into::into).and_then(measure),
     };
