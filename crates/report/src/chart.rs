@@ -18,6 +18,9 @@ const WIDTH: f64 = 1120.0;
 /// Names, units and legends stand left of this.
 const GUTTER: f64 = 232.0;
 const RIGHT: f64 = WIDTH - 14.0;
+/// Seconds from which the axis counts in minutes, and in hours.
+const MINUTES: f64 = 180.0;
+const HOURS: f64 = 7200.0;
 
 /// The frame that all rows and panels share.
 #[derive(Debug)]
@@ -109,10 +112,11 @@ fn grid(svg: &mut Svg, frame: &Frame, bottom: f64) {
         );
     }
     svg.line(GUTTER, bottom, RIGHT, bottom, "axis");
-    let unit = if frame.end > 180.0 {
-        "min:s"
-    } else {
-        "seconds"
+    let unit = match frame.end {
+        end if end > HOURS => "h:min",
+        end if end > MINUTES => "min:s",
+        end if end >= 1.0 => "seconds",
+        _ => "milliseconds",
     };
     svg.text(
         GUTTER,
@@ -124,26 +128,35 @@ fn grid(svg: &mut Svg, frame: &Frame, bottom: f64) {
 }
 
 /// Steps that a clock has.
+const STEPS: [f64; 18] = [
+    1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0,
+    10800.0, 21600.0, 43200.0, 86400.0,
+];
+
 fn time_ticks(end: f64) -> Vec<f64> {
     let about = end / 10.0;
-    let step = [
-        1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0,
-    ]
-    .into_iter()
-    .find(|step| *step >= about && end > 5.0)
-    .unwrap_or_else(|| crate::svg::nice(about));
+    let step = STEPS
+        .into_iter()
+        .find(|step| *step >= about && end > 5.0)
+        .unwrap_or_else(|| crate::svg::nice(about));
     (0..40)
         .map(|i| f64::from(i) * step)
         .take_while(|at| *at <= end)
         .collect()
 }
 
+/// In the unit that the axis names.
 fn clock(at: f64, end: f64) -> String {
-    if end > 180.0 {
-        let whole = at.round();
-        return format!("{}:{:02}", (whole / 60.0).floor(), whole % 60.0);
+    if end > MINUTES {
+        let small = if end > HOURS {
+            (at / 60.0).round()
+        } else {
+            at.round()
+        };
+        return format!("{}:{:02}", (small / 60.0).floor(), small % 60.0);
     }
-    words::trimmed(format!("{at:.3}"))
+    let value = if end >= 1.0 { at } else { at * 1e3 };
+    words::trimmed(format!("{value:.3}"))
 }
 
 /// The time each fault was in place, through every row and panel.
@@ -191,5 +204,37 @@ fn recovery(svg: &mut Svg, frame: &Frame, drill: &Drill, bottom: f64) {
     if let Some(took) = recovery.took {
         let x = frame.at(reverted + took);
         svg.line(x, 0.0, x, bottom, "well");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn axis(end: f64) -> String {
+        let mut svg = Svg::new(WIDTH, 100.0, "axis");
+        let frame = Frame {
+            x: Scale::linear(0.0, end, GUTTER, RIGHT),
+            end,
+        };
+        grid(&mut svg, &frame, 60.0);
+        svg.finish().into_string()
+    }
+
+    #[test]
+    fn an_axis_of_time_names_the_unit_of_its_numbers() {
+        for (end, unit, tick) in [
+            (0.05, ", milliseconds", ">50<"),
+            (5.0, ", seconds", ">2.5<"),
+            (45.0, ", seconds", ">45<"),
+            (600.0, ", min:s", ">5:00<"),
+            (86_400.0, ", h:min", ">3:00<"),
+        ] {
+            let drawn = axis(end);
+            assert!(
+                drawn.contains(unit) && drawn.contains(tick),
+                "{end}: {drawn}"
+            );
+        }
     }
 }

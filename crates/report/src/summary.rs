@@ -37,7 +37,8 @@ impl Tone {
             Tone::Good => "good",
             Tone::Bad => "bad",
             Tone::Doubt => "doubt",
-            Tone::Idle | Tone::Plain => "idle",
+            Tone::Idle => "idle",
+            Tone::Plain => "plain",
         }
     }
 }
@@ -169,7 +170,10 @@ pub(crate) fn provider(run: &Run) -> String {
     let kind = field("type");
     let what = match kind {
         "python" => format!("{}.{}", field("module"), field("func")),
-        "process" => field("path").to_owned(),
+        "process" => {
+            let arguments = provider["arguments"].as_str().unwrap_or_default();
+            format!("{} {arguments}", field("path"))
+        }
         "http" => {
             let method = provider["method"].as_str().unwrap_or("GET");
             format!("{method} {}", field("url"))

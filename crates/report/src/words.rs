@@ -34,14 +34,14 @@ pub(crate) fn seconds(s: f64) -> String {
     if size >= 1.0 || size == 0.0 {
         return format!("{} s", significant(s));
     }
+    if size < 1e-3 {
+        return format!("{} µs", significant(s * 1e6));
+    }
     format!("{} ms", significant(s * 1e3))
 }
 
 /// From milliseconds.
 pub(crate) fn millis(ms: f64) -> String {
-    if ms.abs() < 1.0 && ms != 0.0 {
-        return format!("{} µs", significant(ms * 1e3));
-    }
     seconds(ms / 1e3)
 }
 

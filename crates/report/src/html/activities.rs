@@ -53,7 +53,7 @@ fn probe_row(when: &str, probe: &Run) -> Markup {
             td { (when) }
             td { (summary::name(probe)) div.soft { (words::shortened(&summary::provider(probe), 80)) } }
             td { code { (tolerance.map_or_else(|| "—".to_owned(), |t| words::shortened(&t, 120))) } }
-            td { (output(probe)) }
+            td { (output(probe)) (exception(probe)) }
             td {
                 @match probe.tolerance_met {
                     Some(true) => span.tag.good { "met" },
@@ -108,11 +108,17 @@ fn row(journal: &Journal, run: &Run) -> Markup {
             td.n { (run.duration.map_or_else(|| "—".to_owned(), words::seconds)) }
             td {
                 (output(run))
-                @if let Some(lines) = &run.exception {
-                    @let (text, dropped) = words::cut(lines.concat());
-                    details { summary { "exception" } pre { (text) } (cut_note(dropped)) }
-                }
+                (exception(run))
             }
+        }
+    }
+}
+
+fn exception(run: &Run) -> Markup {
+    html! {
+        @if let Some(lines) = &run.exception {
+            @let (text, dropped) = words::cut(lines.concat());
+            details { summary { "exception" } pre { (text) } (cut_note(dropped)) }
         }
     }
 }
