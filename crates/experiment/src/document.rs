@@ -297,3 +297,6 @@ pub struct Exposure {
     /// Their sum counts.
     pub jsonpaths: Vec<String>,
 }
+
+#[cfg(test)]
+mod tests;

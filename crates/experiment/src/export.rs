@@ -5,9 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::document::{
-    Activity, Expected, Experiment, OnFailure, Provider,
-};
+use crate::document::{Activity, Expected, Experiment, OnFailure, Provider};
 use crate::path::Path;
 use crate::units;
 
@@ -28,16 +26,35 @@ impl fmt::Display for ExportRefused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Chaos Toolkit would ignore ")?;
         for (at, lost) in self.lost.iter().enumerate() {
-            write!(f, "{}{} ({})", if at == 0 { "" } else { ", " }, lost.what, lost.path)?;
+            write!(
+                f,
+                "{}{} ({})",
+                if at == 0 { "" } else { ", " },
+                lost.what,
+                lost.path
+            )?;
         }
         Ok(())
     }
 }
 
-const TOP_LEVEL: [&str; 6] =
-    ["kpis", "expect", "recovery", "phases", "blast-radius", "guardrails"];
+const TOP_LEVEL: [&str; 6] = [
+    "kpis",
+    "expect",
+    "recovery",
+    "phases",
+    "blast-radius",
+    "guardrails",
+];
 const PER_ACTIVITY: [&str; 8] = [
-    "tags", "retry", "repeat", "register", "rollback", "on-failure", "undo-class", "exposure",
+    "tags",
+    "retry",
+    "repeat",
+    "register",
+    "rollback",
+    "on-failure",
+    "undo-class",
+    "exposure",
 ];
 
 /// The document without our keys. Labels of ours (tags, undo classes, the baseline's length) are
@@ -57,7 +74,10 @@ pub fn to_chaostoolkit(experiment: &Experiment) -> Result<Value, ExportRefused> 
     raw.retain(|key, _| !TOP_LEVEL.contains(&key.as_str()));
     clean_list(raw.get_mut("method"));
     clean_list(raw.get_mut("rollbacks"));
-    clean_list(raw.get_mut("steady-state-hypothesis").and_then(|value| value.get_mut("probes")));
+    clean_list(
+        raw.get_mut("steady-state-hypothesis")
+            .and_then(|value| value.get_mut("probes")),
+    );
     Ok(Value::Object(raw))
 }
 
@@ -66,14 +86,29 @@ fn of_document(experiment: &Experiment) -> Vec<Lost> {
     let expects = experiment.expect.during != Expected::Continue;
     [
         (!experiment.kpis.is_empty(), "kpis", "a KPI"),
-        (!experiment.guardrails.is_empty(), "guardrails", "a guardrail"),
-        (experiment.blast_radius.is_some(), "blast-radius", "the blast radius"),
-        (experiment.recovery.is_some(), "recovery", "the limit on recovery"),
+        (
+            !experiment.guardrails.is_empty(),
+            "guardrails",
+            "a guardrail",
+        ),
+        (
+            experiment.blast_radius.is_some(),
+            "blast-radius",
+            "the blast radius",
+        ),
+        (
+            experiment.recovery.is_some(),
+            "recovery",
+            "the limit on recovery",
+        ),
         (expects, "expect", "the expectation"),
     ]
     .into_iter()
     .filter(|(is_lost, ..)| *is_lost)
-    .map(|(_, key, what)| Lost { path: root.key(key), what })
+    .map(|(_, key, what)| Lost {
+        path: root.key(key),
+        what,
+    })
     .collect()
 }
 
@@ -84,25 +119,47 @@ fn of_activity(path: &Path, activity: &Activity) -> Vec<Lost> {
         Provider::Prometheus { .. } => Some("a prometheus query"),
         Provider::Process { .. } | Provider::Http { .. } | Provider::Python { .. } => None,
     };
-    let mut lost: Vec<Lost> =
-        provider.map(|what| Lost { path: path.key("provider"), what }).into_iter().collect();
+    let mut lost: Vec<Lost> = provider
+        .map(|what| Lost {
+            path: path.key("provider"),
+            what,
+        })
+        .into_iter()
+        .collect();
     lost.extend(
         [
             (activity.retry.is_some(), "retry", "a retry"),
             (activity.repeat.is_some(), "repeat", "a repetition"),
-            (!activity.register.is_empty(), "register", "a registered output"),
-            (activity.rollback.is_some(), "rollback", "the rollback of an action"),
-            (activity.on_failure == OnFailure::Fail, "on-failure", "that a failure ends the run"),
+            (
+                !activity.register.is_empty(),
+                "register",
+                "a registered output",
+            ),
+            (
+                activity.rollback.is_some(),
+                "rollback",
+                "the rollback of an action",
+            ),
+            (
+                activity.on_failure == OnFailure::Fail,
+                "on-failure",
+                "that a failure ends the run",
+            ),
         ]
         .into_iter()
         .filter(|(is_lost, ..)| *is_lost)
-        .map(|(_, key, what)| Lost { path: path.key(key), what }),
+        .map(|(_, key, what)| Lost {
+            path: path.key(key),
+            what,
+        }),
     );
     lost
 }
 
 fn clean_list(list: Option<&mut Value>) {
-    let Some(Value::Array(items)) = list else { return };
+    let Some(Value::Array(items)) = list else {
+        return;
+    };
     for activity in items.iter_mut().filter_map(Value::as_object_mut) {
         activity.retain(|key, _| !PER_ACTIVITY.contains(&key.as_str()));
         if let Some(Value::Object(provider)) = activity.get_mut("provider") {
@@ -184,6 +241,9 @@ mod tests {
             });
         })
         .unwrap_err();
-        assert!(refused.lost.iter().any(|lost| lost.what == "a fault"), "{refused}");
+        assert!(
+            refused.lost.iter().any(|lost| lost.what == "a fault"),
+            "{refused}"
+        );
     }
 }

@@ -38,8 +38,9 @@ impl Mask {
         }
         forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         forms.dedup();
-        let (embedded, alone) =
-            forms.into_iter().partition(|form| form.chars().count() >= EMBEDDED_MIN);
+        let (embedded, alone) = forms
+            .into_iter()
+            .partition(|form| form.chars().count() >= EMBEDDED_MIN);
         Self { embedded, alone }
     }
 
@@ -57,11 +58,17 @@ impl Mask {
             Value::Number(_) => {
                 let text = python::str(value);
                 let masked = self.text(&text);
-                if masked == text { value.clone() } else { Value::String(masked) }
+                if masked == text {
+                    value.clone()
+                } else {
+                    Value::String(masked)
+                }
             }
             Value::Array(items) => items.iter().map(|item| self.value(item)).collect(),
             Value::Object(map) => Value::Object(
-                map.iter().map(|(key, value)| (self.text(key), self.value(value))).collect(),
+                map.iter()
+                    .map(|(key, value)| (self.text(key), self.value(value)))
+                    .collect(),
             ),
             Value::Null | Value::Bool(_) => value.clone(),
         }
@@ -85,7 +92,9 @@ impl Mask {
 impl std::fmt::Debug for Mask {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let secrets = self.embedded.len() + self.alone.len();
-        f.debug_struct("Mask").field("secrets", &secrets).finish_non_exhaustive()
+        f.debug_struct("Mask")
+            .field("secrets", &secrets)
+            .finish_non_exhaustive()
     }
 }
 
@@ -95,7 +104,11 @@ fn collect(value: &Value, forms: &mut Vec<String>) {
         Value::String(text) => {
             forms_of(text, forms);
             if text.contains('\n') {
-                for line in text.lines().map(str::trim).filter(|line| line.len() >= LINE_MIN) {
+                for line in text
+                    .lines()
+                    .map(str::trim)
+                    .filter(|line| line.len() >= LINE_MIN)
+                {
                     forms_of(line, forms);
                 }
             }
@@ -147,10 +160,13 @@ fn replace_alone(text: &str, secret: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find(secret) {
-        let before = rest[..at].chars().next_back().or_else(|| out.chars().next_back());
+        let before = rest[..at]
+            .chars()
+            .next_back()
+            .or_else(|| out.chars().next_back());
         let after = rest[at + secret.len()..].chars().next();
-        let alone = !before.is_some_and(char::is_alphanumeric)
-            && !after.is_some_and(char::is_alphanumeric);
+        let alone =
+            !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric);
         out.push_str(&rest[..at]);
         out.push_str(if alone { MASKED } else { secret });
         rest = &rest[at + secret.len()..];
@@ -185,13 +201,19 @@ mod tests {
         for leak in ["hush", "123456", "ss w", "p%40", "AAAA"] {
             assert!(!masked.contains(leak), "{leak} in {masked}");
         }
-        assert!(masked.contains("\"flag\":true") && masked.contains("\"other\":12"), "{masked}");
+        assert!(
+            masked.contains("\"flag\":true") && masked.contains("\"other\":12"),
+            "{masked}"
+        );
     }
 
     #[test]
     fn a_short_secret_is_masked_only_where_it_stands_alone() {
         let mask = Mask::new(&secrets());
-        assert_eq!(mask.text("ab table ab=ab xab ab"), "******** table ********=******** xab ********");
+        assert_eq!(
+            mask.text("ab table ab=ab xab ab"),
+            "******** table ********=******** xab ********"
+        );
     }
 
     #[test]

@@ -11,7 +11,9 @@ use serde_json::Value;
 /// Draft 2020-12.
 pub fn schema() -> Value {
     let generator = SchemaSettings::draft2020_12().into_generator();
-    generator.into_root_schema_for::<shape::Experiment>().to_value()
+    generator
+        .into_root_schema_for::<shape::Experiment>()
+        .to_value()
 }
 
 #[cfg(test)]

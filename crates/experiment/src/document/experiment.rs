@@ -174,6 +174,10 @@ fn place(diagnostics: &mut Diagnostics, node: &Node) {
 
 fn lower(value: Value, reader: &mut Reader) -> Option<Experiment> {
     let root = Path::root();
+    if value.is_null() {
+        reader.error(Code::Missing, &root, "the document is empty");
+        return None;
+    }
     let Value::Object(raw) = value else {
         reader.error(
             Code::Type,
@@ -187,6 +191,7 @@ fn lower(value: Value, reader: &mut Reader) -> Option<Experiment> {
         return None;
     }
     reader.known_keys(&raw, &root, &KEYS);
+    check_nulls(&raw, reader);
     let title = reader.required_text(&raw, "title", &root, "an experiment needs a `title`");
     let description = reader.required_text(
         &raw,
@@ -248,6 +253,30 @@ fn lower(value: Value, reader: &mut Reader) -> Option<Experiment> {
         );
     }
     Some(experiment)
+}
+
+/// Chaos Toolkit crashes on these.
+fn check_nulls(raw: &Map<String, Value>, reader: &mut Reader) {
+    const KEYS: [&str; 5] = [
+        "steady-state-hypothesis",
+        "rollbacks",
+        "controls",
+        "configuration",
+        "secrets",
+    ];
+    for key in KEYS
+        .into_iter()
+        .filter(|key| raw.get(*key).is_some_and(Value::is_null))
+    {
+        reader.rule(
+            Diagnostic::error(
+                Code::Type,
+                &Path::root().key(key),
+                format!("`{key}` is null"),
+            )
+            .hint("leave it out"),
+        );
+    }
 }
 
 fn mapping(raw: &Map<String, Value>, key: &str, reader: &mut Reader) -> Map<String, Value> {

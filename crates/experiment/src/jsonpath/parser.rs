@@ -127,13 +127,13 @@ impl Parser<'_> {
         self.expect(":")?;
         let end = self.optional_integer()?;
         let step = if self.takes(":") {
-            match self.optional_integer()? {
-                Some(step) => Some(step),
-                None => return Err(self.wrong("a step is needed after the second `:`")),
-            }
+            self.optional_integer()?
         } else {
             None
         };
+        if step == Some(0) {
+            return Err(self.wrong_before("a step cannot be 0"));
+        }
         Ok(Subscript::Slice { start, end, step })
     }
 

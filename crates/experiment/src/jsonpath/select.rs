@@ -260,9 +260,6 @@ fn slice(length: Option<i64>, start: Option<i64>, end: Option<i64>, step: Option
         return Vec::new();
     };
     let step = step.unwrap_or(1);
-    if step == 0 {
-        return Vec::new();
-    }
     let start = match start {
         None => 0,
         // A start further back than the list is long is its beginning.

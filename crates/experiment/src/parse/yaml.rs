@@ -33,9 +33,11 @@ pub(super) fn parse(source: &Source) -> Result<Node, Diagnostic> {
                 None => error.at(span),
             })?;
     }
-    builder.root.ok_or_else(|| {
-        Diagnostic::error(Code::Syntax, &Path::root(), "the document is empty").at(Span::new(0, 1))
-    })
+    let nothing = Node {
+        span: Span::new(0, 1),
+        kind: NodeKind::Scalar(Value::Null),
+    };
+    Ok(builder.root.unwrap_or(nothing))
 }
 
 /// The parser counts characters; spans count bytes.
@@ -109,6 +111,7 @@ enum Content {
 enum KeyForm {
     Name(String),
     Merge,
+    Equals,
     /// Lists, mappings and dates: Python or the journal refuses them.
     Impossible(&'static str),
 }
@@ -231,6 +234,18 @@ impl Builder {
         if aliases_depth > DEPTH_MAX + 1 {
             return Err(too_deep());
         }
+        let is_key = matches!(
+            self.stack.last(),
+            Some(Open {
+                content: Content::Map { key: None, .. },
+                ..
+            })
+        );
+        if !is_key && matches!(form, KeyForm::Merge | KeyForm::Equals) {
+            return Err(syntax("`<<` and `=` mean something as keys only")
+                .at(place)
+                .hint("quote it if it is meant as text"));
+        }
         let Some(open) = self.stack.last_mut() else {
             self.root = Some(node);
             return Ok(());
@@ -246,6 +261,10 @@ impl Builder {
                     if let KeyForm::Impossible(why) = form {
                         return Err(syntax(why).at(place));
                     }
+                    let form = match form {
+                        KeyForm::Equals => KeyForm::Name("=".to_owned()),
+                        other => other,
+                    };
                     *key = Some((form, place));
                 }
                 Some((KeyForm::Name(name), key_span)) => {
@@ -255,7 +274,7 @@ impl Builder {
                         value: node,
                     });
                 }
-                Some((KeyForm::Merge | KeyForm::Impossible(_), _)) => {
+                Some((KeyForm::Merge | KeyForm::Equals | KeyForm::Impossible(_), _)) => {
                     merged.extend(merge(node)?);
                 }
             },
@@ -305,7 +324,9 @@ fn scalar(
     let tag = tag.map(full_tag);
     let resolved = match tag.as_deref() {
         None if style == ScalarStyle::Plain => yaml_scalar::resolve(text)?,
-        None | Some("!") => Scalar::Value(Value::String(text.to_owned())),
+        None => Scalar::Value(Value::String(text.to_owned())),
+        // PyYAML resolves `!` like a plain scalar, even a quoted one.
+        Some("!") => yaml_scalar::resolve(text)?,
         Some(tag) => yaml_scalar::tagged(text, tag)?,
     };
     Ok(match resolved {
@@ -318,6 +339,7 @@ fn scalar(
             KeyForm::Impossible("a date cannot be a key; quote it"),
         ),
         Scalar::Merge => (Value::String("<<".to_owned()), KeyForm::Merge),
+        Scalar::Equals => (Value::String("=".to_owned()), KeyForm::Equals),
     })
 }
 

@@ -14,6 +14,8 @@ pub(super) enum Scalar {
     Time(String),
     /// `<<`.
     Merge,
+    /// `=`: an ordinary key, and nothing else.
+    Equals,
 }
 
 /// A plain scalar without a tag.
@@ -21,7 +23,7 @@ pub(super) fn resolve(text: &str) -> Result<Scalar, Diagnostic> {
     let value = match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
         "<<" => return Ok(Scalar::Merge),
-        "=" => return Err(unsupported("tag:yaml.org,2002:value")),
+        "=" => return Ok(Scalar::Equals),
         _ if is_bool(text) => boolean(text)?,
         _ if is_float(text) => float(text)?,
         _ if is_int(text) => int(text)?,

@@ -68,7 +68,7 @@ pub fn parse_var_file(source: &Source, format: VarFileFormat) -> Result<VarFile,
                 Some(Value::Object(map)) => Ok(map.clone()),
                 Some(_) => Err(wrong(format!("`{key}` is not a mapping"))),
             };
-            if !value.is_object() {
+            if !value.is_object() && !value.is_null() {
                 return Err(wrong("the file is not a mapping".to_owned()));
             }
             Ok(VarFile {

@@ -33,8 +33,7 @@ pub fn load_secrets(
     let mut loaded = Secrets::default();
     for (name, group) in secrets {
         let place = Path::root().key("secrets").key(name);
-        let is_source = group.get("type").is_some_and(|kind| kind == "env");
-        if !group.is_object() || is_source {
+        if !group.is_object() {
             return Err(ScopeError::SecretWithoutGroup { place });
         }
     }
