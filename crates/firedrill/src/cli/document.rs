@@ -22,7 +22,7 @@ pub(crate) struct ValidateArgs {
     pub(crate) strict: bool,
 }
 
-/// The named targets, blast radius, undo class, traffic and time of a drill; a digest to approve
+/// What a drill would hit, how it is undone, the time and traffic it needs; a digest to approve
 ///
 /// Touches nothing. Says which processes a fault would hit now, how each action is undone, how
 /// many requests and seconds it takes to answer, and refuses what cannot answer. `firedrill run

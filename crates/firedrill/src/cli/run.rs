@@ -22,7 +22,7 @@ pub(crate) struct RunArgs {
     #[arg(required = true, value_name = "FILE|URL")]
     pub(crate) documents: Vec<String>,
 
-    /// Where the journal goes; `{name}` is the document's name; several documents number theirs
+    /// Where the journal goes; `{name}` is the document's name; of several drills each has its own
     #[arg(
         long,
         value_name = "PATH",
