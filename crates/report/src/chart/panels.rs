@@ -21,7 +21,7 @@ type Quantile = fn(&Point) -> Option<f64>;
 
 pub(super) fn draw(svg: &mut Svg, frame: &Frame, kpi: &KpiRecord, expectation: &str, top: f64) {
     svg.line(0.0, top + 8.0, RIGHT, top + 8.0, "axis");
-    svg.label(0.0, top + 28.0, 30, "kpi", &kpi.name);
+    svg.label(0.0, top + 28.0, 24, "kpi", &kpi.name);
     svg.label(GUTTER, top + 28.0, 130, "row", &kpi.source);
     let series = thinned(&kpi.series);
     let mut y = top + HEAD;

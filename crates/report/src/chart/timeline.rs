@@ -54,10 +54,12 @@ pub(super) fn rows(journal: &Journal) -> Vec<Row> {
         }
         rows.extend(drill.faults.iter().map(|f| {
             let to = f.reverted.unwrap_or_else(|| super::end(journal));
-            let mut text = f.targets.join(", ");
-            if f.reverted.is_none() {
-                text.push_str(" — never reverted");
-            }
+            let kept = if f.reverted.is_none() {
+                "never reverted: "
+            } else {
+                ""
+            };
+            let text = format!("{kept}{}", f.targets.join(", "));
             let tip = format!("{} on {}", f.fault, f.targets.join(", "));
             let bar = Bar {
                 from: f.applied,
@@ -77,19 +79,34 @@ pub(super) fn rows(journal: &Journal) -> Vec<Row> {
     rows
 }
 
+/// One row per name: repetitions stand side by side.
 fn activities(journal: &Journal) -> Vec<Row> {
-    let all = journal
-        .run
-        .iter()
-        .map(|r| (r, ""))
-        .chain(journal.rollbacks.iter().map(|r| (r, "↩ ")));
-    let timed = all.filter_map(|(run, mark)| row(journal, run, mark));
-    let mut rows: Vec<Row> = timed.collect();
-    if rows.len() > ACTIVITIES_MAX {
-        let more = rows.len() - ACTIVITIES_MAX;
-        rows.truncate(ACTIVITIES_MAX);
+    let rollbacks = journal.rollbacks.iter().map(|r| (r, "↩ "));
+    let mut rows: Vec<Row> = Vec::new();
+    let mut more = 0;
+    for (run, mark) in journal.run.iter().map(|r| (r, "")).chain(rollbacks) {
+        let Some(row) = row(journal, run, mark) else {
+            continue;
+        };
+        if let Some(known) = rows.iter_mut().find(|known| known.name == row.name) {
+            known.bars.extend(row.bars);
+        } else if rows.len() < ACTIVITIES_MAX {
+            rows.push(row);
+        } else {
+            more += 1;
+        }
+    }
+    for row in &mut rows {
+        let times = row.bars.len();
+        if times > 1 {
+            row.name = format!("{} × {times}", words::shortened(&row.name, 27));
+            row.bars.iter_mut().for_each(|bar| bar.text.clear());
+        }
+    }
+    if more > 0 {
+        let name = format!("and {more} more, in the table");
         rows.push(Row {
-            name: format!("and {more} more, in the table"),
+            name,
             bars: Vec::new(),
             class: "outside",
         });
@@ -155,6 +172,9 @@ fn inside(svg: &mut Svg, from: f64, wide: f64, y: f64, text: &str) {
 
 /// In the bar where it fits, else right of it, else left of it near the page's edge.
 fn beside(svg: &mut Svg, bar: &Bar, from: f64, to: f64, y: f64) {
+    if bar.text.is_empty() {
+        return;
+    }
     let text = words::shortened(&bar.text, 60);
     let needs = text.chars().count() as f64 * 6.2 + 12.0;
     let y = y + 14.5;

@@ -116,6 +116,22 @@ fn a_journal_of_chaos_toolkit_gets_no_verdict_of_ours() {
 }
 
 #[test]
+fn repetitions_of_an_activity_share_a_row_of_the_timeline() {
+    let mut journal = sample::held();
+    journal.run.extend(vec![journal.run[1].clone(); 49]);
+    let page = page("repeated.html", &[journal]);
+    assert!(page.contains("place an order × 50"));
+}
+
+#[test]
+fn a_fault_that_was_never_reverted_is_said_in_the_picture_and_the_table() {
+    let mut journal = sample::broken();
+    journal.firedrill.as_mut().unwrap().faults[0].reverted = None;
+    let page = page("kept.html", &[journal]);
+    assert!(page.contains("never reverted: web-1-a") && page.contains("not reverted"));
+}
+
+#[test]
 fn a_page_takes_the_title_it_is_given() {
     let options = HtmlOptions {
         title: Some("Friday <1>".into()),
