@@ -72,12 +72,16 @@ pub fn to_chaostoolkit(experiment: &Experiment) -> Result<Value, ExportRefused> 
     }
     let mut raw = experiment.raw.clone();
     raw.retain(|key, _| !TOP_LEVEL.contains(&key.as_str()));
-    clean_list(raw.get_mut("method"));
-    clean_list(raw.get_mut("rollbacks"));
-    clean_list(
-        raw.get_mut("steady-state-hypothesis")
-            .and_then(|value| value.get_mut("probes")),
-    );
+    for list in ["method", "rollbacks"] {
+        if let Some(list) = raw.get_mut(list) {
+            clean_list(list);
+        }
+    }
+    if let Some(Value::Object(hypothesis)) = raw.get_mut("steady-state-hypothesis")
+        && let Some(list) = hypothesis.get_mut("probes")
+    {
+        clean_list(list);
+    }
     Ok(Value::Object(raw))
 }
 
@@ -156,8 +160,8 @@ fn of_activity(path: &Path, activity: &Activity) -> Vec<Lost> {
     lost
 }
 
-fn clean_list(list: Option<&mut Value>) {
-    let Some(Value::Array(items)) = list else {
+fn clean_list(list: &mut Value) {
+    let Value::Array(items) = list else {
         return;
     };
     for activity in items.iter_mut().filter_map(Value::as_object_mut) {

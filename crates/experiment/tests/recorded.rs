@@ -12,7 +12,7 @@ use firedrill_experiment::{Format, Scope, Source};
 use serde_json::{Map, Value, json};
 
 fn recorded(text: &str) -> (Value, Vec<Value>) {
-    let mut rows: Vec<Value> = serde_json::from_str(text).unwrap();
+    let mut rows: Vec<Value> = serde_json::from_str(text).expect("a recording is JSON");
     (rows.remove(0), rows)
 }
 

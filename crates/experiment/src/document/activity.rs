@@ -469,7 +469,7 @@ fn register(map: &Map<String, Value>, path: &Path, reader: &mut Reader) -> Vec<R
             }
         }
         Some(other) => {
-            reader.wrong_type(&path, "a name, or a mapping of names to JSONPaths", other)
+            reader.wrong_type(&path, "a name, or a mapping of names to JSONPaths", other);
         }
     }
     out

@@ -50,6 +50,11 @@ fn control(value: &Value, path: &Path, reader: &mut Reader) -> Option<Control> {
             ));
             None
         }
+        Some(other) if !other.is_null() => {
+            let message = "an empty `scope` means both, before and after";
+            reader.warning(Code::Value, &path.key("scope"), message);
+            None
+        }
         _ => None,
     };
     Some(Control {

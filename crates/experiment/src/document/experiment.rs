@@ -398,9 +398,14 @@ fn check_secrets(secrets: &Map<String, Value>, reader: &mut Reader) {
         };
         if entries.get("type").is_some_and(|kind| kind == "env") {
             reader.push(
-                Diagnostic::error(Code::Type, &path, "an `env` secret belongs to a group").hint(
-                    format!("write `secrets: {{group: {{{name}: {{type: env, …}}}}}}`"),
-                ),
+                Diagnostic::warning(
+                    Code::Surprise,
+                    &path,
+                    "a secret outside a group is never filled in",
+                )
+                .hint(format!(
+                    "write `secrets: {{group: {{{name}: {{type: env, …}}}}}}`"
+                )),
             );
             continue;
         }

@@ -168,6 +168,10 @@ pub(super) fn check_http(map: &Map<String, Value>, path: &Path, reader: &mut Rea
             let message = "`headers` is a mapping of strings";
             reader.rule(Diagnostic::error(Code::Type, &path.key("headers"), message));
         }
+        Some(other) if !other.is_null() => {
+            let message = "`headers` is a mapping of strings; this is taken for none";
+            reader.warning(Code::Type, &path.key("headers"), message);
+        }
         _ => {}
     }
     if map.contains_key("expected_status") {

@@ -35,31 +35,39 @@ impl<'a> Walk<'a> {
         for segment in segments {
             let mut next = Vec::new();
             for value in found {
-                self.segment(segment, value, &mut next)?;
+                self.segment(segment, &value, &mut next)?;
             }
             found = next;
         }
         Ok(found)
     }
 
+    #[expect(
+        clippy::ptr_arg,
+        reason = "what is borrowed from the document stays borrowed"
+    )]
     fn segment(
         &mut self,
         segment: &Segment,
-        value: Cow<'a, Value>,
+        value: &Cow<'a, Value>,
         out: &mut Found<'a>,
     ) -> Result<(), JsonPathError> {
         self.step()?;
         for subscript in &segment.subscripts {
-            self.subscript(subscript, &value, out)?;
+            self.subscript(subscript, value, out)?;
         }
         if segment.descend {
-            for child in children(&value) {
-                self.segment(segment, child, out)?;
+            for child in children(value) {
+                self.segment(segment, &child, out)?;
             }
         }
         Ok(())
     }
 
+    #[expect(
+        clippy::ptr_arg,
+        reason = "what is borrowed from the document stays borrowed"
+    )]
     fn subscript(
         &mut self,
         subscript: &Subscript,
@@ -145,6 +153,10 @@ impl<'a> Walk<'a> {
         }
     }
 
+    #[expect(
+        clippy::ptr_arg,
+        reason = "what is borrowed from the document stays borrowed"
+    )]
     fn holds(
         &mut self,
         expression: &Expression,
