@@ -29,6 +29,8 @@ pub(crate) struct Drill {
     ended: Option<Ending>,
     deadline: Duration,
     lease_file: Option<File>,
+    /// Somebody reads what an undo reports; otherwise what failed stays open for who will.
+    reported: bool,
     _lock: Lock,
 }
 
@@ -81,6 +83,7 @@ impl Drill {
             ended: None,
             deadline: Duration::ZERO,
             lease_file,
+            reported: false,
             _lock: lock,
         };
         drill.renew(lease);
@@ -124,9 +127,15 @@ impl Drill {
             ended: Some(Ending::GuardianDied),
             deadline: Duration::ZERO,
             lease_file: None,
+            reported: false,
             _lock: lock,
         };
         Ok((drill, opened))
+    }
+
+    /// What cannot be undone is reported to a person now, and need not be tried again.
+    pub(crate) fn report_to_a_person(&mut self) {
+        self.reported = true;
     }
 
     /// Notes who took over, for `status` and `halt`.
@@ -288,7 +297,11 @@ impl Drill {
                 reverted.merge(held.restore(&self.id, owner));
             }
         }
-        if reverted.residue.iter().any(Residue::keeps_the_entry_open) {
+        let unheard = owner == OwnerState::Lost && !self.reported;
+        let stays = |residue: &Residue| {
+            residue.keeps_the_entry_open() || (unheard && residue.is_worth_another_try())
+        };
+        if reverted.residue.iter().any(stays) {
             return reverted;
         }
         let entry = self.entries.remove(at);

@@ -109,7 +109,9 @@ fn open_drill(
 ) -> Result<(Drill, Reverted), OpenError> {
     let id = arguments.drill.clone();
     let dir = arguments.state.drill(&id);
-    dir.create()?;
+    if !arguments.resume {
+        dir.create()?;
+    }
     let lock = dir
         .lock(LOCK_LIMIT)?
         .ok_or_else(|| OpenError::Locked(id.clone()))?;

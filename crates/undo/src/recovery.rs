@@ -34,7 +34,8 @@ pub struct Recovered {
     pub drill: DrillId,
     pub label: String,
     pub reverted: Reverted,
-    /// Nothing of it is left; otherwise its log stays, and a recovery with more rights may finish.
+    /// Nothing of it is left, and nothing failed. Otherwise see the residue; where an effect is
+    /// still in force the log stays, and a recovery with more rights may finish.
     pub clean: bool,
 }
 
@@ -143,8 +144,9 @@ fn recover_drill(state: &StateDir, id: &DrillId) -> Result<Option<Recovered>, Le
         OwnerState::Present => Scope::Faults,
         OwnerState::Lost => Scope::All,
     };
+    drill.report_to_a_person();
     let reverted = drill.end(Ending::GuardianDied, scope, owner);
-    let clean = drill.close();
+    let clean = drill.close() && reverted.residue.is_empty();
     Ok(Some(Recovered {
         drill: id.clone(),
         label: opened.map(|opened| opened.label).unwrap_or_default(),

@@ -70,6 +70,14 @@ impl Residue {
             | Self::StoppedMeanwhile { .. } => false,
         }
     }
+
+    /// Whether a later recovery, with somebody to tell, should do it again.
+    pub(crate) fn is_worth_another_try(&self) -> bool {
+        matches!(
+            self,
+            Self::NotRestarted { .. } | Self::RollbacksFailed { .. }
+        )
+    }
 }
 
 impl Reverted {

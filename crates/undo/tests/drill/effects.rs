@@ -1,4 +1,4 @@
-use firedrill_kernel::freezer::{Hierarchy, Version};
+use firedrill_kernel::freezer::{Cgroup, Hierarchy, Version};
 use firedrill_kernel::{Pidfd, Signal};
 use firedrill_undo::{
     Freeze, FreezeKind, FrozenMember, GuardianError, Mechanism, Primitive, Refusal, Residue,
@@ -179,6 +179,71 @@ fn a_v1_freezer_of_our_own_holds_just_the_targets_and_is_gone_afterwards() {
         assert_eq!(hierarchy.cgroup_of(process.pid).unwrap().unwrap(), origin);
     }
     guardian.finish().unwrap();
+}
+
+#[test]
+fn a_whole_v2_cgroup_is_frozen_where_it_is() {
+    let Some(hierarchy) = usable(Version::V2) else {
+        eprintln!("skipped: no usable v2 freezer");
+        return;
+    };
+    let herd = Herd::of(2);
+    let (freeze, cgroup) = whole_v2_cgroup(&hierarchy, &herd, "whole");
+    let guardian = herd.guardian();
+    let applied = guardian
+        .apply(vec![Primitive::FreezeCgroup(freeze)])
+        .unwrap();
+    assert_eq!(applied.mechanisms, [Mechanism::FreezerV2]);
+    assert!(cgroup.is_frozen().unwrap());
+    assert!(guardian.observe(applied.id).unwrap().is_complete());
+    let reverted = guardian.revert(applied.id).unwrap();
+    assert_eq!((reverted.undone, reverted.residue), (2, vec![]));
+    wait_for("it is thawed", || !cgroup.is_frozen().unwrap());
+    guardian.finish().unwrap();
+    drop(herd);
+    cgroup.remove().unwrap();
+}
+
+#[test]
+fn a_cgroup_that_holds_somebody_else_is_not_frozen() {
+    let Some(hierarchy) = usable(Version::V2) else {
+        eprintln!("skipped: no usable v2 freezer");
+        return;
+    };
+    let herd = Herd::of(2);
+    let (mut freeze, cgroup) = whole_v2_cgroup(&hierarchy, &herd, "crowd");
+    let bystander = freeze.members.pop().unwrap().process;
+    let guardian = herd.guardian();
+    let applied = guardian
+        .apply(vec![Primitive::FreezeCgroup(freeze)])
+        .unwrap();
+    assert_eq!(applied.mechanisms, [Mechanism::Sigstop]);
+    assert!(!cgroup.is_frozen().unwrap());
+    assert!(!is_stopped(&bystander));
+    guardian.finish().unwrap();
+    drop(herd);
+    cgroup.remove().unwrap();
+}
+
+/// The herd alone in a cgroup, as a service or container is.
+fn whole_v2_cgroup(hierarchy: &Hierarchy, herd: &Herd, name: &str) -> (Freeze, Cgroup) {
+    let home = hierarchy.cgroup_of(std::process::id()).unwrap().unwrap();
+    let path = home.join(format!("firedrill-{name}-{}", std::process::id()));
+    let cgroup = Cgroup::create(Version::V2, &path).unwrap();
+    let adopt = |process: firedrill_kernel::ProcessIdentity| {
+        cgroup.adopt(process.pid).unwrap();
+        FrozenMember {
+            process,
+            origin: path.clone(),
+        }
+    };
+    let freeze = Freeze {
+        version: Version::V2,
+        cgroup: path.clone(),
+        kind: FreezeKind::Existing,
+        members: herd.identities().into_iter().map(adopt).collect(),
+    };
+    (freeze, cgroup)
 }
 
 #[test]

@@ -10,3 +10,4 @@ mod crashes;
 mod deaths;
 mod effects;
 mod herd;
+mod recoveries;
