@@ -44,7 +44,7 @@ fn dispatch(cli: &Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Demo(args) => demo::execute(args, global, out),
         Command::Run(args) => run::execute(args, global, out),
         Command::Init(args) => init::execute(args, out),
-        Command::Validate(args) => validate::execute(args, out),
+        Command::Validate(args) => validate::execute(args, global, out),
         Command::Plan(args) => plan::execute(args, global, out),
         Command::Status(_) => status::execute(global, out),
         Command::Faults(args) => faults::execute(args, out),

@@ -1,9 +1,11 @@
-//! Documents read from files.
+//! Documents read from files and URLs.
 
 use std::fs;
 use std::path::Path;
 
 use firedrill_experiment::{Experiment, Format, Source};
+use firedrill_runner::provider::fetch;
+use firedrill_runner::settings::Settings;
 
 use crate::exit::Exit;
 use crate::failure::{Failure, OrFail as _};
@@ -28,6 +30,23 @@ pub(crate) fn read(name: &str) -> Result<(Source, Format), Failure> {
         ))
     })?;
     Ok((Source::new(name, text), format))
+}
+
+/// As [`read`], for a file or an http(s) URL.
+///
+/// # Errors
+/// As [`read`]; or whatever kept the document from being fetched.
+pub(crate) fn fetch(place: &str, settings: &Settings) -> Result<(Source, Format), Failure> {
+    if !place.contains("://") {
+        return read(place);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let fetched = runtime
+        .block_on(fetch::fetch(place, settings, true))
+        .or_exit(Exit::Usage)?;
+    Ok((fetched.source, fetched.format))
 }
 
 /// A valid document.

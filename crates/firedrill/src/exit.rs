@@ -137,3 +137,60 @@ impl ExitRule {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn journal(status: &str, deviated: bool) -> Journal {
+        let text = include_str!("../tests/fixtures/chaostoolkit-journal.json");
+        let mut value: serde_json::Value = serde_json::from_str(text).unwrap();
+        value["status"] = status.into();
+        value["deviated"] = deviated.into();
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn each_verdict_has_the_documented_code() {
+        let codes: Vec<u8> = VerdictName::value_variants()
+            .iter()
+            .map(|&name| Exit::from(Verdict::from(name)).code())
+            .collect();
+        assert_eq!(codes, [0, 1, 1, 3, 4, 4, 5, 6]);
+    }
+
+    #[test]
+    fn fail_on_forgives_every_verdict_that_is_not_listed() {
+        let rule = ExitRule::new(&[VerdictName::Broken, VerdictName::Inconclusive], false);
+        let of = |verdict| rule.of(&journal("completed", false), verdict);
+        assert_eq!(of(Verdict::Broken), Exit::Broken);
+        assert_eq!(of(Verdict::Inconclusive), Exit::Inconclusive);
+        assert_eq!(of(Verdict::Failed), Exit::Held);
+        assert_eq!(of(Verdict::Held), Exit::Held);
+        let rule = ExitRule::new(&[VerdictName::Held], false);
+        assert_eq!(
+            rule.of(&journal("completed", false), Verdict::Held),
+            Exit::Broken
+        );
+    }
+
+    #[test]
+    fn compat_exit_knows_only_completed_without_deviation() {
+        let rule = ExitRule::new(&[], true);
+        let of = |status, deviated| rule.of(&journal(status, deviated), Verdict::Inconclusive);
+        assert_eq!(of("completed", false), Exit::Held);
+        assert_eq!(of("completed", true), Exit::Broken);
+        assert_eq!(of("interrupted", false), Exit::Broken);
+    }
+
+    #[test]
+    fn of_several_a_break_is_the_news() {
+        let worst = |exits: &[Exit]| Exit::worst(exits.iter().copied());
+        assert_eq!(worst(&[]), Exit::Held);
+        assert_eq!(worst(&[Exit::Held, Exit::Inconclusive]), Exit::Inconclusive);
+        assert_eq!(
+            worst(&[Exit::Failed, Exit::Broken, Exit::Halted]),
+            Exit::Broken
+        );
+    }
+}

@@ -37,11 +37,6 @@ impl Failure {
         Self::new(Exit::Usage, message)
     }
 
-    /// Not allowed, or safety unknown; nothing was touched.
-    pub(crate) fn refused(message: impl Display) -> Self {
-        Self::new(Exit::Refused, message)
-    }
-
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Display) -> Self {
         self.hint = Some(hint.to_string());

@@ -21,11 +21,6 @@ pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
 pub(crate) const CAUTION: Style = AnsiColor::Yellow.on_default().bold();
 pub(crate) const NAME: Style = AnsiColor::Cyan.on_default();
 
-/// The width of text that goes to no terminal, in columns.
-const WIDTH_DEFAULT: usize = 100;
-/// Lines longer than this are hard to read, however wide the terminal is.
-const WIDTH_MAX: usize = 120;
-
 /// Where a command writes. Shared between tasks by reference.
 #[derive(Debug)]
 pub(crate) struct Out {
@@ -64,17 +59,6 @@ impl Out {
     /// Whether a line on standard error may be redrawn.
     pub(crate) fn shows_progress(&self) -> bool {
         !self.quiet && !self.is_json() && io::stderr().is_terminal()
-    }
-
-    /// Columns that text may fill.
-    pub(crate) fn width(&self) -> usize {
-        let columns =
-            rustix::termios::tcgetwinsize(io::stdout()).map_or(0, |size| usize::from(size.ws_col));
-        if columns == 0 {
-            WIDTH_DEFAULT
-        } else {
-            columns.min(WIDTH_MAX)
-        }
     }
 
     /// A line of data. Styles are removed where they would not show.

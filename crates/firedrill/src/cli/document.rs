@@ -14,8 +14,8 @@ Examples:
   firedrill validate experiment.json
   firedrill validate experiments/*.yaml --output json")]
 pub(crate) struct ValidateArgs {
-    /// Experiments: .json, .yaml, .yml
-    #[arg(required = true, value_name = "FILE")]
+    /// Experiments: .json, .yaml, .yml, or http(s) URLs
+    #[arg(required = true, value_name = "FILE|URL")]
     pub(crate) documents: Vec<String>,
     /// Warnings make a document invalid too
     #[arg(long)]

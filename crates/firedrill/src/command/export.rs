@@ -14,7 +14,10 @@ pub(super) fn execute(args: &ExportArgs, out: &Out) -> Result<Exit, Failure> {
         .or_hint("`firedrill run` does not; or take these out of the document first")?;
     match &args.file {
         Some(path) => {
-            write(path, format!("{}\n", serde_json::to_string_pretty(&exported)?).as_bytes())?;
+            write(
+                path,
+                format!("{}\n", serde_json::to_string_pretty(&exported)?).as_bytes(),
+            )?;
             out.note(format!("{}: for `chaos run`", path.display()));
         }
         None => out.json(&exported)?,

@@ -1,9 +1,11 @@
 use firedrill_experiment::diagnostic::{Code, Diagnostic, Diagnostics, Severity};
 use firedrill_experiment::document::Strictness;
 use firedrill_experiment::{Experiment, Source};
+use firedrill_runner::settings::Settings;
 use serde_json::{Value, json};
 
-use crate::cli::ValidateArgs;
+use super::run::settings;
+use crate::cli::{GlobalArgs, ValidateArgs};
 use crate::document;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -21,11 +23,16 @@ struct Finding {
     valid: bool,
 }
 
-pub(super) fn execute(args: &ValidateArgs, out: &Out) -> Result<Exit, Failure> {
+pub(super) fn execute(
+    args: &ValidateArgs,
+    global: &GlobalArgs,
+    out: &Out,
+) -> Result<Exit, Failure> {
+    let settings = settings(global)?;
     let findings: Vec<Finding> = args
         .documents
         .iter()
-        .map(|name| look(name, args.strict))
+        .map(|name| look(name, args.strict, &settings))
         .collect();
     let valid = findings.iter().all(|finding| finding.valid);
     if out.is_json() {
@@ -40,8 +47,8 @@ pub(super) fn execute(args: &ValidateArgs, out: &Out) -> Result<Exit, Failure> {
 }
 
 /// One document's mistakes do not keep the next one from being looked at.
-fn look(name: &str, strict: bool) -> Finding {
-    let (source, format) = match document::read(name) {
+fn look(name: &str, strict: bool, settings: &Settings) -> Finding {
+    let (source, format) = match document::fetch(name, settings) {
         Ok(read) => read,
         Err(failure) => {
             return Finding {

@@ -49,9 +49,13 @@ fn drill(place: &Place, victim: &Victim, lease: Duration) -> Guardian {
     config.exe = program().into();
     config.lease = lease;
     let guardian = Guardian::spawn(config).unwrap();
-    let stop = Primitive::StopProcess { process: victim.identity() };
+    let stop = Primitive::StopProcess {
+        process: victim.identity(),
+    };
     let applied = guardian.apply(vec![stop]).unwrap();
-    guardian.observe_until(applied.id, Duration::from_secs(10)).unwrap();
+    guardian
+        .observe_until(applied.id, Duration::from_secs(10))
+        .unwrap();
     assert!(victim.is_stopped());
     guardian
 }
@@ -182,4 +186,61 @@ fn the_doctor_says_of_every_mechanism_whether_it_works_here() {
         );
     }
     assert!(!place.state().exists(), "looking creates nothing");
+}
+
+#[test]
+fn the_rollbacks_of_a_killed_drill_are_played() {
+    let place = Place::new();
+    let undone = place.work().join("undone");
+    let document = serde_json::json!({
+        "title": "A drill to be killed",
+        "description": "Its action outlives it; its rollback must not be lost.",
+        "configuration": { "where": undone },
+        "method": [{
+            "type": "action", "name": "take-long",
+            "provider": { "type": "process", "path": "sleep", "arguments": ["5"] },
+        }],
+        "rollbacks": [{
+            "type": "action", "name": "undo",
+            "provider": { "type": "process", "path": "touch", "arguments": ["${where}"] },
+        }],
+    });
+    place.file("killed.json", &document.to_string());
+    let mut owner = place
+        .command(&["run", "killed.json"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let armed = wait_until(|| {
+        let drills = json(&place, &["status", "--output", "json"]);
+        drills["drills"][0]["faults"]
+            .as_array()
+            .is_some_and(|faults| !faults.is_empty())
+    });
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    assert!(armed && !undone.exists());
+    assert!(
+        wait_until(|| undone.exists()),
+        "the guardian plays what its owner cannot"
+    );
+    assert!(wait_until(|| std::fs::read_dir(
+        place.state().join("drills")
+    )
+    .unwrap()
+    .count()
+        == 0));
+}
+
+/// Waits long enough for a busy machine.
+fn wait_until(condition: impl Fn() -> bool) -> bool {
+    let end = Instant::now() + Duration::from_secs(30);
+    while Instant::now() < end {
+        if condition() {
+            return true;
+        }
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    condition()
 }

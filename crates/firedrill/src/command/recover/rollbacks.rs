@@ -36,11 +36,13 @@ pub(super) fn play(directory: &Path, state: StateDir) -> Result<Exit, Failure> {
         .all(|run| run.status == Some(RunStatus::Succeeded));
     let all = journal.rollbacks.len() == kept.armed.activities.len();
     report::write(&path, &serde_json::to_vec_pretty(&*journal)?)?;
-    Ok(if played && all {
-        Exit::Held
-    } else {
-        Exit::Failed
-    })
+    if !(played && all) {
+        return Ok(Exit::Failed);
+    }
+    // What failed stays to be read by a person; what was played must not be played again.
+    let file = directory.join(rollback::FILE);
+    std::fs::remove_file(&file).doing(format!("cannot remove {}", file.display()))?;
+    Ok(Exit::Held)
 }
 
 fn document(kept: &Kept) -> Value {
