@@ -10,9 +10,14 @@
 //! | [`scope`], [`substitute`] | configuration, secrets, registered outputs; `${name}` as Python's `string.Template` reads it |
 //! | [`call`] | an activity with its variables filled in: what a provider executes |
 //! | [`tolerance`], [`jsonpath`] | does this output satisfy that tolerance |
+//! | [`units`], [`python`] | durations and sizes; Python's `str`, truth and `==`, which documents rely on |
+//! | [`mask`] | secrets out of journals, logs and error texts |
+//! | [`schema`], [`export`] | a JSON Schema for editors; the document as Chaos Toolkit runs it, unless that loses something |
 //! | [`journal`] | the record of a drill: Chaos Toolkit's fields, and ours under `firedrill` |
 //!
-//! Pure: no file, socket, clock or randomness. Reading a file or URL is the runner's.
+//! Pure: no file, socket, clock or randomness. Reading a file or URL, looking up a program in
+//! `PATH`, importing a Python module and asking a vault are the runner's; whether a fault exists
+//! and what it takes is the faults' own.
 
 pub mod call;
 pub mod diagnostic;

@@ -172,7 +172,8 @@ fn place(diagnostics: &mut Diagnostics, node: &Node) {
     diagnostics.sort();
 }
 
-fn lower(value: Value, reader: &mut Reader) -> Option<Experiment> {
+/// The document's mapping, if it is one.
+fn top_level(value: Value, reader: &mut Reader) -> Option<Map<String, Value>> {
     let root = Path::root();
     if value.is_null() {
         reader.error(Code::Missing, &root, "the document is empty");
@@ -190,6 +191,12 @@ fn lower(value: Value, reader: &mut Reader) -> Option<Experiment> {
         reader.error(Code::Missing, &root, "the experiment is empty");
         return None;
     }
+    Some(raw)
+}
+
+fn lower(value: Value, reader: &mut Reader) -> Option<Experiment> {
+    let root = Path::root();
+    let raw = top_level(value, reader)?;
     reader.known_keys(&raw, &root, &KEYS);
     check_nulls(&raw, reader);
     let title = reader.required_text(&raw, "title", &root, "an experiment needs a `title`");
@@ -242,17 +249,21 @@ fn lower(value: Value, reader: &mut Reader) -> Option<Experiment> {
         guardrails: ours.guardrails,
         raw,
     };
+    check_blast_radius(&experiment, reader);
+    Some(experiment)
+}
+
+fn check_blast_radius(experiment: &Experiment, reader: &mut Reader) {
     if experiment.blast_radius.is_none() && experiment.has_fault() {
         reader.push(
             Diagnostic::error(
                 Code::BlastRadiusMissing,
-                &root.key("blast-radius"),
+                &Path::root().key("blast-radius"),
                 "a fault needs a `blast-radius`: how much it may touch, and for how long",
             )
             .hint("for example `blast-radius: {targets-max: 1, duration-max: 30s}`"),
         );
     }
-    Some(experiment)
 }
 
 /// Chaos Toolkit crashes on these.

@@ -132,6 +132,9 @@ impl Builder {
                     return Err(syntax("an alias inside its own anchor never ends"));
                 };
                 self.expand(anchored.nodes)?;
+                if self.stack.len() + depth(&anchored.node) > DEPTH_MAX {
+                    return Err(too_deep());
+                }
                 self.add(anchored.node, anchored.key, span)
             }
             Event::Scalar(text, style, anchor, tag) => {
@@ -230,10 +233,6 @@ impl Builder {
     }
 
     fn add(&mut self, node: Node, form: KeyForm, place: Span) -> Result<(), Diagnostic> {
-        let aliases_depth = self.stack.len() + depth(&node);
-        if aliases_depth > DEPTH_MAX + 1 {
-            return Err(too_deep());
-        }
         let is_key = matches!(
             self.stack.last(),
             Some(Open {
