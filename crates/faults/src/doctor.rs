@@ -36,6 +36,7 @@ pub fn doctor(state: &StateDir) -> Vec<Check> {
         signal_others(),
         state_directory(state.path()),
         stopped_processes(),
+        cgroups_left(),
     ]
 }
 
@@ -155,6 +156,44 @@ fn stopped_processes() -> Check {
     }
 }
 
+/// Cgroups of ours that outlived their drill; `recover` knows those that are in a log.
+fn cgroups_left() -> Check {
+    let name = "cgroups of ours";
+    let mounted = match Hierarchy::mounted() {
+        Ok(mounted) => mounted,
+        Err(error) => return unusable(name, &chain(&error), None),
+    };
+    let left: Vec<String> = mounted.iter().flat_map(ours_below).collect();
+    if left.is_empty() {
+        return usable(name, "none");
+    }
+    Check {
+        mechanism: name,
+        usable: true,
+        why: left.join(", "),
+        fix: Some(
+            "`firedrill status` shows the drills they belong to; `firedrill recover` removes \
+                   those of dead drills",
+        ),
+    }
+}
+
+fn ours_below(hierarchy: &Hierarchy) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(&hierarchy.mount) else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(Result::ok)
+        .filter(|entry| {
+            entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with("firedrill-")
+        })
+        .map(|entry| entry.path().display().to_string())
+        .collect()
+}
+
 fn describe(identity: &ProcessIdentity) -> String {
     let name = identity
         .stat()
@@ -232,7 +271,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let state = StateDir::at(root.path().join("not/yet"));
         let checks = doctor(&state);
-        assert_eq!(checks.len(), 7);
+        assert_eq!(checks.len(), 8);
         assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
         let pidfd = checks
             .iter()

@@ -52,6 +52,12 @@ pub(crate) enum Scope {
     Faults,
 }
 
+/// A disk that takes longer to sync a line is not one to rely on.
+const SYNC_LIMIT: Duration = Duration::from_secs(5);
+
+/// Even at the deadline: what follows it is undone already, and only noted.
+const SYNC_LIMIT_LEAST: Duration = Duration::from_millis(100);
+
 /// Why a drill could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
@@ -70,6 +76,7 @@ impl Drill {
     pub(crate) fn begin(dir: DrillDir, lock: Lock, opened: Opened) -> Result<Self, OpenError> {
         let id = opened.drill.clone();
         let mut log = Log::create(&dir.log())?;
+        log.sync_in_background()?;
         let lease = opened.lease;
         log.append(&Record::Opened(opened), Durability::Synced)?;
         sync_dir(dir.path())?;
@@ -210,6 +217,7 @@ impl Drill {
         let id = self.next_id;
         self.next_id += 1;
         let before = StoppedProcesses::now().ok();
+        self.limit_sync();
         self.log
             .append(&Record::Prepared { id, effects }, Durability::Synced)
             .map_err(|error| {
@@ -306,11 +314,34 @@ impl Drill {
         }
         let entry = self.entries.remove(at);
         // The undo is done whether or not this can be written: a second undo changes nothing.
-        let _ = self.log.append(&Record::Done { id }, Durability::Synced);
+        self.note(&Record::Done { id });
         if owner == OwnerState::Present {
             reverted.residue.extend(self.stopped_meanwhile(&entry));
         }
         reverted
+    }
+
+    /// Appends what an undo does not depend on, as durably as the log still can.
+    fn note(&mut self, record: &Record) {
+        self.limit_sync();
+        let durability = if self.log.is_poisoned() {
+            Durability::Written
+        } else {
+            Durability::Synced
+        };
+        // Missing, it is undone again, which changes nothing.
+        let _ = self.log.append(record, durability);
+    }
+
+    /// A stalled disk must not keep what is in force beyond its lease.
+    fn limit_sync(&mut self) {
+        let left = self.deadline.saturating_sub(boottime());
+        let limit = if self.entries.is_empty() {
+            SYNC_LIMIT
+        } else {
+            left.min(SYNC_LIMIT)
+        };
+        self.log.limit_sync(limit.max(SYNC_LIMIT_LEAST));
     }
 
     /// Who is stopped now, was not before the entry, and is not held by another of ours.
@@ -341,9 +372,7 @@ impl Drill {
         self.ended.get_or_insert(ending);
         let reverted = self.undo(scope, owner);
         // Whoever reads the log later only needs the entries; this one is for people.
-        let _ = self
-            .log
-            .append(&Record::Ended { ending }, Durability::Synced);
+        self.note(&Record::Ended { ending });
         reverted
     }
 

@@ -15,22 +15,25 @@
 //! A failed sync poisons the log for good: after one, the kernel may have dropped the pages and
 //! report success for the next.
 
+mod file;
 mod record;
 
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use file::LogFile;
 pub use record::{Ending, FORMAT, Opened, Record};
 
 use crate::crash;
 
 /// An open log, for its single writer.
 #[derive(Debug)]
-pub struct Log<M = File> {
+pub struct Log<M = LogFile> {
     medium: M,
     path: PathBuf,
     end: u64,
@@ -103,7 +106,7 @@ struct NumberedOwned {
     record: Record,
 }
 
-impl Log<File> {
+impl Log<LogFile> {
     /// Creates the log and allocates its first chunk. The caller syncs the directory.
     ///
     /// # Errors
@@ -116,7 +119,7 @@ impl Log<File> {
             .mode(0o600)
             .open(path)
             .map_err(|source| LogError::io("create", path, source))?;
-        Self::on(file, path)
+        Self::on(LogFile::new(file), path)
     }
 
     /// Opens an existing log to go on writing after its last whole record.
@@ -135,7 +138,7 @@ impl Log<File> {
             .map_err(|source| LogError::io("read", path, source))?
             .len();
         let mut log = Self {
-            medium: file,
+            medium: LogFile::new(file),
             path: path.into(),
             end: contents.length,
             allocated: contents.length,
@@ -146,6 +149,21 @@ impl Log<File> {
         // Remains of a torn tail could otherwise follow our next record and read as one.
         log.allocate(allocated)?;
         Ok((log, contents))
+    }
+
+    /// From here on syncs run in a thread of their own, and [`Self::limit_sync`] has an effect.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn sync_in_background(&mut self) -> Result<(), LogError> {
+        self.medium
+            .sync_in_background()
+            .map_err(|source| LogError::io("start a thread for", &self.path, source))
+    }
+
+    /// How long the next syncs may take; one that takes longer has failed, and poisons the log.
+    pub fn limit_sync(&mut self, limit: Duration) {
+        self.medium.limit_sync(limit);
     }
 }
 
@@ -257,16 +275,6 @@ impl<M: Medium> Log<M> {
             self.poisoned = true;
             LogError::io("sync", &self.path, source)
         })
-    }
-}
-
-impl Medium for File {
-    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.write_all_at(bytes, offset)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.sync_data()
     }
 }
 

@@ -70,6 +70,27 @@ impl StateDir {
         Ok(Self::at(PathBuf::from(home).join(".local/state/firedrill")))
     }
 
+    /// Those of all users that exist here, this user's first: by default places, from
+    /// `/etc/passwd`. Only root can read others'.
+    ///
+    /// # Errors
+    /// When this user's cannot be named.
+    pub fn of_everybody() -> Result<Vec<Self>, StateError> {
+        let mut all = vec![Self::for_user()?];
+        let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let homes = passwd.lines().filter_map(|line| line.split(':').nth(5));
+        let others = homes
+            .filter(|home| !home.is_empty())
+            .map(|home| Self::at(Path::new(home).join(".local/state/firedrill")))
+            .chain([Self::at("/var/lib/firedrill")]);
+        for state in others {
+            if !all.contains(&state) && state.0.is_dir() {
+                all.push(state);
+            }
+        }
+        Ok(all)
+    }
+
     /// A state directory in a place of the caller's choice; created when first needed.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         let path = path.into();

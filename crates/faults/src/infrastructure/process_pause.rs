@@ -202,6 +202,35 @@ mod tests {
     }
 
     #[test]
+    fn whatever_the_mechanism_just_the_targets_are_hit_and_nothing_is_touched_yet() {
+        let children: Vec<_> = (0..2)
+            .map(|_| {
+                std::process::Command::new("sleep")
+                    .arg("60")
+                    .spawn()
+                    .unwrap()
+            })
+            .collect();
+        let targets: Vec<ProcessIdentity> = children
+            .iter()
+            .map(|child| ProcessIdentity::of(child.id()).unwrap().unwrap())
+            .collect();
+        let primitives = parse(json!({})).unwrap().compile(&targets).unwrap();
+        let hit: Vec<_> = primitives.iter().flat_map(Primitive::targets).collect();
+        let stopped = |target: &ProcessIdentity| target.stat().unwrap().unwrap().state.is_stopped();
+        let touched = targets.iter().any(stopped);
+        for mut child in children {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert_eq!(hit, targets);
+        assert!(!touched);
+        if let [Primitive::FreezeCgroup(freeze)] = &primitives[..] {
+            assert!(!freeze.cgroup.exists());
+        }
+    }
+
+    #[test]
     fn no_target_compiles_to_nothing() {
         let pause = parse(json!({})).unwrap();
         assert_eq!(pause.compile(&[]).unwrap(), []);

@@ -151,3 +151,20 @@ fn a_target_whose_pid_belongs_to_another_by_now_is_left_alone() {
     assert_eq!(report.recovered[0].reverted.vanished, [target]);
     assert!(is_stopped(&stranger));
 }
+
+#[test]
+fn a_drill_of_another_user_is_reported_and_left_alone() {
+    let herd = Herd::of(1);
+    let target = herd.identities()[0];
+    stop(&target);
+    leave_log(&herd, dead(), FORMAT, herd.stops());
+    let dir = herd.state().drill_path(&drill()).unwrap();
+    if std::os::unix::fs::chown(&dir, Some(65534), None).is_err() {
+        eprintln!("skipped: only root can give a directory away");
+        return;
+    }
+    let report = recover(&herd.state(), &Filter::All).unwrap();
+    let other = LeftAlone::OtherUser { uid: 65534 };
+    assert_eq!(report.left, [(drill(), other)]);
+    assert!(is_stopped(&target));
+}
