@@ -339,7 +339,7 @@ fn path_and_query(url: &Url) -> String {
     for character in url[url::Position::BeforePath..url::Position::AfterQuery].chars() {
         match character {
             '{' | '}' | '|' | '^' | '`' | '\\' => {
-                text.push_str(&format!("%{:02X}", u32::from(character)))
+                text.push_str(&format!("%{:02X}", u32::from(character)));
             }
             _ => text.push(character),
         }
