@@ -103,25 +103,15 @@ impl Side {
         let verb = if is_run { "run" } else { "validate" };
         let mut command = Command::new(&self.program);
         if self.is_real {
-            command.args([
-                "--no-version-check",
-                "--no-log-file",
-                "--settings",
-                "settings.yaml",
-            ]);
-            command.arg(verb);
-        } else {
-            command.args([
-                verb,
-                "--compat-exit",
-                "--settings",
-                "settings.yaml",
-                "--python",
-            ]);
-            command.arg(self.venv.join("bin/python"));
+            command.args(["--no-version-check", "--no-log-file"]);
         }
+        command.args(["--settings", "settings.yaml", verb]);
         if is_run {
             command.args(journal);
+        }
+        if is_run && !self.is_real {
+            command.args(["--compat-exit", "--yes", "--python"]);
+            command.arg(self.venv.join("bin/python"));
         }
         command.args(arguments).arg(source);
         self.surround(&mut command, case, cwd)?;
@@ -130,9 +120,14 @@ impl Side {
 
     /// The same surroundings for both: nothing of this user's, nothing of each other's.
     fn surround(&self, command: &mut Command, case: &Case, cwd: &Path) -> anyhow::Result<()> {
+        let mut path = self.venv.join("bin").into_os_string();
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
         command
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("PATH", path)
+            .env("VIRTUAL_ENV", &self.venv)
+            .env("FIREDRILL_STATE_DIR", cwd.join("state"))
             .env("HOME", cwd)
             .env("LANG", "C.UTF-8")
             .env("PYTHONPATH", workspace::root().join("compat/support"))
