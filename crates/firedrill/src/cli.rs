@@ -50,7 +50,7 @@ Exit codes:
   2  usage, or an invalid document
 
 Start here:
-  firedrill demo                 a shop in three zones, four drills on it, a report
+  firedrill demo                 a shop in three zones, drills on it, a report
   firedrill init                 a first experiment for what runs on this machine
   firedrill run experiment.json  any Chaos Toolkit experiment, or one of ours";
 

@@ -26,9 +26,9 @@ use crate::output::Out;
 use crate::recovery;
 
 /// Carries a command out. Its failure is printed here and nowhere else.
-pub(crate) fn execute(cli: Cli) -> ExitCode {
+pub(crate) fn execute(cli: &Cli) -> ExitCode {
     let out = Out::new(&cli.global);
-    match dispatch(&cli, &out) {
+    match dispatch(cli, &out) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             out.failure(&failure);

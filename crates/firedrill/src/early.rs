@@ -16,14 +16,14 @@ pub(crate) fn dispatch() -> Option<ExitCode> {
     let command = words.next()?;
     match command.to_str()? {
         "guardian" => Some(firedrill_undo::guardian_main(words)),
-        "shop" => shop(words.collect()),
+        "shop" => shop(&words.collect::<Vec<_>>()),
         _ => None,
     }
 }
 
 /// `shop ROLE --config JSON`: one process of the demo's shop, until it is killed.
-fn shop(words: Vec<OsString>) -> Option<ExitCode> {
-    let [role, option, config] = words.as_slice() else {
+fn shop(words: &[OsString]) -> Option<ExitCode> {
+    let [role, option, config] = words else {
         return None;
     };
     let role = Role::from_word(role.to_str()?)?;

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         return code;
     }
     match cli::parse() {
-        Ok(cli) => command::execute(cli),
+        Ok(cli) => command::execute(&cli),
         Err(code) => code,
     }
 }

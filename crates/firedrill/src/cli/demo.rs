@@ -8,7 +8,7 @@ use super::value::{positive, some_time};
 /// A three-zone shop on this machine, drills on it, the verdicts: the two-minute tour
 ///
 /// Starts a shop in three zones (each its own loopback subnet), with a payments dependency and
-/// health-checked routing in front, then holds four drills on it and writes a report. Needs no
+/// health-checked routing in front, then holds drills on it and writes a report. Needs no
 /// root and touches nothing but the processes that it starts. The outcome is not scripted: change
 /// the shop, and the verdicts change.
 #[derive(Debug, Clone, Args)]

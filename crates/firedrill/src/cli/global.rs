@@ -34,11 +34,11 @@ pub(crate) struct GlobalArgs {
     #[arg(hide_possible_values = true)]
     pub(crate) color: ColorWhen,
     /// Settings file [default: ~/.chaostoolkit/settings.yaml, when there]
-    #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
+    #[arg(long, global = true, value_name = "FILE")]
     pub(crate) settings: Option<PathBuf>,
     /// Where undo logs live [env: FIREDRILL_STATE_DIR] [default: /var/lib/firedrill for root, else
     /// ~/.local/state/firedrill]
-    #[arg(long, global = true, value_name = "DIR", hide_short_help = true)]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
 }
 

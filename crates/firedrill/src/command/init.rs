@@ -112,9 +112,11 @@ fn ask(args: &InitArgs, out: &Out) -> Result<Answers, Failure> {
         let said = line()?;
         match choose(&said, &found) {
             Some(url) => break url,
-            None => out.note(format!(
-                "`{said}` is neither a number of the list nor an http(s) URL"
-            )),
+            None => {
+                out.note(format!(
+                    "`{said}` is neither a number of the list nor an http(s) URL"
+                ));
+            }
         }
     };
     if let Some(selector) = &args.process {

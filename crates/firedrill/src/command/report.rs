@@ -13,11 +13,7 @@ use crate::recovery::count;
 
 pub(super) fn execute(args: &ReportArgs, out: &Out) -> Result<Exit, Failure> {
     let format = format_of(args, out)?;
-    let journals: Vec<Journal> = args
-        .journals
-        .iter()
-        .map(|path| load(path))
-        .collect::<Result<_, _>>()?;
+    let journals: Vec<Journal> = args.journals.iter().map(load).collect::<Result<_, _>>()?;
     let text = render(format, &journals, args)?;
     let Some(path) = &args.file else {
         out.raw(text.as_bytes())?;

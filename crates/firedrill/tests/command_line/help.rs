@@ -119,3 +119,12 @@ fn colour_is_for_terminals_unless_it_is_asked_for() {
         .output();
     assert!(!output.unwrap().stdout.contains(&0x1b));
 }
+
+#[test]
+fn the_man_page_keeps_the_lines_of_examples() {
+    let output = Place::new().run(&["man"]);
+    let page = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(page.contains(".SS EXAMPLES\n.nf\n"), "{page}");
+    assert!(page.contains(".SH EXIT CODES AND FIRST STEPS\n.nf\n"));
+    assert!(!page.contains("EXTRA") && !page.contains("firedrill\\-demo(1)"));
+}
