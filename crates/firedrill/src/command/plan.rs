@@ -1,8 +1,77 @@
+//! `firedrill plan`: what a drill would do, and a digest to approve.
+
+use firedrill_engine::Options;
+use firedrill_experiment::scope::Scope;
+use firedrill_runner::plan::{PlannedAction, Preview, preview};
+use firedrill_runner::prepare::load_scope;
+use firedrill_runner::provider::{Providers, ProvidersConfig};
+
+use super::run::{documents, overrides, settings};
 use crate::cli::{GlobalArgs, PlanArgs};
 use crate::exit::Exit;
-use crate::failure::Failure;
-use crate::output::Out;
+use crate::failure::{Failure, OrFail as _};
+use crate::output::{BAD, BOLD, CAUTION, DIM, GOOD, Out};
 
-pub(super) fn execute(_args: &PlanArgs, _global: &GlobalArgs, _out: &Out) -> Result<Exit, Failure> {
-    Err(Failure::new(Exit::Failed, "`plan` is not in this build"))
+/// The same targets for the same processes, unless asked otherwise.
+const SEED: u64 = 0;
+
+pub(super) fn execute(args: &PlanArgs, global: &GlobalArgs, out: &Out) -> Result<Exit, Failure> {
+    let settings = settings(global)?;
+    let document = documents(std::slice::from_ref(&args.document), true, false, &settings, out)?.swap_remove(0);
+    let overrides = overrides(&args.variables)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let scope: Scope = runtime.block_on(async {
+        let providers = Providers::new(ProvidersConfig::default());
+        let scope = load_scope(&document.experiment, &overrides, &providers).await;
+        providers.shutdown().await;
+        scope.or_exit(Exit::Usage)
+    })?;
+    let options = Options { tags: args.tags.clone(), ..Options::default() };
+    let preview = preview(&document.experiment, &scope, &options, args.seed.unwrap_or(SEED));
+    if out.is_json() {
+        out.json(&preview)?;
+    } else {
+        show(&preview, out)?;
+    }
+    Ok(if preview.refusals.is_empty() { Exit::Held } else { Exit::Refused })
+}
+
+fn show(preview: &Preview, out: &Out) -> Result<(), Failure> {
+    out.line(format!("{BOLD}{}{BOLD:#}", preview.title))?;
+    for action in &preview.actions {
+        show_action(action, out)?;
+    }
+    for kpi in &preview.kpis {
+        let needed = kpi.requests_needed.map_or_else(|| "no number of requests would do".into(), |n| format!("an answer needs {n} at the least"));
+        out.line(format!(
+            "  kpi      {}: {}/s; about {} requests in the baseline and {} under the fault; {needed}",
+            kpi.kpi, kpi.rate, kpi.baseline_requests, kpi.fault_requests
+        ))?;
+    }
+    out.line(format!(
+        "  time     {:.1} s, and up to {:.1} s of recovery; about {} synthetic requests",
+        preview.seconds, preview.recovery_seconds, preview.requests
+    ))?;
+    out.line(format!("  digest   {}", preview.digest))?;
+    if preview.refusals.is_empty() {
+        return out.line(format!("{GOOD}It may run.{GOOD:#}  {DIM}firedrill run … --seed {SEED} --digest {}{DIM:#}", &preview.digest[..16]));
+    }
+    for refusal in &preview.refusals {
+        out.line(format!("{BAD}refused{BAD:#}  {refusal}"))?;
+    }
+    Ok(())
+}
+
+fn show_action(action: &PlannedAction, out: &Out) -> Result<(), Failure> {
+    let class = serde_json::to_value(action.undo_class)?;
+    let class = class.as_str().unwrap_or_default();
+    out.line(format!("  action   {}   {CAUTION}{class}{CAUTION:#}", action.activity))?;
+    if let Some(fault) = &action.fault {
+        let time = action.duration.map_or_else(String::new, |time| format!(" for {time} s"));
+        out.line(format!("           {fault}{time}"))?;
+    }
+    for target in &action.targets {
+        out.line(format!("           → {target}"))?;
+    }
+    Ok(())
 }

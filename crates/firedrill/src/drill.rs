@@ -1,0 +1,208 @@
+//! One drill, from a valid document to its journal: what `run`, `demo` and `inject` share.
+//!
+//! The guardian is started first, while this process has one thread; the runtime comes after.
+
+mod identity;
+pub(crate) mod signals;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use firedrill_engine::plan::Obstacle;
+use firedrill_engine::{Options, Plan};
+use firedrill_experiment::document::{BlastRadius, Experiment, Provider, RollbackStrategy};
+use firedrill_experiment::journal::Journal;
+use firedrill_experiment::scope::{Scope, VarFile};
+use firedrill_runner::control::Controls;
+use firedrill_runner::fault::Faults;
+use firedrill_runner::plan::{Preview, preview};
+use firedrill_runner::provider::{Providers, ProvidersConfig};
+use firedrill_runner::rollback::{self, Kept, Rollbacks};
+use firedrill_runner::settings::Settings;
+use firedrill_runner::{Notice, Ports, drive, prepare};
+use firedrill_undo::{DrillId, Guardian, SpawnConfig, StateDir};
+use serde_json::Map;
+use tokio::sync::mpsc;
+
+use crate::failure::Failure;
+
+/// A dead or stopped owner's faults end after this at the latest.
+const LEASE: Duration = Duration::from_secs(5);
+
+/// Everything that is settled before a drill.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) experiment: Experiment,
+    /// Where the document came from: a path, a URL, or a name of ours.
+    pub(crate) source: String,
+    pub(crate) overrides: VarFile,
+    pub(crate) options: Options,
+    pub(crate) seed: u64,
+    pub(crate) state: StateDir,
+    pub(crate) settings: Settings,
+    pub(crate) python: Option<PathBuf>,
+    pub(crate) verify_tls: bool,
+    /// Import what Python extensions and controls the document names, before anything runs.
+    pub(crate) validate_python: bool,
+    /// Run only if the plan has this digest.
+    pub(crate) digest: Option<String>,
+    pub(crate) journal: PathBuf,
+}
+
+/// Holds the drill. Every way out leaves a journal; `Err` is for what comes before a drill exists.
+pub(crate) fn hold(
+    order: Order,
+    look: impl FnMut(Duration, Notice<'_>),
+) -> Result<Box<Journal>, Failure> {
+    let drill = identity::drill_id()?;
+    let unrecoverable =
+        needs_rollbacks(&order).then(|| rollback::check(&order.experiment, &order.overrides).err());
+    let guardian = if needs_guardian(&order) {
+        Some(start_guardian(&order, &drill))
+    } else {
+        None
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let mut refusals: Vec<String> = unrecoverable
+        .flatten()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let guardian = match guardian.transpose() {
+        Ok(guardian) => guardian,
+        Err(error) => {
+            refusals.push(format!("No fault without its undo: {error}."));
+            None
+        }
+    };
+    runtime.block_on(hold_on(order, drill, guardian, refusals, look))
+}
+
+async fn hold_on(
+    order: Order,
+    drill: DrillId,
+    guardian: Option<Guardian>,
+    mut refusals: Vec<String>,
+    look: impl FnMut(Duration, Notice<'_>),
+) -> Result<Box<Journal>, Failure> {
+    let (signal, signals) = mpsc::unbounded_channel();
+    signals::listen(signal.clone())?;
+    let providers = Providers::new(ProvidersConfig {
+        verify_tls: order.verify_tls,
+        python: order.python.clone(),
+        directory: None,
+        seed: order.seed,
+        listener: signals::of_worker(signal.clone()),
+    });
+    let (scope, trouble) =
+        match prepare::load_scope(&order.experiment, &order.overrides, &providers).await {
+            Ok(scope) => (scope, None),
+            Err(error) => (Scope::default(), Some(error.to_string())),
+        };
+    let preview = preview(&order.experiment, &scope, &order.options, order.seed);
+    if order.options.dry.is_none() {
+        refusals.extend(preview.refusals.iter().cloned());
+    }
+    refusals.extend(wrong_digest(&order, &preview));
+    let obstacle = match (refusals.is_empty(), trouble) {
+        (false, _) => Some(Obstacle::Refused(refusals)),
+        (true, Some(reason)) => Some(Obstacle::Failed(reason)),
+        (true, None) => None,
+    };
+    let radius = order
+        .experiment
+        .blast_radius
+        .unwrap_or_else(BlastRadius::default);
+    let faults = guardian.map_or_else(Faults::none, |guardian| {
+        Faults::new(guardian, radius, order.seed, signal)
+    });
+    let rollbacks = rollbacks(&order, &drill);
+    let plan = Plan {
+        experiment: order.experiment,
+        scope,
+        options: order.options,
+        identity: identity::of(&drill, order.seed, preview.digest),
+        obstacle,
+    };
+    let controls = Controls::new(providers.clone(), order.settings);
+    let ports = Ports {
+        providers,
+        controls,
+        faults,
+        rollbacks,
+    };
+    Ok(drive(plan, ports, signals, look).await)
+}
+
+fn wrong_digest(order: &Order, preview: &Preview) -> Option<String> {
+    let wanted = order.digest.as_ref()?;
+    let same = preview.digest.starts_with(wanted.as_str()) && wanted.len() >= 12;
+    (!same).then(|| {
+        format!(
+            "The plan is not the approved one: its digest is {}, and --digest says {wanted}.",
+            preview.digest
+        )
+    })
+}
+
+fn has_faults(experiment: &Experiment) -> bool {
+    let activities = experiment.method.iter().chain(&experiment.rollbacks);
+    activities
+        .into_iter()
+        .any(|activity| matches!(activity.provider, Provider::Fault { .. }))
+}
+
+fn needs_rollbacks(order: &Order) -> bool {
+    let experiment = &order.experiment;
+    let some = !experiment.rollbacks.is_empty()
+        || experiment
+            .method
+            .iter()
+            .any(|activity| activity.rollback.is_some());
+    some && order.options.dry.is_none()
+        && order.options.rollback_strategy != RollbackStrategy::Never
+}
+
+fn needs_guardian(order: &Order) -> bool {
+    order.options.dry.is_none() && (has_faults(&order.experiment) || needs_rollbacks(order))
+}
+
+fn start_guardian(order: &Order, drill: &DrillId) -> Result<Guardian, String> {
+    let mut config = SpawnConfig::new(
+        order.state.clone(),
+        drill.clone(),
+        order.experiment.title.clone(),
+    );
+    config.lease = LEASE;
+    Guardian::spawn(config).map_err(|error| {
+        let causes: Vec<String> = anyhow::Error::new(error)
+            .chain()
+            .map(ToString::to_string)
+            .collect();
+        causes.join(": ")
+    })
+}
+
+fn rollbacks(order: &Order, drill: &DrillId) -> Rollbacks {
+    let directory = if needs_rollbacks(order) {
+        order.state.drill_path(drill).ok()
+    } else {
+        None
+    };
+    let kept = Kept {
+        armed: firedrill_engine::effect::Armed {
+            activities: Vec::new(),
+            configuration: Map::new(),
+            registered: Map::new(),
+        },
+        secrets: order.experiment.secrets.clone(),
+        directory: std::env::current_dir().unwrap_or_default(),
+        python: order.python.clone(),
+        journal: order.journal.clone(),
+    };
+    let exe = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
+    Rollbacks::new(directory, exe, kept)
+}
