@@ -117,8 +117,12 @@ impl Diagnostics {
     /// Plain text for people: `file:line:col: error: message`, the line with carets, the hint.
     pub fn render(&self, source: &Source) -> String {
         let mut out = String::new();
-        for item in &self.items {
+        for item in self.items.iter().take(RENDERED_MAX) {
             render_one(&mut out, item, source);
+        }
+        if self.items.len() > RENDERED_MAX {
+            let more = self.items.len() - RENDERED_MAX;
+            out.push_str(&format!("{}: and {more} more\n", source.name));
         }
         out
     }
@@ -150,6 +154,8 @@ impl Diagnostics {
     }
 }
 
+/// The most mistakes rendered; the rest are counted.
+const RENDERED_MAX: usize = 100;
 /// The most characters of a source line shown; the rest of a minified document helps nobody.
 const LINE_SHOWN_MAX: usize = 160;
 
@@ -221,6 +227,17 @@ fn word(severity: Severity) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn mistakes_beyond_a_hundred_are_counted() {
+        let one = Diagnostic::error(Code::Missing, &Path::root(), "x");
+        let all = Diagnostics {
+            items: vec![one; 103],
+        };
+        let rendered = all.render(&Source::new("e.json", "{}"));
+        assert_eq!(rendered.lines().count(), 101);
+        assert!(rendered.ends_with("e.json: and 3 more\n"), "{rendered}");
+    }
 
     #[test]
     fn a_mistake_shows_its_line_and_a_hint() {
