@@ -8,7 +8,6 @@ import contextlib
 import io
 import itertools
 import json
-import os
 import pathlib
 import re
 import subprocess
@@ -474,7 +473,6 @@ def documents():
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("HOME", "/root")
     import logging
     logging.disable(logging.CRITICAL)
     jsonpath()
