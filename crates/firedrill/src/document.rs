@@ -9,7 +9,7 @@ use firedrill_runner::settings::Settings;
 
 use crate::exit::Exit;
 use crate::failure::{Failure, OrFail as _};
-use crate::recovery::count;
+use crate::words::count;
 
 /// The text of a document and how it is to be read.
 ///

@@ -4,6 +4,7 @@ use firedrill_undo::{Filter, RecoveryReport, recover};
 
 use crate::cli::{Command, GlobalArgs};
 use crate::output::Out;
+use crate::words::{count, milliseconds};
 
 /// Undoes what dead drills of this user left, before a command begins. Says so when there was
 /// something; a recovery that fails is a warning, since the command may be what puts it right.
@@ -65,24 +66,4 @@ pub(crate) fn in_words(recovered: &firedrill_undo::Recovered) -> String {
         );
     }
     text
-}
-
-/// `1 effect`, `6 effects`, `2 processes`.
-pub(crate) fn count(number: usize, what: &str) -> String {
-    let plural = match (number, what.ends_with('s')) {
-        (1, _) => "",
-        (_, true) => "es",
-        (_, false) => "s",
-    };
-    format!("{number} {what}{plural}")
-}
-
-/// `0.4 ms`, `12 ms`, `1.3 s`.
-pub(crate) fn milliseconds(time: std::time::Duration) -> String {
-    let ms = time.as_secs_f64() * 1e3;
-    match ms {
-        ms if ms >= 1000.0 => format!("{:.1} s", ms / 1e3),
-        ms if ms >= 10.0 => format!("{ms:.0} ms"),
-        ms => format!("{ms:.1} ms"),
-    }
 }

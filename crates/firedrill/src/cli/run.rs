@@ -103,7 +103,7 @@ pub(crate) struct RunArgs {
     /// Run only if the plan has this digest (see `firedrill plan`)
     #[arg(long, value_name = "HEX", help_heading = "Safety")]
     pub(crate) digest: Option<String>,
-    /// Ask nothing
+    /// Ask nothing; scripts may say so, though no drill asks anything today
     #[arg(long, short, help_heading = "Safety")]
     pub(crate) yes: bool,
     /// Skip validation of what Python extensions would be asked to do

@@ -7,7 +7,7 @@ use crate::cli::GlobalArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{BOLD, DIM, GOOD, NAME, Out};
-use crate::recovery::count;
+use crate::words::count;
 
 /// Looks, and changes nothing; what is not usable is an answer, not an error.
 pub(super) fn execute(global: &GlobalArgs, out: &Out) -> Result<Exit, Failure> {

@@ -9,7 +9,8 @@ use crate::exit::Exit;
 use crate::failure::{Failure, OrFail as _};
 use crate::host;
 use crate::output::{BAD, BOLD, GOOD, Out};
-use crate::recovery::{self, milliseconds};
+use crate::recovery;
+use crate::words::milliseconds;
 
 /// How long guardians may take to undo before the halt is called failed; they go on regardless.
 const LIMIT: Duration = Duration::from_secs(10);

@@ -127,12 +127,11 @@ fn ask(args: &InitArgs, out: &Out) -> Result<Answers, Failure> {
         .and_then(|service| service.pid)
         .map(services::selector);
     loop {
-        match &suggested {
-            Some(target) => out.ask(format!("Which process is paused for 10 s? [{target}] ")),
-            None => {
-                out.ask("Which process is paused for 10 s? (pid=N, name=NAME, command=PATTERN) ")
-            }
-        }
+        let choices = match &suggested {
+            Some(target) => format!("[{target}]"),
+            None => "(pid=N, name=NAME, command=PATTERN)".to_owned(),
+        };
+        out.ask(format!("Which process is paused for 10 s? {choices} "));
         let said = line()?;
         match (&suggested, said.is_empty()) {
             (Some(target), true) => {

@@ -9,7 +9,7 @@ use crate::cli::{ReportArgs, ReportFormat};
 use crate::exit::Exit;
 use crate::failure::{Failure, OrFail as _};
 use crate::output::Out;
-use crate::recovery::count;
+use crate::words::count;
 
 pub(super) fn execute(args: &ReportArgs, out: &Out) -> Result<Exit, Failure> {
     let format = format_of(args, out)?;

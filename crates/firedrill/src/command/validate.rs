@@ -10,7 +10,7 @@ use crate::document;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{BAD, BOLD, CAUTION, GOOD, Out};
-use crate::recovery::count;
+use crate::words::count;
 
 /// What was found in one document.
 struct Finding {
