@@ -5,7 +5,6 @@ mod demo;
 mod document;
 mod fault;
 mod global;
-mod hidden;
 mod init;
 mod report;
 mod run;
@@ -29,7 +28,6 @@ pub(crate) use demo::DemoArgs;
 pub(crate) use document::{ExportArgs, PlanArgs, SchemaArgs, ValidateArgs};
 pub(crate) use fault::{FaultsArgs, InjectArgs};
 pub(crate) use global::{ColorWhen, GlobalArgs, OutputFormat};
-pub(crate) use hidden::{GuardianArgs, ShopArgs};
 pub(crate) use init::InitArgs;
 pub(crate) use report::{ReportArgs, ReportFormat};
 pub(crate) use run::{DryMode, HypothesisWhen, RollbacksWhen, RunArgs, VariableArgs};
@@ -95,10 +93,6 @@ pub(crate) enum Command {
     /// In roff, made from the same definitions as --help.
     #[command(after_help = "Example:\n  firedrill man > /usr/local/share/man/man1/firedrill.1")]
     Man,
-    #[command(hide = true)]
-    Guardian(GuardianArgs),
-    #[command(hide = true)]
-    Shop(ShopArgs),
 }
 
 /// The words of this process's command line.

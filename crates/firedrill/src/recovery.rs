@@ -28,12 +28,7 @@ pub(crate) fn before(command: &Command, global: &GlobalArgs, out: &Out) {
 fn cleans_up(command: &Command) -> bool {
     !matches!(
         command,
-        Command::Doctor(_)
-            | Command::Recover(_)
-            | Command::Completions(_)
-            | Command::Man
-            | Command::Guardian(_)
-            | Command::Shop(_)
+        Command::Doctor(_) | Command::Recover(_) | Command::Completions(_) | Command::Man
     )
 }
 

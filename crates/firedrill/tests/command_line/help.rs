@@ -54,9 +54,12 @@ fn no_command_at_all_shows_the_help_and_is_a_mistake() {
 }
 
 #[test]
-fn commands_of_firedrills_own_are_not_on_the_first_page() {
-    let page = Place::new().see(&["--help"]);
-    assert!(!page.contains("guardian") && !page.contains("\n  shop"));
+fn commands_of_firedrills_own_are_offered_to_nobody() {
+    let place = Place::new();
+    let page = place.see(&["--help"]);
+    assert!(!page.contains("\n  guardian") && !page.contains("\n  shop"));
+    let completions = place.see(&["completions", "bash"]);
+    assert!(!completions.contains("guardian") && !completions.contains("shop"));
 }
 
 #[test]
