@@ -4,15 +4,18 @@
 //! {"label": {"zone": "2"}, "percent": 50, "of": {"label": {"app": "shop"}}}
 //! ```
 //! `pid`, `pids`, `name`, `command` and `label` must all hold; `count` or `percent` then chooses
-//! among what matches, by the seed. `of` names the population that the blast radius counts;
-//! without it, that is what matches.
+//! among what matches, by the seed.
+//!
+//! `of` names the population that the blast radius counts. Without it, that is the services to
+//! which the matching processes belong: everything healthy with the same labels `app` and `role`;
+//! and for processes without the label `app`, just what matches.
 //!
 //! Never chosen, whatever matches: PID 1, kernel threads, Firedrill's own parts and the ancestors
 //! of the caller, and what is stopped or frozen already.
 
 mod process;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fancy_regex::Regex;
 use firedrill_kernel::{KernelError, ProcessIdentity};
@@ -173,6 +176,7 @@ impl Selector {
         let onlooker = Onlooker::here()?;
         let mut matched = Vec::new();
         let mut spared = Vec::new();
+        let mut services = BTreeSet::new();
         for candidate in Candidate::all()? {
             if !self.criteria.matches(&candidate)? {
                 continue;
@@ -183,7 +187,10 @@ impl Selector {
                     name: candidate.name().to_owned(),
                     why,
                 }),
-                None => matched.push(candidate.into_target()?),
+                None => {
+                    services.extend(candidate.service());
+                    matched.push(candidate.into_target()?);
+                }
             }
         }
         self.refuse_missing_pids(&matched, &spared)?;
@@ -192,8 +199,13 @@ impl Selector {
             return Err(Refused::NothingMatches { spared }.into());
         }
         let population = match &self.population {
-            None => matched.len(),
-            Some(population) => population.count_healthy(&onlooker, &matched)?,
+            Some(population) => count(&onlooker, &matched, |found| population.matches(found))?,
+            None if services.is_empty() => matched.len(),
+            None => count(&onlooker, &matched, |found| {
+                Ok(found
+                    .service()
+                    .is_some_and(|service| services.contains(&service)))
+            })?,
         };
         let chosen = self.choose(&matched, seed);
         if chosen.is_empty() {
@@ -314,24 +326,24 @@ impl Criteria {
         }
         Ok(self.labels.is_empty() || candidate.has_labels(&self.labels))
     }
+}
 
-    /// The healthy processes of the population; what was matched counts in any case.
-    fn count_healthy(
-        &self,
-        onlooker: &Onlooker,
-        matched: &[Target],
-    ) -> Result<usize, SelectorError> {
-        let mut count = matched.len();
-        for candidate in Candidate::all()? {
-            let counted = matched
-                .iter()
-                .any(|target| target.identity.pid == candidate.pid());
-            if !counted && self.matches(&candidate)? && onlooker.spares(&candidate).is_none() {
-                count += 1;
-            }
+/// The healthy processes of a population; what was matched counts in any case.
+fn count(
+    onlooker: &Onlooker,
+    matched: &[Target],
+    belongs: impl Fn(&Candidate) -> Result<bool, SelectorError>,
+) -> Result<usize, SelectorError> {
+    let mut count = matched.len();
+    for candidate in Candidate::all()? {
+        let counted = matched
+            .iter()
+            .any(|target| target.identity.pid == candidate.pid());
+        if !counted && belongs(&candidate)? && onlooker.spares(&candidate).is_none() {
+            count += 1;
         }
-        Ok(count)
     }
+    Ok(count)
 }
 
 fn process_id(value: &Value) -> Option<u32> {

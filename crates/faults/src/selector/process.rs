@@ -34,6 +34,13 @@ pub(super) struct Candidate {
     command: String,
 }
 
+/// Processes that do the same work.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Service {
+    app: String,
+    role: Option<String>,
+}
+
 /// The view of the caller on other processes.
 pub(super) struct Onlooker {
     ancestors: Vec<u32>,
@@ -87,22 +94,34 @@ impl Candidate {
 
     /// Whether it declares all of these in `FIREDRILL_LABELS` (`zone=2,role=web`).
     pub(super) fn has_labels(&self, wanted: &BTreeMap<String, String>) -> bool {
-        let Ok(Some(environment)) = process::environment(self.pid()) else {
-            return false;
-        };
-        let Some(declared) = environment
-            .iter()
-            .find_map(|variable| variable.strip_prefix(LABELS))
-        else {
-            return false;
-        };
-        let declared: Vec<(&str, &str)> = declared
-            .split(',')
-            .filter_map(|pair| pair.trim().split_once('='))
-            .collect();
+        let declared = self.labels();
         wanted
             .iter()
-            .all(|(key, value)| declared.contains(&(key.as_str(), value.as_str())))
+            .all(|(key, value)| declared.get(key) == Some(value))
+    }
+
+    /// The service it is an instance of, by its labels `app` and `role`.
+    pub(super) fn service(&self) -> Option<Service> {
+        let mut declared = self.labels();
+        Some(Service {
+            app: declared.remove("app")?,
+            role: declared.remove("role"),
+        })
+    }
+
+    /// None where its environment may not be read.
+    fn labels(&self) -> BTreeMap<String, String> {
+        let Ok(Some(environment)) = process::environment(self.pid()) else {
+            return BTreeMap::new();
+        };
+        environment
+            .iter()
+            .find_map(|variable| variable.strip_prefix(LABELS))
+            .into_iter()
+            .flat_map(|declared| declared.split(','))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect()
     }
 
     pub(super) fn into_target(self) -> Result<Target, KernelError> {

@@ -83,6 +83,25 @@ fn the_population_is_what_of_names() {
 }
 
 #[test]
+fn without_of_the_population_is_the_service_and_only_what_is_healthy_of_it() {
+    let other_zone = Herd::of(4, "app=selector-g,role=web,zone=1");
+    let _other_role = Herd::of(3, "app=selector-g,role=payments");
+    let _herd = Herd::of(2, "app=selector-g,role=web,zone=2");
+    let selector = json!({"label": {"app": "selector-g", "zone": "2"}});
+    assert_eq!(select(&selector, 0).unwrap().population, 6);
+    let ill = ProcessIdentity::of(other_zone.pids()[0]).unwrap().unwrap();
+    Pidfd::open(&ill)
+        .unwrap()
+        .unwrap()
+        .send(Signal::Stop)
+        .unwrap();
+    while !ill.stat().unwrap().unwrap().state.is_stopped() {
+        std::thread::yield_now();
+    }
+    assert_eq!(select(&selector, 0).unwrap().population, 5);
+}
+
+#[test]
 fn the_same_seed_chooses_the_same_and_a_newcomer_re_rolls_nobody() {
     let herd = Herd::of(6, "app=selector-c");
     let half = json!({"label": {"app": "selector-c"}, "count": 3});
