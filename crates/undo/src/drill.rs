@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use firedrill_kernel::clock::boottime;
 use firedrill_kernel::stopped::StoppedProcesses;
-use firedrill_kernel::{BootId, KernelError, ProcessIdentity};
+use firedrill_kernel::{BootId, KernelError, ProcessIdentity, process};
 
 use crate::crash;
 use crate::effect::{EffectError, Held, Observed, OwnerState, Prepared, Skipped, chain};
@@ -344,25 +344,18 @@ impl Drill {
         self.log.limit_sync(limit.max(SYNC_LIMIT_LEAST));
     }
 
-    /// Who is stopped now, was not before the entry, and is not held by another of ours.
+    /// Relatives of the targets that are stopped now, were not before the entry, and are not held
+    /// by another of ours. What else is stopped on the host is nobody's residue here.
     fn stopped_meanwhile(&self, entry: &Entry) -> Vec<Residue> {
         let (Some(before), Ok(after)) = (&entry.before, StoppedProcesses::now()) else {
             return Vec::new();
         };
-        let ours: Vec<_> = self
-            .entries
-            .iter()
-            .chain(std::iter::once(entry))
-            .flat_map(|entry| {
-                entry
-                    .held
-                    .iter()
-                    .flat_map(|held| held.primitive().targets())
-            })
-            .collect();
+        let all = self.entries.iter().chain(std::iter::once(entry));
+        let ours: Vec<_> = all.flat_map(Entry::targets).collect();
+        let relatives = Relatives::of(&entry.targets());
         after
             .since(before)
-            .filter(|process| !ours.contains(process))
+            .filter(|process| !ours.contains(process) && relatives.include(process))
             .map(|process| Residue::StoppedMeanwhile { process: *process })
             .collect()
     }
@@ -409,12 +402,42 @@ impl Drill {
 }
 
 impl Entry {
+    fn targets(&self) -> Vec<ProcessIdentity> {
+        let targets = |held: &Held| held.primitive().targets();
+        self.held.iter().flat_map(targets).collect()
+    }
+
     fn is_in(&self, scope: Scope) -> bool {
         match scope {
             Scope::All => true,
             Scope::One(id) => self.id == id,
             Scope::Faults => !self.held.iter().any(Held::waits_for_owner),
         }
+    }
+}
+
+/// The process groups and the descendants of some processes.
+struct Relatives {
+    pids: Vec<u32>,
+    groups: Vec<u32>,
+}
+
+impl Relatives {
+    fn of(targets: &[ProcessIdentity]) -> Self {
+        let group = |target: &ProcessIdentity| Some(target.stat().ok()??.process_group);
+        Self {
+            pids: targets.iter().map(|target| target.pid).collect(),
+            groups: targets.iter().filter_map(group).collect(),
+        }
+    }
+
+    fn include(&self, process: &ProcessIdentity) -> bool {
+        let Ok(Some(stat)) = process.stat() else {
+            return false;
+        };
+        self.groups.contains(&stat.process_group)
+            || process::ancestors(process.pid)
+                .is_ok_and(|line| line.iter().any(|pid| self.pids.contains(pid)))
     }
 }
 

@@ -51,7 +51,8 @@ pub enum Residue {
     },
     /// The owner's rollbacks did not run to their end.
     RollbacksFailed { why: String },
-    /// Stopped during the fault, by somebody else; reported, never continued.
+    /// Of a target's process group or descent, and stopped during the fault by somebody else;
+    /// reported, never continued.
     StoppedMeanwhile { process: ProcessIdentity },
 }
 

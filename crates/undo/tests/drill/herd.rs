@@ -1,3 +1,4 @@
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -17,10 +18,20 @@ pub(crate) const LONG: Duration = Duration::from_secs(30);
 
 impl Herd {
     pub(crate) fn of(count: usize) -> Self {
-        let spawn = |_| Command::new("sleep").arg("300").spawn().unwrap();
+        let mut children: Vec<Child> = Vec::new();
+        for _ in 0..count {
+            // A group of their own: other tests stop processes too.
+            let group = children.first().map_or(0, Child::id);
+            let child = Command::new("sleep")
+                .arg("300")
+                .process_group(i32::try_from(group).unwrap())
+                .spawn()
+                .unwrap();
+            children.push(child);
+        }
         Self {
             root: tempfile::tempdir().unwrap(),
-            children: (0..count).map(spawn).collect(),
+            children,
         }
     }
 
