@@ -2,10 +2,10 @@
 //! its targets, and compiled to primitives of `undo`, which alone touch the system.
 //!
 //! Map:
-//! - [`Fault`]: the closed set; [`catalogue`]: what can be said of each without having one;
+//! - [`Fault`]: the closed set; [`catalogue()`]: what can be said of each without having one;
 //! - [`infrastructure`]: faults of hosts and processes;
 //! - [`selector`]: which processes a fault hits; [`blast_radius`]: and how many it may;
-//! - [`doctor`]: what this host can do.
+//! - [`doctor()`]: what this host can do.
 //!
 //! Deliberately absent: applying and undoing (`undo`), time and leases (`engine`), and any reading
 //! of experiment documents: arguments arrive as JSON, whoever read them.
