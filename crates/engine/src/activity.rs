@@ -9,7 +9,8 @@ use firedrill_experiment::substitute::substitute;
 use firedrill_experiment::tolerance;
 use serde_json::{Value, json};
 
-use crate::drill::{Drill, Stop};
+use crate::drill::Drill;
+use crate::stop::Stop;
 use crate::effect::{Effect, Failure, Level, Outcome, Progress, Scope};
 use crate::plan::Dry;
 use crate::record::{self, Entry, Runs};
@@ -100,7 +101,7 @@ fn settle(drill: &Drill, activity: &Activity, entry: &Entry, result: Result<Outc
             entry.update(|run| run.exception = None);
             Some(Stop::Aborted(format!("`{}`: {}", activity.name, failure.message)))
         }
-        Ok(Outcome::Interrupted(interruption)) => Some(Stop::Interrupted(interruption)),
+        Ok(Outcome::Interrupted(interruption)) => Some(Stop::of(interruption)),
         Err(stop) => Some(stop),
     }
 }

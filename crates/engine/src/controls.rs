@@ -7,7 +7,8 @@ use firedrill_experiment::document::{Control, Experiment, Strictness};
 use firedrill_experiment::journal::Journal;
 use serde_json::Value;
 
-use crate::drill::{Drill, Stop};
+use crate::drill::Drill;
+use crate::stop::Stop;
 use crate::effect::{ControlReply, ControlRequest, Effect, Hook, Scope};
 
 impl Drill {
@@ -25,7 +26,7 @@ impl Drill {
         let hook = if before { Hook::Before(scope) } else { Hook::After(scope) };
         let reply = self.ask(hook, controls, context, state).await;
         match reply.interruption.clone() {
-            Some(interruption) => Err(Stop::Interrupted(interruption)),
+            Some(interruption) => Err(Stop::of(interruption)),
             None => Ok(reply),
         }
     }

@@ -17,6 +17,7 @@ use firedrill_experiment::journal::{
 use firedrill_experiment::jsonpath::JsonPath;
 use firedrill_experiment::mask::Mask;
 use firedrill_experiment::scope::Scope as Variables;
+use firedrill_experiment::substitute::substitute_text;
 use serde_json::{Map, Value};
 
 use crate::activity::Mode;
@@ -25,23 +26,12 @@ use crate::machine::{Core, Either, either};
 use crate::method::Background;
 use crate::plan::{Dry, Identity, Obstacle, Options, Plan};
 use crate::record::{self, Runs};
+use crate::stop::{Stop, signal_name};
 use crate::verdict::{self, Facts};
 use crate::watch::Watch;
 
 /// The version of chaostoolkit-lib whose journal this follows.
 const CHAOSLIB_VERSION: &str = "1.45.1";
-
-/// Why a drill does not go on.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Stop {
-    Signal(Signal),
-    Interrupted(Interruption),
-    /// A guardrail left its tolerance.
-    Guardrail(Interruption),
-    /// The blast radius' budget of bad events is spent.
-    Harm,
-    Aborted(String),
-}
 
 /// A handle on the drill; every coroutine holds one.
 #[derive(Clone)]
@@ -52,6 +42,8 @@ struct State {
     options: Options,
     identity: Identity,
     experiment: RefCell<Experiment>,
+    /// The top-level keys of the document as it was read.
+    declared: Vec<String>,
     scope: RefCell<Variables>,
     watch: Watch,
     /// Raised by guardrails and by the budget; signals come from the core.
@@ -79,6 +71,7 @@ impl Drill {
             core,
             options: plan.options,
             identity: plan.identity,
+            declared: plan.experiment.raw.keys().cloned().collect(),
             experiment: RefCell::new(plan.experiment),
             scope: RefCell::new(plan.scope),
             watch,
@@ -388,6 +381,9 @@ impl Drill {
 
     fn note_stop(&self, stop: Stop) {
         let heard = if let Stop::Signal(signal) = &stop { Some(*signal) } else { None };
+        if let Some(recorded) = stop.recorded() {
+            self.0.interruption.borrow_mut().get_or_insert(recorded);
+        }
         let mut facts = self.0.facts.borrow_mut();
         match stop {
             Stop::Signal(signal) => {
@@ -396,13 +392,11 @@ impl Drill {
             }
             Stop::Interrupted(interruption) => {
                 self.0.status.set(Some(Status::Interrupted));
-                facts.stopped = Some(interruption.reason.clone());
-                *self.0.interruption.borrow_mut() = Some(interruption);
+                facts.stopped = Some(interruption.reason);
             }
             Stop::Guardrail(interruption) => {
                 self.0.status.set(Some(Status::Interrupted));
-                facts.guardrail = Some(interruption.reason.clone());
-                *self.0.interruption.borrow_mut() = Some(interruption);
+                facts.guardrail = Some(interruption.reason);
             }
             Stop::Harm => {
                 self.0.status.set(Some(Status::Completed));
@@ -574,13 +568,22 @@ impl Drill {
         }
     }
 
+    /// As Chaos Toolkit keeps it: with what controls changed inside, but no key they added.
+    fn recorded_experiment(&self) -> Map<String, Value> {
+        let mut experiment = self.experiment().raw.clone();
+        experiment.retain(|key, _| self.0.declared.contains(key));
+        let title = substitute_text(&self.experiment().title, &self.scope());
+        experiment.insert("title".into(), title);
+        experiment.insert("dry".into(), self.options().dry.map_or(Value::Null, |dry| dry.name().into()));
+        experiment
+    }
+
     fn journal(&self) -> Journal {
-        let experiment = self.experiment().raw.clone();
         Journal {
             chaoslib_version: CHAOSLIB_VERSION.into(),
             platform: self.identity().platform.clone(),
             node: self.identity().node.clone(),
-            experiment: Value::Object(experiment),
+            experiment: Value::Object(self.recorded_experiment()),
             start: record::moment(self.identity().epoch, Duration::ZERO),
             status: self.status().unwrap_or(Status::Completed),
             deviated: self.0.deviated.get(),
@@ -594,16 +597,6 @@ impl Drill {
             extra: Map::new(),
             firedrill: None,
         }
-    }
-}
-
-fn signal_name(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Interrupt => "SIGINT (Ctrl-C)",
-        Signal::Terminate => "SIGTERM",
-        Signal::ExitGracefully => "SIGUSR1",
-        Signal::ExitNow => "SIGUSR2, so the rollbacks are not played",
-        Signal::Halt => "`firedrill halt`, or by the loss of its guardian",
     }
 }
 

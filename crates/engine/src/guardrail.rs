@@ -8,7 +8,8 @@ use firedrill_experiment::document::{Guardrail, GuardrailMode};
 use firedrill_experiment::journal::{Interruption, RunStatus};
 
 use crate::activity::{Mode, execute};
-use crate::drill::{Drill, Stop};
+use crate::drill::Drill;
+use crate::stop::Stop;
 use crate::effect::Level;
 use crate::hypothesis::within;
 use crate::machine::{Either, either};

@@ -4,13 +4,14 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use firedrill_experiment::document::{Activity, Hypothesis};
+use firedrill_experiment::document::Activity;
 use firedrill_experiment::journal::{Run, RunStatus, Status, SteadyState};
 use firedrill_experiment::tolerance::{self, Tolerance};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::activity::{Mode, execute};
-use crate::drill::{Drill, Stop};
+use crate::drill::Drill;
+use crate::stop::Stop;
 use crate::effect::{Check, Effect, Level, Outcome, Progress, Scope};
 use crate::machine::{Either, either};
 use crate::method::Background;
@@ -29,7 +30,7 @@ pub(crate) async fn check(drill: &Drill, when: Check) -> Result<Option<SteadySta
     let context = Value::Object(hypothesis.raw.clone());
     let before = drill.control(Scope::Hypothesis, &hypothesis.controls, context.clone(), None, true).await;
     let result = match before {
-        Ok(_) => probes(drill, &hypothesis, mode).await,
+        Ok(_) => probes(drill, mode).await,
         Err(stop) => Err(stop),
     };
     let state = result.as_ref().ok().and_then(|state| serde_json::to_value(state).ok());
@@ -60,14 +61,17 @@ pub(crate) async fn check_until_recovered(drill: &Drill) -> Result<Option<Steady
     }
 }
 
-async fn probes(drill: &Drill, hypothesis: &Hypothesis, mode: Mode) -> Result<SteadyState, Stop> {
-    let mut state = SteadyState { steady_state_met: None, probes: Vec::new() };
-    for probe in &hypothesis.probes {
+async fn probes(drill: &Drill, mode: Mode) -> Result<SteadyState, Stop> {
+    let mut state = SteadyState { steady_state_met: None, probes: Vec::new(), extra: Map::new() };
+    // Looked up one by one: a control may change the probes while they are asked.
+    for at in 0.. {
         let scratch = Runs::default();
-        let entry = execute(drill, probe, &scratch, mode).await?;
+        let Some(probe) = drill.probe(at) else { break };
+        let entry = execute(drill, &probe, &scratch, mode).await?;
+        let probe = drill.probe(at).unwrap_or(probe);
         let Some(mut run) = entry.read() else { continue };
         let met = match run.status {
-            Some(RunStatus::Succeeded) => is_within(drill, probe, &run, mode).await?,
+            Some(RunStatus::Succeeded) => is_within(drill, &probe, &run, mode).await?,
             _ => {
                 drill.log(
                     Level::Warning,
@@ -86,6 +90,12 @@ async fn probes(drill: &Drill, hypothesis: &Hypothesis, mode: Mode) -> Result<St
     state.steady_state_met = Some(true);
     drill.log(Level::Info, "Steady state hypothesis is met!".into());
     Ok(state)
+}
+
+impl Drill {
+    fn probe(&self, at: usize) -> Option<Activity> {
+        self.experiment().hypothesis.as_ref()?.probes.get(at).cloned()
+    }
 }
 
 async fn is_within(drill: &Drill, probe: &Activity, run: &Run, mode: Mode) -> Result<bool, Stop> {
@@ -121,10 +131,11 @@ pub(crate) async fn within(
     };
     match outcome {
         Outcome::Succeeded(output) => Ok(tolerance::probe_met(&output)),
-        Outcome::Failed(failure) | Outcome::Aborted(failure) => {
+        Outcome::Failed(_) => Ok(false),
+        Outcome::Aborted(failure) => {
             Err(Stop::Aborted(format!("tolerance `{}`: {}", probe.name, failure.message)))
         }
-        Outcome::Interrupted(interruption) => Err(Stop::Interrupted(interruption)),
+        Outcome::Interrupted(interruption) => Err(Stop::of(interruption)),
     }
 }
 

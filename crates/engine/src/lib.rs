@@ -31,6 +31,7 @@ mod masking;
 mod method;
 pub mod plan;
 mod record;
+mod stop;
 pub mod verdict;
 mod watch;
 

@@ -50,6 +50,8 @@ fn steady_state(mask: &Mask, state: &mut SteadyState) {
     for probe in &mut state.probes {
         activity(mask, probe);
     }
+    let extra = mask.value(&Value::Object(std::mem::take(&mut state.extra)));
+    state.extra = extra.as_object().cloned().unwrap_or_default();
 }
 
 fn activity(mask: &Mask, run: &mut Run) {

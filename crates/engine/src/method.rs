@@ -8,7 +8,8 @@ use firedrill_experiment::journal::Status;
 use serde_json::Value;
 
 use crate::activity::{Mode, execute};
-use crate::drill::{Drill, Stop};
+use crate::drill::Drill;
+use crate::stop::Stop;
 use crate::effect::{Level, Progress, Scope, Signal};
 use crate::machine::{Either, either};
 use crate::record::Runs;
@@ -21,9 +22,8 @@ pub(crate) struct Background(Rc<Cell<usize>>);
 pub(crate) async fn run(drill: &Drill, background: &Background) -> Result<(), Stop> {
     drill.log(Level::Info, "Playing your experiment's method now...".into());
     let runs = drill.runs().clone();
-    let activities = drill.experiment().method.clone();
     drill.progress(Progress::MethodStarted);
-    let result = enclosed(drill, Scope::Method, &runs, play(drill, &activities, &runs, background)).await;
+    let result = enclosed(drill, Scope::Method, &runs, play(drill, &runs, background)).await;
     drill.progress(Progress::MethodEnded);
     result
 }
@@ -32,8 +32,7 @@ pub(crate) async fn run(drill: &Drill, background: &Background) -> Result<(), St
 pub(crate) async fn roll_back(drill: &Drill) -> Result<(), Stop> {
     let runs = drill.rollback_runs().clone();
     let background = Background::default();
-    let activities = drill.rollbacks();
-    enclosed(drill, Scope::Rollback, &runs, play_rollbacks(drill, &activities, &runs, &background)).await
+    enclosed(drill, Scope::Rollback, &runs, play_rollbacks(drill, &runs, &background)).await
 }
 
 async fn enclosed(
@@ -60,17 +59,19 @@ async fn enclosed(
 
 async fn play(
     drill: &Drill,
-    activities: &[Activity],
     runs: &Runs,
     background: &Background,
 ) -> Result<(), Stop> {
     let mut result = Ok(());
-    'method: for activity in activities {
-        if !drill.is_selected(activity) {
+    // Looked up one by one: a control may add to the method while it is played.
+    'method: for at in 0.. {
+        let next = drill.experiment().method.get(at).cloned();
+        let Some(activity) = next else { break };
+        if !drill.is_selected(&activity) {
             continue;
         }
         for repetition in 0..activity.repeat.map_or(1, |repeat| repeat.times) {
-            result = one(drill, activity, runs, background, repetition).await;
+            result = one(drill, &activity, runs, background, repetition).await;
             if result.is_err() || stops(drill) {
                 break 'method;
             }
@@ -101,7 +102,7 @@ async fn one(
         drill.owe(activity);
     }
     if activity.background {
-        background.start(drill, activity, runs);
+        background.start(drill, activity, runs).await;
         return Ok(());
     }
     execute(drill, activity, runs, Mode::Foreground).await.map(drop)
@@ -109,18 +110,18 @@ async fn one(
 
 async fn play_rollbacks(
     drill: &Drill,
-    activities: &[Activity],
     runs: &Runs,
     background: &Background,
 ) -> Result<(), Stop> {
     let mut result = Ok(());
-    for activity in activities {
+    for at in 0.. {
+        let Some(activity) = drill.rollbacks().into_iter().nth(at) else { break };
         drill.log(Level::Info, format!("Rollback: {}", activity.name));
         if activity.background {
-            background.start(drill, activity, runs);
+            background.start(drill, &activity, runs).await;
             continue;
         }
-        match execute(drill, activity, runs, Mode::Foreground).await {
+        match execute(drill, &activity, runs, Mode::Foreground).await {
             Ok(_) => {}
             // Every step runs: one that breaks does not take the others with it.
             Err(Stop::Aborted(reason)) => {
@@ -138,16 +139,22 @@ async fn play_rollbacks(
 }
 
 impl Background {
-    fn start(&self, drill: &Drill, activity: &Activity, runs: &Runs) {
+    /// Returns once the activity has begun, so that the journal has it before what follows.
+    async fn start(&self, drill: &Drill, activity: &Activity, runs: &Runs) {
         self.0.set(self.0.get() + 1);
+        let begun = Rc::new(Cell::new(false));
+        let has_begun = begun.clone();
         let (count, drill, activity, runs) = (self.0.clone(), drill.clone(), activity.clone(), runs.clone());
-        drill.core().clone().spawn(async move {
+        let core = drill.core().clone();
+        core.spawn(async move {
+            begun.set(true);
             if let Err(Stop::Aborted(reason)) = execute(&drill, &activity, &runs, Mode::Background).await {
                 drill.log(Level::Error, reason);
             }
             count.set(count.get() - 1);
             drill.core().touch();
         });
+        core.until(move || has_begun.get()).await;
     }
 
     /// A signal while waiting gives up on them all.

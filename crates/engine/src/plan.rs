@@ -53,6 +53,18 @@ pub enum Dry {
     Pause,
 }
 
+impl Dry {
+    /// As the command line and the journal call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Probes => "probes",
+            Self::Actions => "actions",
+            Self::Activities => "activities",
+            Self::Pause => "pause",
+        }
+    }
+}
+
 /// Facts the journal carries that the engine cannot know.
 #[derive(Debug, Clone)]
 pub struct Identity {

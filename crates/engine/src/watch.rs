@@ -21,7 +21,8 @@ use firedrill_experiment::document::{
 use firedrill_experiment::journal::{ActionRecord, Phase};
 use firedrill_judge::{HarmWatch, Window};
 
-use crate::drill::{Drill, Stop, announce};
+use crate::drill::{Drill, announce};
+use crate::stop::Stop;
 use crate::effect::{CallId, Effect, FaultReport, Level, Progress};
 use crate::machine::{Core, News};
 

@@ -61,8 +61,8 @@ pub struct PythonCall {
     pub func: String,
     pub arguments: Map<String, Value>,
     pub configuration: Map<String, Value>,
-    /// The groups the provider asked for, flattened as Chaos Toolkit does.
-    pub secrets: Map<String, Value>,
+    /// The groups the provider asked for, flattened as Chaos Toolkit does; none if it asked for none.
+    pub secrets: Option<Map<String, Value>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

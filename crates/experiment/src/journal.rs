@@ -61,6 +61,9 @@ pub struct SteadyState {
     /// Absent while unknown, as an interrupted check leaves it.
     pub steady_state_met: Option<bool>,
     pub probes: Vec<Run>,
+    /// Whatever Python controls put there.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
 /// One activity that ran.

@@ -119,6 +119,7 @@ fn steady_state(value: Value) -> Option<SteadyState> {
     Some(SteadyState {
         steady_state_met: take(&mut fields, "steady_state_met"),
         probes: runs(fields.shift_remove("probes")),
+        extra: fields,
     })
 }
 

@@ -1,8 +1,7 @@
 //! Python controls, applied through the worker.
 
 use firedrill_engine::effect::{ControlReply, ControlRequest, Hook, Scope};
-use firedrill_experiment::journal::Interruption;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::provider::Providers;
 use crate::provider::python::RaisedKind;
@@ -24,7 +23,10 @@ impl Controls {
     pub(crate) async fn apply(&self, request: ControlRequest) -> ControlReply {
         let mut payload = Map::new();
         payload.insert("controls".into(), Value::Array(request.controls));
-        payload.insert("context".into(), request.context);
+        match path_of(request.hook, &request.context, &request.experiment) {
+            Some(path) => payload.insert("context_path".into(), path),
+            None => payload.insert("context".into(), request.context),
+        };
         if let Some(state) = request.state {
             payload.insert("state".into(), state);
         }
@@ -44,11 +46,31 @@ impl Controls {
             experiment: reply.experiment,
             configuration: reply.configuration,
             secrets: reply.secrets,
-            interruption: interruption.map(|raised| Interruption {
-                kind: "control".into(),
-                name: None,
-                reason: raised.message,
-            }),
+            interruption: interruption.map(|raised| raised.interruption()),
+        }
+    }
+}
+
+/// Where the context stands in the experiment. The worker then hands controls that very part, so
+/// that what they change in one is changed in the other, as it is in Chaos Toolkit.
+fn path_of(hook: Hook, context: &Value, experiment: &Value) -> Option<Value> {
+    let (Hook::Before(scope) | Hook::After(scope)) = hook else { return None };
+    match scope {
+        Scope::Experiment | Scope::Method | Scope::Rollback => Some(json!([])),
+        Scope::Hypothesis => Some(json!(["steady-state-hypothesis"])),
+        Scope::Activity => {
+            let probes = experiment.pointer("/steady-state-hypothesis/probes");
+            let lists = [
+                (json!(["steady-state-hypothesis", "probes"]), probes),
+                (json!(["method"]), experiment.get("method")),
+                (json!(["rollbacks"]), experiment.get("rollbacks")),
+            ];
+            lists.into_iter().find_map(|(path, list)| {
+                let at = list?.as_array()?.iter().position(|activity| activity == context)?;
+                let mut path = path.as_array()?.clone();
+                path.push(json!(at));
+                Some(Value::Array(path))
+            })
         }
     }
 }

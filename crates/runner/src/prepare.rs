@@ -16,8 +16,6 @@ use crate::vault::{self, VaultError};
 pub enum PrepareError {
     #[error(transparent)]
     Scope(#[from] ScopeError),
-    #[error("configuration `{name}` is read by a probe, and the probe failed: {message}")]
-    Probe { name: String, message: String },
     #[error(transparent)]
     Vault(#[from] VaultError),
 }
@@ -25,7 +23,7 @@ pub enum PrepareError {
 /// Loads both blocks. `overrides` holds what `--var` and `--var-file` said.
 ///
 /// # Errors
-/// A variable that is missing, a value that does not convert, a probe or a vault that failed.
+/// A variable that is missing, a value that does not convert, a vault that failed.
 pub async fn load_scope(
     experiment: &Experiment,
     overrides: &VarFile,
@@ -45,14 +43,10 @@ pub async fn load_scope(
     while let Some(dynamic) = loading.next_dynamic() {
         scope.configuration = loading.known().clone();
         let dynamic = dynamic.with_all_secrets(&scope);
-        let failed = |message: String| PrepareError::Probe { name: dynamic.name.clone(), message };
-        let call = call::resolve(&dynamic.activity.provider, &scope).map_err(|error| failed(error.to_string()))?;
-        match providers.call(&call, Cancel::never()).await {
-            Outcome::Succeeded(output) => {
-                loading.finish(&dynamic, &output);
-            }
-            Outcome::Failed(failure) | Outcome::Aborted(failure) => return Err(failed(failure.message)),
-            Outcome::Interrupted(interruption) => return Err(failed(interruption.reason)),
+        let Ok(call) = call::resolve(&dynamic.activity.provider, &scope) else { continue };
+        // As in Chaos Toolkit: without an output, the key stays unknown and `${name}` shows.
+        if let Outcome::Succeeded(output) = providers.call(&call, Cancel::never()).await {
+            loading.finish(&dynamic, &output);
         }
     }
     scope.configuration = loading.into_configuration();

@@ -23,6 +23,6 @@ pub(super) fn resolve(
         func: func.to_owned(),
         arguments,
         configuration: scope.configuration.clone(),
-        secrets: scope.secret_groups(secrets),
+        secrets: (!secrets.is_empty()).then(|| scope.secret_groups(secrets)),
     })
 }

@@ -130,7 +130,7 @@ fn python_gets_the_secret_groups_it_names_later_over_earlier() {
         panic!()
     };
     assert_eq!(
-        Value::Object(python.secrets),
+        Value::Object(python.secrets.unwrap()),
         json!({"token": "other", "z": 1})
     );
     assert_eq!(Value::Object(python.arguments), json!({"a": 5}));

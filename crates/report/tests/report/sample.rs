@@ -345,5 +345,6 @@ fn state(at: f64, met: bool) -> SteadyState {
     SteadyState {
         steady_state_met: Some(met),
         probes: vec![probe],
+        extra: serde_json::Map::new(),
     }
 }

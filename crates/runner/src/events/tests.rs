@@ -30,6 +30,7 @@ fn lines_are_those_of_chaos_toolkit() {
     let state = SteadyState {
         steady_state_met: Some(false),
         probes: vec![run(json!(1))],
+        extra: Map::new(),
     };
     let completed = told(&Event::HypothesisCompleted {
         check: Check::During { iteration: 3 },

@@ -167,7 +167,7 @@ impl Python {
             "func": call.func,
             "arguments": call.arguments,
             "configuration": call.configuration,
-            "secrets": (!call.secrets.is_empty()).then_some(&call.secrets),
+            "secrets": call.secrets,
         });
         let (session, mut ticket) = tokio::select! {
             biased;

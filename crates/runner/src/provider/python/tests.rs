@@ -82,7 +82,7 @@ fn call(func: &str, arguments: Value) -> PythonCall {
         func: func.to_owned(),
         arguments: object(arguments),
         configuration: object(json!({"c": 1})),
-        secrets: Map::new(),
+        secrets: None,
     }
 }
 
@@ -131,7 +131,7 @@ async fn configuration_and_secrets_go_where_the_signature_has_them() {
         json!(["é", 2, {"c": 1}, null])
     );
     let with_secrets = PythonCall {
-        secrets: object(json!({"k": "v"})),
+        secrets: Some(object(json!({"k": "v"}))),
         ..call("both", json!({"a": 1, "b": 3}))
     };
     let Outcome::Succeeded(value) = world

@@ -78,8 +78,8 @@ REQUESTS
 EVENTS (no id)
     {"event": "log", "level", "logger", "message"}
     {"event": "interrupt", "signal": "SIGUSR1"}   a signal reached this process,
-               usually sent by the user's code through chaoslib.exit. Sent before
-               the reply of the call it ended.
+               usually sent by the user's code through chaoslib.exit, from a thread
+               of its own. One that ends a foreground call is told by the reply alone.
 
 At end of input a running call gets two seconds to clean up; then the process
 ends. So a killed Firedrill leaves no Python behind.
@@ -750,7 +750,6 @@ class Worker:
         self.drill = Drill()
         self.work = queue.Queue()
         self.interruptible = False
-        self.asked = set()
         self.threads = {}
 
     def serve(self):
@@ -827,11 +826,8 @@ class Worker:
 
     def on_signal(self, number, _frame):
         name = signal.Signals(number).name
-        if name in self.asked:
-            self.asked.discard(name)
-        else:
-            self.wire.send({"event": "interrupt", "signal": name})
         if not self.interruptible:
+            self.wire.send({"event": "interrupt", "signal": name})
             return
         if name == "SIGINT":
             raise KeyboardInterrupt
@@ -843,7 +839,6 @@ class Worker:
     def interrupt(self, name):
         if name not in SIGNALS or not self.interruptible:
             return False
-        self.asked.add(name)
         signal.pthread_kill(threading.main_thread().ident, getattr(signal, name))
         return True
 

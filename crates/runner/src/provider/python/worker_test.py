@@ -40,6 +40,7 @@ def sleep(seconds):
     time.sleep(seconds)
     return "slept"
 def kill_self(name): os.kill(os.getpid(), getattr(signal, name)); time.sleep(5); return "not reached"
+def kill_softly(name): os.kill(os.getpid(), getattr(signal, name)); return "sent"
 def leaves(code): raise SystemExit(code)
 def dies(): os._exit(7)
 def two(a, b=1): return a
@@ -232,8 +233,14 @@ class WorkerTest(unittest.TestCase):
         ):
             error = self.error("kill_self", name=name)
             self.assertEqual((error["kind"], error.get("code")), (kind, code), name)
-            self.assertEqual(self.peer.event("interrupt")["signal"], name)
+            self.assertEqual([m for m in self.peer.kept if m.get("event") == "interrupt"], [])
         self.assertEqual(self.output("echo", value="alive"), "alive")
+
+    def test_a_signal_from_a_background_call_is_an_event(self):
+        ask = dict(op="call", module="activities", func="kill_softly", background=True)
+        self.peer.send(id=1, arguments={"name": "SIGUSR1"}, **ask)
+        self.assertEqual(self.peer.event("interrupt")["signal"], "SIGUSR1")
+        self.assertEqual(self.peer.reply(1)["output"], "sent")
 
     def test_an_interrupt_from_outside_ends_a_running_call(self):
         self.peer.send(id=1, op="call", module="activities", func="sleep", arguments={"seconds": 30})
