@@ -94,7 +94,9 @@ pub(crate) fn faults(drill: &Drill) -> String {
     drill.faults.iter().for_each(|fault| fault_lines(&mut text, fault));
     if matches!(drill.verdict, Verdict::Refused | Verdict::Failed | Verdict::Halted) {
         let _ = writeln!(text, "{}", headline(drill));
-        drill.reasons.iter().for_each(|reason| drop(writeln!(text, "  {reason}")));
+        for reason in &drill.reasons {
+            let _ = writeln!(text, "  {reason}");
+        }
     }
     text
 }

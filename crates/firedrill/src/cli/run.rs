@@ -157,6 +157,7 @@ pub(crate) enum HypothesisWhen {
     AfterMethodOnly,
     DuringMethodOnly,
     /// Before, during and after
+    #[value(alias = "continously")]
     Continuously,
 }
 

@@ -101,11 +101,11 @@ impl<'a> Look<'a> {
             Progress::Recovered { took } => {
                 format!("{at} recovered after {:.1} s", took.as_secs_f64())
             }
-            Progress::RollbacksStarted => format!("{at} rollbacks"),
             Progress::ActivityEnded { .. }
             | Progress::HypothesisStarted { .. }
             | Progress::MethodStarted
             | Progress::MethodEnded
+            | Progress::RollbacksStarted
             | Progress::RollbacksEnded
             | Progress::Stopped { .. }
             | Progress::Ended { .. } => return,

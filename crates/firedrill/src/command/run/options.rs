@@ -63,9 +63,7 @@ pub(crate) fn order(
 ) -> Result<Order, Failure> {
     let mut experiment = document.experiment.clone();
     let dry = args.dry.map(dry);
-    if let Some(mode) = args.dry {
-        experiment.raw.insert("dry".into(), dry_word(mode).into());
-    }
+    experiment.raw.insert("dry".into(), args.dry.map_or(Value::Null, |mode| dry_word(mode).into()));
     let runtime = experiment.runtime;
     let options = Options {
         dry,
