@@ -117,7 +117,8 @@ pub(crate) async fn run(drill: Drill) {
         drill.progress(Progress::RollbacksEnded);
     }
     drill.core().emit(Effect::DisarmRollbacks);
-    if drill.recovers_after_rollbacks() && drill.0.status.get().is_none() {
+    let harmed = drill.0.facts.borrow().harm;
+    if harmed || (drill.recovers_after_rollbacks() && drill.0.status.get().is_none()) {
         drill.watch().wait_for_recovery(&drill).await;
     }
     drill.watch().close().await;
@@ -220,6 +221,7 @@ async fn finish(drill: &Drill) {
     let shown = if deviated { "deviated" } else { status_name(journal.status) };
     drill.log(Level::Info, format!("Experiment ended with status: {shown}"));
     journal = drill.experiment_control_after(journal).await;
+    journal.experiment = Value::Object(drill.recorded_experiment());
     drill.cleanup_controls().await;
     journal.firedrill = Some(drill.watch().describe(drill, ruling, &facts));
     drill.progress(Progress::Ended { status: journal.status, deviated });

@@ -29,14 +29,13 @@ pub async fn load_scope(
     overrides: &VarFile,
     providers: &Providers,
 ) -> Result<Scope, PrepareError> {
-    let env = |name: &str| {
-        let given = overrides.environment.iter().rev().find(|(key, _)| key == name);
-        given.map(|(_, value)| value.clone()).or_else(|| std::env::var(name).ok())
-    };
+    let env = environment(overrides);
     let mut loading = load_configuration(&experiment.configuration, &env, &overrides.configuration)?;
     let mut secrets = load_secrets(&experiment.secrets, &env, &overrides.secrets)?;
+    // Vaults are asked before probes are: what probes read is not known yet.
+    let declared = load_configuration(&experiment.configuration, &env, &overrides.configuration)?.into_configuration();
     for reference in std::mem::take(&mut secrets.vault) {
-        let value = vault::read(&reference, loading.known(), providers).await?;
+        let value = vault::read(&reference, &declared, providers).await?;
         secrets.fill(&reference, value);
     }
     let mut scope = Scope { secrets: secrets.values, ..Scope::default() };
@@ -51,6 +50,14 @@ pub async fn load_scope(
     }
     scope.configuration = loading.into_configuration();
     Ok(scope)
+}
+
+/// The variables that `env` entries see: of variable files first, then this process's own.
+pub(crate) fn environment(overrides: &VarFile) -> impl Fn(&str) -> Option<String> {
+    |name| {
+        let given = overrides.environment.iter().rev().find(|(key, _)| key == name);
+        given.map(|(_, value)| value.clone()).or_else(|| std::env::var(name).ok())
+    }
 }
 
 /// Lays variable files and single variables over one another, the last one on top.

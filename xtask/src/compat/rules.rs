@@ -156,7 +156,10 @@ fn matches(pattern: &Regex, value: Option<&Value>) -> bool {
 fn users_part(value: &Option<Value>) -> Option<Vec<String>> {
     let address = Regex::new("0x[0-9a-f]+").ok()?;
     let lines = value.as_ref()?.as_array()?.iter().filter_map(Value::as_str);
-    let users = lines.filter(|line| !line.contains("/chaoslib/provider/"));
+    // The heading stands alone where no line of the user's is below it.
+    let users = lines.filter(|line| {
+        !line.contains("/chaoslib/provider/") && *line != "Traceback (most recent call last):\n"
+    });
     Some(
         users
             .map(|line| address.replace_all(line, "0x").into_owned())
