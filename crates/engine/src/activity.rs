@@ -10,10 +10,10 @@ use firedrill_experiment::tolerance;
 use serde_json::{Value, json};
 
 use crate::drill::Drill;
-use crate::stop::Stop;
 use crate::effect::{Effect, Failure, Level, Outcome, Progress, Scope};
 use crate::plan::Dry;
 use crate::record::{self, Entry, Runs};
+use crate::stop::Stop;
 
 /// Who waits: the drill itself, which signals interrupt, or nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,9 @@ pub(crate) async fn execute(
         Err(stop) => Err(stop),
     };
     let state = result.as_ref().ok().and_then(Entry::read);
-    let changed = drill.activity_control(&mut activity, state.as_ref(), false).await?;
+    let changed = drill
+        .activity_control(&mut activity, state.as_ref(), false)
+        .await?;
     let entry = result?;
     if let Some(run) = changed.and_then(|run| serde_json::from_value::<Run>(run).ok()) {
         entry.update(|entry| *entry = run);
@@ -44,7 +46,12 @@ pub(crate) async fn execute(
     Ok(entry)
 }
 
-async fn perform(drill: &Drill, activity: &Activity, runs: &Runs, mode: Mode) -> Result<Entry, Stop> {
+async fn perform(
+    drill: &Drill,
+    activity: &Activity,
+    runs: &Runs,
+    mode: Mode,
+) -> Result<Entry, Stop> {
     let skipped = drill.is_dry(activity);
     let unhurried = skipped || drill.options().dry == Some(Dry::Pause);
     pause(drill, activity.pause_before.as_ref(), unhurried, mode).await?;
@@ -53,11 +60,17 @@ async fn perform(drill: &Drill, activity: &Activity, runs: &Runs, mode: Mode) ->
         ActivityKind::Probe => "Probe",
         ActivityKind::Action => "Action",
     };
-    let aside = if mode == Mode::Background { " [in background]" } else { "" };
+    let aside = if mode == Mode::Background {
+        " [in background]"
+    } else {
+        ""
+    };
     drill.log(Level::Info, format!("{kind}: {}{aside}", activity.name));
     let start = drill.now();
     let entry = runs.push(record::begun(&activity.raw, drill.moment()));
-    drill.progress(Progress::ActivityStarted { activity: Value::Object(activity.raw.clone()) });
+    drill.progress(Progress::ActivityStarted {
+        activity: Value::Object(activity.raw.clone()),
+    });
     if !skipped {
         drill.watch().activity_started(activity, start);
     }
@@ -84,7 +97,12 @@ async fn perform(drill: &Drill, activity: &Activity, runs: &Runs, mode: Mode) ->
 }
 
 /// Writes the outcome down; says whether it ends more than the activity.
-fn settle(drill: &Drill, activity: &Activity, entry: &Entry, result: Result<Outcome, Stop>) -> Option<Stop> {
+fn settle(
+    drill: &Drill,
+    activity: &Activity,
+    entry: &Entry,
+    result: Result<Outcome, Stop>,
+) -> Option<Stop> {
     match result {
         Ok(Outcome::Succeeded(output)) => {
             drill.register(activity, &output);
@@ -99,7 +117,10 @@ fn settle(drill: &Drill, activity: &Activity, entry: &Entry, result: Result<Outc
         }
         Ok(Outcome::Aborted(failure)) => {
             entry.update(|run| run.exception = None);
-            Some(Stop::Aborted(format!("`{}`: {}", activity.name, failure.message)))
+            Some(Stop::Aborted(format!(
+                "`{}`: {}",
+                activity.name, failure.message
+            )))
         }
         Ok(Outcome::Interrupted(interruption)) => Some(Stop::of(interruption)),
         Err(stop) => Some(stop),
@@ -115,12 +136,17 @@ async fn pause(drill: &Drill, pause: Option<&Value>, skip: bool, mode: Mode) -> 
         _ => None,
     };
     let Some(time) = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()) else {
-        return Err(Stop::Aborted(format!("a pause must be a number of seconds, not {pause}")));
+        return Err(Stop::Aborted(format!(
+            "a pause must be a number of seconds, not {pause}"
+        )));
     };
     if skip || time.is_zero() {
         return Ok(());
     }
-    drill.log(Level::Info, format!("Pausing for {}s...", time.as_secs_f64()));
+    drill.log(
+        Level::Info,
+        format!("Pausing for {}s...", time.as_secs_f64()),
+    );
     match mode {
         Mode::Foreground => drill.foreground(drill.core().sleep(time)).await,
         Mode::Background => drill.background(drill.core().sleep(time)).await,
@@ -144,7 +170,9 @@ async fn run_with_retry(
         entry.update(|run| {
             run.extra.insert("attempts".into(), json!(attempts));
         });
-        if !matches!(outcome, Outcome::Succeeded(_) | Outcome::Failed(_)) || is_met(drill, retry, &outcome)? {
+        if !matches!(outcome, Outcome::Succeeded(_) | Outcome::Failed(_))
+            || is_met(drill, retry, &outcome)?
+        {
             return Ok(outcome);
         }
         if drill.now() + retry.every > deadline {
@@ -161,7 +189,8 @@ async fn run_with_retry(
 fn is_met(drill: &Drill, retry: &Retry, outcome: &Outcome) -> Result<bool, Stop> {
     match (outcome, &retry.until) {
         (Outcome::Succeeded(output), Some(until)) => {
-            tolerance::check(until, output, &drill.scope()).map_err(|error| Stop::Aborted(error.to_string()))
+            tolerance::check(until, output, &drill.scope())
+                .map_err(|error| Stop::Aborted(error.to_string()))
         }
         (Outcome::Succeeded(_), None) => Ok(true),
         _ => Ok(false),
@@ -185,7 +214,10 @@ async fn call_once(drill: &Drill, activity: &Activity, mode: Mode) -> Result<Out
     let resolved = call::resolve(&activity.provider, &drill.scope());
     let call = match resolved {
         Ok(call) => call,
-        Err(ResolveError { message, consequence }) => {
+        Err(ResolveError {
+            message,
+            consequence,
+        }) => {
             let failure = Failure::activity(message);
             return Ok(match consequence {
                 Consequence::AbortsRun => Outcome::Aborted(failure),
@@ -198,7 +230,12 @@ async fn call_once(drill: &Drill, activity: &Activity, mode: Mode) -> Result<Out
     if let Call::Fault(fault) = &call {
         drill.watch().fault_requested(id, activity, fault);
     }
-    let effect = Effect::Call { id, activity: activity.name.clone(), call, background: mode == Mode::Background };
+    let effect = Effect::Call {
+        id,
+        activity: activity.name.clone(),
+        call,
+        background: mode == Mode::Background,
+    };
     let pending = drill.core().call(id, effect);
     let outcome = match mode {
         Mode::Foreground => drill.foreground(pending).await?,
@@ -206,7 +243,9 @@ async fn call_once(drill: &Drill, activity: &Activity, mode: Mode) -> Result<Out
     };
     if activity.exposure.is_some() {
         let exposed_after = drill.exposure(activity, mode).await?;
-        drill.watch().fault_exposed(id, exposed_before, exposed_after);
+        drill
+            .watch()
+            .fault_exposed(id, exposed_before, exposed_after);
     }
     Ok(outcome)
 }
@@ -220,8 +259,13 @@ impl Drill {
     ) -> Result<Option<Value>, Stop> {
         let context = Value::Object(activity.raw.clone());
         let state = state.and_then(|run| serde_json::to_value(run).ok());
-        let reply = self.control(Scope::Activity, &activity.controls, context, state, before).await?;
-        if let Some(changed) = reply.context.and_then(|context| Activity::from_value(&context).ok()) {
+        let reply = self
+            .control(Scope::Activity, &activity.controls, context, state, before)
+            .await?;
+        if let Some(changed) = reply
+            .context
+            .and_then(|context| Activity::from_value(&context).ok())
+        {
             *activity = changed;
         }
         Ok(reply.state)

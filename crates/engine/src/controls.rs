@@ -8,8 +8,8 @@ use firedrill_experiment::journal::Journal;
 use serde_json::Value;
 
 use crate::drill::Drill;
-use crate::stop::Stop;
 use crate::effect::{ControlReply, ControlRequest, Effect, Hook, Scope};
+use crate::stop::Stop;
 
 impl Drill {
     /// Applies the controls of one level; a control may change what it was shown, or interrupt.
@@ -21,9 +21,21 @@ impl Drill {
         state: Option<Value>,
         before: bool,
     ) -> Result<ControlReply, Stop> {
-        let own: Vec<Value> = own.iter().map(|control| Value::Object(control.raw.clone())).collect();
-        let controls = applicable(&self.options().global_controls, &top_level(&self.experiment()), own, scope);
-        let hook = if before { Hook::Before(scope) } else { Hook::After(scope) };
+        let own: Vec<Value> = own
+            .iter()
+            .map(|control| Value::Object(control.raw.clone()))
+            .collect();
+        let controls = applicable(
+            &self.options().global_controls,
+            &top_level(&self.experiment()),
+            own,
+            scope,
+        );
+        let hook = if before {
+            Hook::Before(scope)
+        } else {
+            Hook::After(scope)
+        };
         let reply = self.ask(hook, controls, context, state).await;
         match reply.interruption.clone() {
             Some(interruption) => Err(Stop::of(interruption)),
@@ -34,7 +46,9 @@ impl Drill {
     pub(crate) async fn experiment_control_before(&self) -> Result<(), Stop> {
         let own = self.experiment().controls.clone();
         let context = Value::Object(self.experiment().raw.clone());
-        let reply = self.control(Scope::Experiment, &own, context, None, true).await?;
+        let reply = self
+            .control(Scope::Experiment, &own, context, None, true)
+            .await?;
         self.adopt(reply.context);
         Ok(())
     }
@@ -44,8 +58,14 @@ impl Drill {
         let own = self.experiment().controls.clone();
         let context = Value::Object(self.experiment().raw.clone());
         let state = serde_json::to_value(&journal).ok();
-        match self.control(Scope::Experiment, &own, context, state, false).await {
-            Ok(reply) => reply.state.and_then(|state| serde_json::from_value(state).ok()).unwrap_or(journal),
+        match self
+            .control(Scope::Experiment, &own, context, state, false)
+            .await
+        {
+            Ok(reply) => reply
+                .state
+                .and_then(|state| serde_json::from_value(state).ok())
+                .unwrap_or(journal),
             Err(_) => journal,
         }
     }
@@ -60,8 +80,17 @@ impl Drill {
         self.ask(Hook::Cleanup, controls, Value::Null, None).await;
     }
 
-    async fn ask(&self, hook: Hook, controls: Vec<Value>, context: Value, state: Option<Value>) -> ControlReply {
-        let controls: Vec<Value> = controls.into_iter().filter(|control| is_python(control)).collect();
+    async fn ask(
+        &self,
+        hook: Hook,
+        controls: Vec<Value>,
+        context: Value,
+        state: Option<Value>,
+    ) -> ControlReply {
+        let controls: Vec<Value> = controls
+            .into_iter()
+            .filter(|control| is_python(control))
+            .collect();
         if controls.is_empty() {
             return ControlReply::default();
         }
@@ -75,7 +104,10 @@ impl Drill {
             configuration: Value::Object(self.scope().configuration.clone()),
             secrets: Value::Object(self.scope().secrets.clone()),
         };
-        let reply = self.core().control(id, Effect::Control { id, request }).await;
+        let reply = self
+            .core()
+            .control(id, Effect::Control { id, request })
+            .await;
         if let Some(Value::Object(configuration)) = &reply.configuration {
             self.change_scope(|scope| scope.configuration = configuration.clone());
         }
@@ -88,7 +120,8 @@ impl Drill {
 
     /// Takes over an experiment that a control has changed, if it still is one.
     fn adopt(&self, changed: Option<Value>) {
-        let adopted = changed.and_then(|value| Experiment::from_value(value, Strictness::Lenient).ok());
+        let adopted =
+            changed.and_then(|value| Experiment::from_value(value, Strictness::Lenient).ok());
         if let Some(experiment) = adopted {
             self.replace_experiment(experiment);
         }
@@ -100,13 +133,22 @@ impl Drill {
         let mut controls = self.options().global_controls.clone();
         controls.extend(top_level(&experiment));
         let hypothesis = experiment.hypothesis.iter();
-        let probes = experiment.hypothesis.iter().flat_map(|hypothesis| &hypothesis.probes);
-        let activities = probes.chain(&experiment.method).chain(&experiment.rollbacks);
-        let nested = hypothesis.flat_map(|h| &h.controls).chain(activities.flat_map(|activity| &activity.controls));
+        let probes = experiment
+            .hypothesis
+            .iter()
+            .flat_map(|hypothesis| &hypothesis.probes);
+        let activities = probes
+            .chain(&experiment.method)
+            .chain(&experiment.rollbacks);
+        let nested = hypothesis
+            .flat_map(|h| &h.controls)
+            .chain(activities.flat_map(|activity| &activity.controls));
         controls.extend(nested.map(|control| Value::Object(control.raw.clone())));
         let mut seen = Vec::new();
         controls.retain(|control| {
-            let Some(name) = control.get("name").and_then(Value::as_str) else { return false };
+            let Some(name) = control.get("name").and_then(Value::as_str) else {
+                return false;
+            };
             let first = !seen.iter().any(|known| known == name);
             seen.push(name.to_owned());
             first
@@ -116,7 +158,11 @@ impl Drill {
 }
 
 fn top_level(experiment: &Experiment) -> Vec<Value> {
-    experiment.controls.iter().map(|control| Value::Object(control.raw.clone())).collect()
+    experiment
+        .controls
+        .iter()
+        .map(|control| Value::Object(control.raw.clone()))
+        .collect()
 }
 
 fn is_python(control: &Value) -> bool {
@@ -124,7 +170,10 @@ fn is_python(control: &Value) -> bool {
 }
 
 fn is_automatic(control: &Value) -> bool {
-    control.get("automatic").and_then(Value::as_bool).unwrap_or(true)
+    control
+        .get("automatic")
+        .and_then(Value::as_bool)
+        .unwrap_or(true)
 }
 
 fn applicable(global: &[Value], top: &[Value], own: Vec<Value>, scope: Scope) -> Vec<Value> {
@@ -138,18 +187,31 @@ fn applicable(global: &[Value], top: &[Value], own: Vec<Value>, scope: Scope) ->
     if top.is_empty() {
         return controls;
     }
-    let automatic = || top.iter().filter(|control| is_automatic(control)).cloned().collect();
+    let automatic = || {
+        top.iter()
+            .filter(|control| is_automatic(control))
+            .cloned()
+            .collect()
+    };
     if controls.is_empty() || matches!(scope, Scope::Method | Scope::Rollback) {
         return automatic();
     }
     for control in controls.clone() {
         match control.get("ref") {
             Some(wanted) => {
-                controls.extend(top.iter().find(|control| control.get("name") == Some(wanted)).cloned());
+                controls.extend(
+                    top.iter()
+                        .find(|control| control.get("name") == Some(wanted))
+                        .cloned(),
+                );
             }
             None if scope != Scope::Experiment => {
                 let name = control.get("name");
-                for control in top.iter().rev().filter(|t| t.get("name") != name && is_automatic(t)) {
+                for control in top
+                    .iter()
+                    .rev()
+                    .filter(|t| t.get("name") != name && is_automatic(t))
+                {
                     controls.insert(0, control.clone());
                 }
             }

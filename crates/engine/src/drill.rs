@@ -66,7 +66,10 @@ struct State {
 impl Drill {
     pub(crate) fn new(core: Core, plan: Plan) -> Self {
         let watch = Watch::new(core.clone(), &plan.experiment);
-        let is_dry = matches!(plan.options.dry, Some(Dry::Actions | Dry::Activities | Dry::Probes));
+        let is_dry = matches!(
+            plan.options.dry,
+            Some(Dry::Actions | Dry::Activities | Dry::Probes)
+        );
         Self(Rc::new(State {
             core,
             options: plan.options,
@@ -83,7 +86,10 @@ impl Drill {
             run: Runs::default(),
             rollbacks: Runs::default(),
             owed: RefCell::default(),
-            facts: RefCell::new(Facts { dry: is_dry, ..Facts::default() }),
+            facts: RefCell::new(Facts {
+                dry: is_dry,
+                ..Facts::default()
+            }),
             interruption: RefCell::default(),
             guardrails_done: Cell::new(false),
             obstacle: plan.obstacle,
@@ -99,7 +105,9 @@ pub(crate) async fn run(drill: Drill) {
     if drill.stopped_by_obstacle() {
         return finish(&drill).await;
     }
-    drill.core().spawn(drill.watch().clone().follow(drill.clone()));
+    drill
+        .core()
+        .spawn(drill.watch().clone().follow(drill.clone()));
     drill.initialise_controls().await;
 
     let stop = body(&drill).await.err();
@@ -134,7 +142,9 @@ async fn body(drill: &Drill) -> Result<(), Stop> {
     drill.arm_rollbacks();
 
     let background = Background::default();
-    let during = drill.during().then(|| crate::hypothesis::watch_continuously(drill, &background));
+    let during = drill
+        .during()
+        .then(|| crate::hypothesis::watch_continuously(drill, &background));
     let method = crate::method::run(drill, &background).await;
     if let Some(during) = during {
         during.end(drill).await;
@@ -154,7 +164,9 @@ async fn gate(drill: &Drill) -> Result<bool, Stop> {
     if !drill.has_hypothesis() || !drill.before() {
         return Ok(true);
     }
-    let Some(state) = crate::hypothesis::check(drill, Check::Before).await? else { return Ok(true) };
+    let Some(state) = crate::hypothesis::check(drill, Check::Before).await? else {
+        return Ok(true);
+    };
     drill.0.states.borrow_mut().before = Some(state.clone());
     if state.steady_state_met == Some(true) {
         return Ok(true);
@@ -170,7 +182,9 @@ async fn baseline(drill: &Drill) -> Result<bool, Stop> {
     }
     let watch = drill.watch().clone();
     let problem = drill.foreground(watch.baseline(drill)).await??;
-    let Some(problem) = problem else { return Ok(true) };
+    let Some(problem) = problem else {
+        return Ok(true);
+    };
     drill.0.status.set(Some(Status::Completed));
     drill.0.facts.borrow_mut().gate_failed = Some(problem);
     Ok(false)
@@ -181,7 +195,9 @@ async fn after(drill: &Drill) -> Result<(), Stop> {
     if !drill.has_hypothesis() || !drill.may_check_after() || !drill.after() {
         return Ok(());
     }
-    let Some(state) = crate::hypothesis::check_until_recovered(drill).await? else { return Ok(()) };
+    let Some(state) = crate::hypothesis::check_until_recovered(drill).await? else {
+        return Ok(());
+    };
     drill.0.states.borrow_mut().after = Some(state.clone());
     if state.steady_state_met != Some(true) {
         drill.0.deviated.set(true);
@@ -195,8 +211,15 @@ async fn after(drill: &Drill) -> Result<(), Stop> {
 
 fn status_of(state: &SteadyState) -> Status {
     use firedrill_experiment::journal::RunStatus;
-    let all_ran = state.probes.iter().all(|probe| probe.status == Some(RunStatus::Succeeded));
-    if all_ran { Status::Completed } else { Status::Failed }
+    let all_ran = state
+        .probes
+        .iter()
+        .all(|probe| probe.status == Some(RunStatus::Succeeded));
+    if all_ran {
+        Status::Completed
+    } else {
+        Status::Failed
+    }
 }
 
 async fn play_rollbacks(drill: &Drill) {
@@ -218,13 +241,23 @@ async fn finish(drill: &Drill) {
     let facts = drill.0.facts.borrow().clone();
     let ruling = verdict::rule(&facts, &drill.watch().evidence(), drill.options().strict);
     let deviated = journal.deviated;
-    let shown = if deviated { "deviated" } else { status_name(journal.status) };
-    drill.log(Level::Info, format!("Experiment ended with status: {shown}"));
+    let shown = if deviated {
+        "deviated"
+    } else {
+        status_name(journal.status)
+    };
+    drill.log(
+        Level::Info,
+        format!("Experiment ended with status: {shown}"),
+    );
     journal = drill.experiment_control_after(journal).await;
     journal.experiment = Value::Object(drill.recorded_experiment());
     drill.cleanup_controls().await;
     journal.firedrill = Some(drill.watch().describe(drill, ruling, &facts));
-    drill.progress(Progress::Ended { status: journal.status, deviated });
+    drill.progress(Progress::Ended {
+        status: journal.status,
+        deviated,
+    });
     crate::masking::journal(&Mask::new(&drill.scope().secrets), &mut journal);
     drill.core().emit(Effect::Finished(Box::new(journal)));
 }
@@ -317,7 +350,8 @@ impl Drill {
 
     pub(crate) fn progress(&self, progress: Progress) {
         let mask = Mask::new(&self.scope().secrets);
-        self.core().emit(Effect::Progress(crate::masking::progress(&mask, progress)));
+        self.core()
+            .emit(Effect::Progress(crate::masking::progress(&mask, progress)));
     }
 
     pub(crate) fn raise(&self, stop: Stop) {
@@ -371,7 +405,9 @@ impl Drill {
     }
 
     fn stopped_by_obstacle(&self) -> bool {
-        let Some(obstacle) = &self.0.obstacle else { return false };
+        let Some(obstacle) = &self.0.obstacle else {
+            return false;
+        };
         self.0.status.set(Some(Status::Aborted));
         let mut facts = self.0.facts.borrow_mut();
         match obstacle {
@@ -382,7 +418,11 @@ impl Drill {
     }
 
     fn note_stop(&self, stop: Stop) {
-        let heard = if let Stop::Signal(signal) = &stop { Some(*signal) } else { None };
+        let heard = if let Stop::Signal(signal) = &stop {
+            Some(*signal)
+        } else {
+            None
+        };
         if let Some(recorded) = stop.recorded() {
             self.0.interruption.borrow_mut().get_or_insert(recorded);
         }
@@ -414,7 +454,11 @@ impl Drill {
         self.progress(Progress::Stopped { signal: heard });
         let said = {
             let facts = self.0.facts.borrow();
-            facts.stopped.clone().or(facts.guardrail.clone()).or(facts.aborted.clone())
+            facts
+                .stopped
+                .clone()
+                .or(facts.guardrail.clone())
+                .or(facts.aborted.clone())
         };
         if let Some(said) = said {
             self.log(Level::Error, said);
@@ -437,7 +481,10 @@ impl Drill {
                 }
                 None => self.log(
                     Level::Warning,
-                    format!("`{}` registered nothing as `{}`: the path matched nothing", activity.name, register.name),
+                    format!(
+                        "`{}` registered nothing as `{}`: the path matched nothing",
+                        activity.name, register.name
+                    ),
                 ),
             }
         }
@@ -449,7 +496,9 @@ impl Drill {
     pub(crate) fn activity_failed(&self, activity: &Activity, message: &str) {
         let mut facts = self.0.facts.borrow_mut();
         if activity.kind == firedrill_experiment::document::ActivityKind::Action {
-            facts.failed_actions.push(format!("`{}`: {message}", activity.name));
+            facts
+                .failed_actions
+                .push(format!("`{}`: {message}", activity.name));
         }
         if activity.on_failure == OnFailure::Fail {
             facts.fatal_failure = Some(format!("`{}` failed: {message}", activity.name));
@@ -468,12 +517,18 @@ impl Drill {
     /// Makes the rollbacks as they now stand durable, for the case that this drill is killed.
     fn arm_rollbacks(&self) {
         let rollbacks = self.rollbacks();
-        if self.options().rollback_strategy == RollbackStrategy::Never || rollbacks.is_empty() || self.options().dry.is_some() {
+        if self.options().rollback_strategy == RollbackStrategy::Never
+            || rollbacks.is_empty()
+            || self.options().dry.is_some()
+        {
             return;
         }
         let scope = self.scope();
         self.core().emit(Effect::ArmRollbacks(Armed {
-            activities: rollbacks.into_iter().map(|activity| Value::Object(activity.raw)).collect(),
+            activities: rollbacks
+                .into_iter()
+                .map(|activity| Value::Object(activity.raw))
+                .collect(),
             configuration: scope.configuration.clone(),
             registered: scope.registered.clone(),
         }));
@@ -487,21 +542,47 @@ impl Drill {
     }
 
     /// Reads the traffic counter of a fault's target.
-    pub(crate) async fn exposure(&self, activity: &Activity, mode: Mode) -> Result<Option<u64>, Stop> {
-        let Some(exposure) = &activity.exposure else { return Ok(None) };
-        let provider = Provider::Http { raw: exposure.provider.clone() };
-        let Ok(call) = call::resolve(&provider, &self.scope()) else { return Ok(None) };
-        let Call::Http(_) = &call else { return Ok(None) };
+    pub(crate) async fn exposure(
+        &self,
+        activity: &Activity,
+        mode: Mode,
+    ) -> Result<Option<u64>, Stop> {
+        let Some(exposure) = &activity.exposure else {
+            return Ok(None);
+        };
+        let provider = Provider::Http {
+            raw: exposure.provider.clone(),
+        };
+        let Ok(call) = call::resolve(&provider, &self.scope()) else {
+            return Ok(None);
+        };
+        let Call::Http(_) = &call else {
+            return Ok(None);
+        };
         let id = self.core().next_id();
         let name = format!("exposure of {}", activity.name);
-        let pending = self.core().call(id, Effect::Call { id, activity: name, call, background: mode == Mode::Background });
+        let pending = self.core().call(
+            id,
+            Effect::Call {
+                id,
+                activity: name,
+                call,
+                background: mode == Mode::Background,
+            },
+        );
         let outcome = match mode {
             Mode::Foreground => self.foreground(pending).await?,
             Mode::Background => self.background(pending).await?,
         };
-        let Outcome::Succeeded(output) = outcome else { return Ok(None) };
+        let Outcome::Succeeded(output) = outcome else {
+            return Ok(None);
+        };
         let body = output.get("body").cloned().unwrap_or(Value::Null);
-        Ok(exposure.jsonpaths.iter().map(|path| first_match(path, &body)?.as_u64()).sum())
+        Ok(exposure
+            .jsonpaths
+            .iter()
+            .map(|path| first_match(path, &body)?.as_u64())
+            .sum())
     }
 
     pub(crate) fn is_dry(&self, activity: &Activity) -> bool {
@@ -520,27 +601,44 @@ impl Drill {
     }
 
     fn has_hypothesis(&self) -> bool {
-        self.experiment().hypothesis.as_ref().is_some_and(|hypothesis| !hypothesis.probes.is_empty())
+        self.experiment()
+            .hypothesis
+            .as_ref()
+            .is_some_and(|hypothesis| !hypothesis.probes.is_empty())
     }
 
     fn has_rollbacks(&self) -> bool {
         let experiment = self.experiment();
-        !experiment.rollbacks.is_empty() || experiment.method.iter().any(|activity| activity.rollback.is_some())
+        !experiment.rollbacks.is_empty()
+            || experiment
+                .method
+                .iter()
+                .any(|activity| activity.rollback.is_some())
     }
 
     fn before(&self) -> bool {
         use HypothesisStrategy::{BeforeMethodOnly, Continuously, Default};
-        matches!(self.options().hypothesis_strategy, BeforeMethodOnly | Default | Continuously)
+        matches!(
+            self.options().hypothesis_strategy,
+            BeforeMethodOnly | Default | Continuously
+        )
     }
 
     fn during(&self) -> bool {
         use HypothesisStrategy::{Continuously, DuringMethodOnly};
-        self.has_hypothesis() && matches!(self.options().hypothesis_strategy, DuringMethodOnly | Continuously)
+        self.has_hypothesis()
+            && matches!(
+                self.options().hypothesis_strategy,
+                DuringMethodOnly | Continuously
+            )
     }
 
     fn after(&self) -> bool {
         use HypothesisStrategy::{AfterMethodOnly, Continuously, Default};
-        matches!(self.options().hypothesis_strategy, AfterMethodOnly | Default | Continuously)
+        matches!(
+            self.options().hypothesis_strategy,
+            AfterMethodOnly | Default | Continuously
+        )
     }
 
     fn may_check_after(&self) -> bool {
@@ -565,7 +663,9 @@ impl Drill {
             RollbackStrategy::Default => {
                 let fatal = self.0.facts.borrow().fatal_failure.is_some();
                 let guardrail = self.0.facts.borrow().guardrail.is_some();
-                fatal || guardrail || !matches!(self.status(), Some(Status::Failed | Status::Interrupted))
+                fatal
+                    || guardrail
+                    || !matches!(self.status(), Some(Status::Failed | Status::Interrupted))
             }
         }
     }
@@ -576,7 +676,12 @@ impl Drill {
         experiment.retain(|key, _| self.0.declared.contains(key));
         let title = substitute_text(&self.experiment().title, &self.scope());
         experiment.insert("title".into(), title);
-        experiment.insert("dry".into(), self.options().dry.map_or(Value::Null, |dry| dry.name().into()));
+        experiment.insert(
+            "dry".into(),
+            self.options()
+                .dry
+                .map_or(Value::Null, |dry| dry.name().into()),
+        );
         experiment
     }
 

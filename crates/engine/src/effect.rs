@@ -16,17 +16,34 @@ pub type CallId = u64;
 #[derive(Debug, Clone)]
 pub enum Event {
     /// The answer to [`Effect::Call`]; also after a cancel, whose answer is ignored.
-    CallEnded { id: CallId, outcome: Outcome },
+    CallEnded {
+        id: CallId,
+        outcome: Outcome,
+    },
     /// A fault of ours is in place.
-    FaultApplied { id: CallId },
+    FaultApplied {
+        id: CallId,
+    },
     /// A fault of ours ended, in whatever way; comes before its [`Event::CallEnded`].
-    FaultEnded { id: CallId, report: FaultReport },
+    FaultEnded {
+        id: CallId,
+        report: FaultReport,
+    },
     /// The answer to [`Effect::Control`].
-    ControlEnded { id: CallId, reply: ControlReply },
+    ControlEnded {
+        id: CallId,
+        reply: ControlReply,
+    },
     /// Windows of a KPI, in order, never revised.
-    Kpi { kpi: usize, window: Window },
+    Kpi {
+        kpi: usize,
+        window: Window,
+    },
     /// The KPI's stream is over; nothing more comes.
-    KpiEnded { kpi: usize, trouble: Option<String> },
+    KpiEnded {
+        kpi: usize,
+        trouble: Option<String>,
+    },
     Interrupted(Signal),
 }
 
@@ -59,7 +76,10 @@ impl Failure {
     /// An exception that Chaos Toolkit would not have caught.
     pub fn raised(class: &str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { exception: vec![format!("{class}: {message}\n")], message }
+        Self {
+            exception: vec![format!("{class}: {message}\n")],
+            message,
+        }
     }
 }
 
@@ -123,14 +143,29 @@ pub struct ControlReply {
 /// What to do.
 #[derive(Debug, Clone)]
 pub enum Effect {
-    Call { id: CallId, activity: String, call: Call, background: bool },
+    Call {
+        id: CallId,
+        activity: String,
+        call: Call,
+        background: bool,
+    },
     /// Stop this call; for a fault: revert it now.
-    Cancel { id: CallId },
-    Control { id: CallId, request: ControlRequest },
+    Cancel {
+        id: CallId,
+    },
+    Control {
+        id: CallId,
+        request: ControlRequest,
+    },
     /// Step again at this time at the latest. Replaces the one before.
     WakeAt(Duration),
-    StartKpi { kpi: usize, call: LoadCall },
-    StopKpi { kpi: usize },
+    StartKpi {
+        kpi: usize,
+        call: LoadCall,
+    },
+    StopKpi {
+        kpi: usize,
+    },
     /// From here on, a killed drill must have these rollbacks played. Replaces the ones before.
     ArmRollbacks(Armed),
     /// They were played, or will not be.
@@ -193,22 +228,47 @@ impl Scope {
 /// For people, progress bars and `--events-file`; without secrets.
 #[derive(Debug, Clone)]
 pub enum Progress {
-    Started { title: String },
+    Started {
+        title: String,
+    },
     /// A phase of a drill with KPIs, and how long it will take, where that is known.
-    Phase { phase: Phase, time: Option<Duration> },
-    HypothesisStarted { check: Check },
-    HypothesisChecked { check: Check, state: SteadyState },
+    Phase {
+        phase: Phase,
+        time: Option<Duration>,
+    },
+    HypothesisStarted {
+        check: Check,
+    },
+    HypothesisChecked {
+        check: Check,
+        state: SteadyState,
+    },
     MethodStarted,
     MethodEnded,
-    ActivityStarted { activity: Value },
-    ActivityEnded { run: Box<Run> },
-    FaultApplied { name: String },
-    FaultReverted { name: String },
-    Recovered { took: Duration },
+    ActivityStarted {
+        activity: Value,
+    },
+    ActivityEnded {
+        run: Box<Run>,
+    },
+    FaultApplied {
+        name: String,
+    },
+    FaultReverted {
+        name: String,
+    },
+    Recovered {
+        took: Duration,
+    },
     RollbacksStarted,
     RollbacksEnded,
-    Stopped { signal: Option<Signal> },
-    Ended { status: Status, deviated: bool },
+    Stopped {
+        signal: Option<Signal>,
+    },
+    Ended {
+        status: Status,
+        deviated: bool,
+    },
 }
 
 /// When the hypothesis is checked.
@@ -216,7 +276,9 @@ pub enum Progress {
 pub enum Check {
     Before,
     /// Counted from 1.
-    During { iteration: u64 },
+    During {
+        iteration: u64,
+    },
     After,
 }
 

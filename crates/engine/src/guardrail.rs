@@ -9,11 +9,11 @@ use firedrill_experiment::journal::{Interruption, RunStatus};
 
 use crate::activity::{Mode, execute};
 use crate::drill::Drill;
-use crate::stop::Stop;
 use crate::effect::Level;
 use crate::hypothesis::within;
 use crate::machine::{Either, either};
 use crate::record::Runs;
+use crate::stop::Stop;
 
 impl Drill {
     /// Checks those that come first, and starts the others beside the drill.
@@ -30,7 +30,9 @@ impl Drill {
             self.core().spawn(async move {
                 let done = drill.clone();
                 let done = drill.core().until(move || done.guardrails_done());
-                if let Either::Second(Some(stop)) = either(done, keep_watch(&drill, &guardrail)).await {
+                if let Either::Second(Some(stop)) =
+                    either(done, keep_watch(&drill, &guardrail)).await
+                {
                     drill.raise(stop);
                 }
             });
@@ -45,8 +47,13 @@ async fn keep_watch(drill: &Drill, guardrail: &Guardrail) -> Option<Stop> {
             Ok(None) => {}
             Ok(Some(stop)) | Err(stop) => return Some(stop),
         }
-        let GuardrailMode::Every(period) = guardrail.mode else { return None };
-        drill.core().sleep(period.max(Duration::from_millis(1))).await;
+        let GuardrailMode::Every(period) = guardrail.mode else {
+            return None;
+        };
+        drill
+            .core()
+            .sleep(period.max(Duration::from_millis(1)))
+            .await;
     }
 }
 
@@ -65,7 +72,10 @@ async fn look(drill: &Drill, guardrail: &Guardrail, mode: Mode) -> Result<Option
     }
     let reason = format!("guardrail `{}` left its tolerance", guardrail.probe.name);
     drill.log(Level::Error, reason.clone());
-    let interruption =
-        Interruption { kind: "guardrail".into(), name: Some(guardrail.probe.name.clone()), reason };
+    let interruption = Interruption {
+        kind: "guardrail".into(),
+        name: Some(guardrail.probe.name.clone()),
+        reason,
+    };
     Ok(Some(Stop::Guardrail(interruption)))
 }

@@ -11,35 +11,69 @@ use serde_json::{Map, Value};
 
 use crate::activity::{Mode, execute};
 use crate::drill::Drill;
-use crate::stop::Stop;
 use crate::effect::{Check, Effect, Level, Outcome, Progress, Scope};
 use crate::machine::{Either, either};
 use crate::method::Background;
 use crate::plan::Dry;
 use crate::record::Runs;
+use crate::stop::Stop;
 
 /// Between two looks at a hypothesis that has not come back yet.
 const RECHECK: Duration = Duration::from_millis(250);
 
 /// Runs the probes until one is out of tolerance. `None`: there is no hypothesis.
 pub(crate) async fn check(drill: &Drill, when: Check) -> Result<Option<SteadyState>, Stop> {
-    let Some(hypothesis) = drill.experiment().hypothesis.clone() else { return Ok(None) };
-    drill.log(Level::Info, format!("Steady state hypothesis: {}", hypothesis.title));
+    let Some(hypothesis) = drill.experiment().hypothesis.clone() else {
+        return Ok(None);
+    };
+    drill.log(
+        Level::Info,
+        format!("Steady state hypothesis: {}", hypothesis.title),
+    );
     drill.progress(Progress::HypothesisStarted { check: when });
-    let mode = if matches!(when, Check::During { .. }) { Mode::Background } else { Mode::Foreground };
+    let mode = if matches!(when, Check::During { .. }) {
+        Mode::Background
+    } else {
+        Mode::Foreground
+    };
     let context = Value::Object(hypothesis.raw.clone());
-    let before = drill.control(Scope::Hypothesis, &hypothesis.controls, context.clone(), None, true).await;
+    let before = drill
+        .control(
+            Scope::Hypothesis,
+            &hypothesis.controls,
+            context.clone(),
+            None,
+            true,
+        )
+        .await;
     let result = match before {
         Ok(_) => probes(drill, mode).await,
         Err(stop) => Err(stop),
     };
-    let state = result.as_ref().ok().and_then(|state| serde_json::to_value(state).ok());
-    let reply = drill.control(Scope::Hypothesis, &hypothesis.controls, context, state, false).await?;
+    let state = result
+        .as_ref()
+        .ok()
+        .and_then(|state| serde_json::to_value(state).ok());
+    let reply = drill
+        .control(
+            Scope::Hypothesis,
+            &hypothesis.controls,
+            context,
+            state,
+            false,
+        )
+        .await?;
     let mut state = result?;
-    if let Some(changed) = reply.state.and_then(|state| serde_json::from_value(state).ok()) {
+    if let Some(changed) = reply
+        .state
+        .and_then(|state| serde_json::from_value(state).ok())
+    {
         state = changed;
     }
-    drill.progress(Progress::HypothesisChecked { check: when, state: state.clone() });
+    drill.progress(Progress::HypothesisChecked {
+        check: when,
+        state: state.clone(),
+    });
     Ok(Some(state))
 }
 
@@ -48,8 +82,12 @@ pub(crate) async fn check_until_recovered(drill: &Drill) -> Result<Option<Steady
     let limit = drill.watch().hypothesis_deadline(drill);
     loop {
         let state = check(drill, Check::After).await?;
-        let met = state.as_ref().is_none_or(|state| state.steady_state_met == Some(true));
-        let Some(deadline) = limit else { return Ok(state) };
+        let met = state
+            .as_ref()
+            .is_none_or(|state| state.steady_state_met == Some(true));
+        let Some(deadline) = limit else {
+            return Ok(state);
+        };
         if met {
             drill.watch().hypothesis_recovered(drill);
             return Ok(state);
@@ -62,14 +100,20 @@ pub(crate) async fn check_until_recovered(drill: &Drill) -> Result<Option<Steady
 }
 
 async fn probes(drill: &Drill, mode: Mode) -> Result<SteadyState, Stop> {
-    let mut state = SteadyState { steady_state_met: None, probes: Vec::new(), extra: Map::new() };
+    let mut state = SteadyState {
+        steady_state_met: None,
+        probes: Vec::new(),
+        extra: Map::new(),
+    };
     // Looked up one by one: a control may change the probes while they are asked.
     for at in 0.. {
         let scratch = Runs::default();
         let Some(probe) = drill.probe(at) else { break };
         let entry = execute(drill, &probe, &scratch, mode).await?;
         let probe = drill.probe(at).unwrap_or(probe);
-        let Some(mut run) = entry.read() else { continue };
+        let Some(mut run) = entry.read() else {
+            continue;
+        };
         let met = match run.status {
             Some(RunStatus::Succeeded) => is_within(drill, &probe, &run, mode).await?,
             _ => {
@@ -94,7 +138,12 @@ async fn probes(drill: &Drill, mode: Mode) -> Result<SteadyState, Stop> {
 
 impl Drill {
     fn probe(&self, at: usize) -> Option<Activity> {
-        self.experiment().hypothesis.as_ref()?.probes.get(at).cloned()
+        self.experiment()
+            .hypothesis
+            .as_ref()?
+            .probes
+            .get(at)
+            .cloned()
     }
 }
 
@@ -124,7 +173,15 @@ pub(crate) async fn within(
     let call = firedrill_experiment::call::resolve(&probe.provider, &drill.scope())
         .map_err(|error| Stop::Aborted(format!("tolerance `{}`: {error}", probe.name)))?;
     let id = drill.core().next_id();
-    let pending = drill.core().call(id, Effect::Call { id, activity: probe.name.clone(), call, background: mode == Mode::Background });
+    let pending = drill.core().call(
+        id,
+        Effect::Call {
+            id,
+            activity: probe.name.clone(),
+            call,
+            background: mode == Mode::Background,
+        },
+    );
     let outcome = match mode {
         Mode::Foreground => drill.foreground(pending).await?,
         Mode::Background => drill.background(pending).await?,
@@ -132,17 +189,24 @@ pub(crate) async fn within(
     match outcome {
         Outcome::Succeeded(output) => Ok(tolerance::probe_met(&output)),
         Outcome::Failed(_) => Ok(false),
-        Outcome::Aborted(failure) => {
-            Err(Stop::Aborted(format!("tolerance `{}`: {}", probe.name, failure.message)))
-        }
+        Outcome::Aborted(failure) => Err(Stop::Aborted(format!(
+            "tolerance `{}`: {}",
+            probe.name, failure.message
+        ))),
         Outcome::Interrupted(interruption) => Err(Stop::of(interruption)),
     }
 }
 
 /// Which probe, and why, in a sentence.
 pub(crate) fn complaint(state: &SteadyState) -> String {
-    let Some(probe) = state.probes.last() else { return "the hypothesis was not met".into() };
-    let name = probe.activity.get("name").and_then(Value::as_str).unwrap_or("a probe");
+    let Some(probe) = state.probes.last() else {
+        return "the hypothesis was not met".into();
+    };
+    let name = probe
+        .activity
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or("a probe");
     match probe.status {
         Some(RunStatus::Succeeded) => format!("probe `{name}` was out of its tolerance"),
         _ => format!("probe `{name}` failed"),
@@ -156,7 +220,10 @@ pub(crate) struct Continuous {
 }
 
 pub(crate) fn watch_continuously(drill: &Drill, _background: &Background) -> Continuous {
-    let watch = Continuous { ending: Rc::default(), ended: Rc::default() };
+    let watch = Continuous {
+        ending: Rc::default(),
+        ended: Rc::default(),
+    };
     let (ending, ended, drill) = (watch.ending.clone(), watch.ended.clone(), drill.clone());
     drill.core().clone().spawn(async move {
         if let Err(stop) = iterate(&drill, &ending).await {
@@ -186,7 +253,9 @@ async fn iterate(drill: &Drill, ending: &Rc<Cell<bool>>) -> Result<(), Stop> {
     let (mut failed, mut iteration) = (0u64, 0u64);
     while !ending.get() && drill.status().is_none() {
         iteration += 1;
-        let Some(state) = check(drill, Check::During { iteration }).await? else { return Ok(()) };
+        let Some(state) = check(drill, Check::During { iteration }).await? else {
+            return Ok(());
+        };
         let met = state.steady_state_met == Some(true);
         if !met && !drill.watch().in_transition() {
             drill.during_failed(complaint(&state));

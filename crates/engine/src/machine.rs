@@ -45,15 +45,28 @@ struct State {
 /// Events that nobody waits for by id.
 #[derive(Debug)]
 pub(crate) enum News {
-    FaultApplied { id: CallId },
-    FaultEnded { id: CallId, report: FaultReport },
-    Kpi { kpi: usize, window: firedrill_judge::Window },
-    KpiEnded { kpi: usize, trouble: Option<String> },
+    FaultApplied {
+        id: CallId,
+    },
+    FaultEnded {
+        id: CallId,
+        report: FaultReport,
+    },
+    Kpi {
+        kpi: usize,
+        window: firedrill_judge::Window,
+    },
+    KpiEnded {
+        kpi: usize,
+        trouble: Option<String>,
+    },
 }
 
 impl fmt::Debug for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Machine").field("now", &self.core.now()).finish_non_exhaustive()
+        f.debug_struct("Machine")
+            .field("now", &self.core.now())
+            .finish_non_exhaustive()
     }
 }
 
@@ -81,7 +94,10 @@ impl Machine {
         if let Some(wake) = state.wake.get() {
             effects.push(Effect::WakeAt(wake));
         }
-        if let Some(last) = effects.iter().position(|e| matches!(e, Effect::Finished(_))) {
+        if let Some(last) = effects
+            .iter()
+            .position(|e| matches!(e, Effect::Finished(_)))
+        {
             let finished = effects.remove(last);
             effects.retain(|e| !matches!(e, Effect::WakeAt(_)));
             effects.push(finished);
@@ -180,7 +196,11 @@ impl Core {
     /// Emits the effect and waits for its outcome; dropped before that, it cancels the call.
     pub(crate) fn call(&self, id: CallId, effect: Effect) -> impl Future<Output = Outcome> + use<> {
         self.emit(effect);
-        let mut pending = PendingCall { core: self.clone(), id, done: false };
+        let mut pending = PendingCall {
+            core: self.clone(),
+            id,
+            done: false,
+        };
         poll_fn(move |_| {
             let outcome = pending.core.0.outcomes.borrow_mut().remove(&id);
             match outcome {
@@ -195,7 +215,11 @@ impl Core {
     }
 
     /// Controls run to their end; they are not cancelled.
-    pub(crate) fn control(&self, id: CallId, effect: Effect) -> impl Future<Output = ControlReply> + use<> {
+    pub(crate) fn control(
+        &self,
+        id: CallId,
+        effect: Effect,
+    ) -> impl Future<Output = ControlReply> + use<> {
         self.emit(effect);
         let core = self.clone();
         poll_fn(move |_| {
@@ -220,7 +244,11 @@ impl Core {
             if core.now() >= deadline {
                 return Poll::Ready(());
             }
-            let earliest = core.0.wake.get().map_or(deadline, |wake| wake.min(deadline));
+            let earliest = core
+                .0
+                .wake
+                .get()
+                .map_or(deadline, |wake| wake.min(deadline));
             core.0.wake.set(Some(earliest));
             Poll::Pending
         })
@@ -228,7 +256,13 @@ impl Core {
 
     /// Ready when the condition is. Whoever changes what it reads calls [`Core::touch`].
     pub(crate) fn until(&self, mut condition: impl FnMut() -> bool) -> impl Future<Output = ()> {
-        poll_fn(move |_| if condition() { Poll::Ready(()) } else { Poll::Pending })
+        poll_fn(move |_| {
+            if condition() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
     }
 }
 
@@ -249,7 +283,10 @@ impl Drop for PendingCall {
 }
 
 /// The first of the two to be ready; the other is dropped.
-pub(crate) async fn either<A, B>(first: impl Future<Output = A>, second: impl Future<Output = B>) -> Either<A, B> {
+pub(crate) async fn either<A, B>(
+    first: impl Future<Output = A>,
+    second: impl Future<Output = B>,
+) -> Either<A, B> {
     let mut first = Box::pin(first);
     let mut second = Box::pin(second);
     poll_fn(move |context| {

@@ -12,7 +12,12 @@ pub(crate) fn journal(mask: &Mask, journal: &mut Journal) {
     }
     journal.experiment = mask.value(&journal.experiment);
     let states = &mut journal.steady_states;
-    for state in states.before.iter_mut().chain(&mut states.after).chain(&mut states.during) {
+    for state in states
+        .before
+        .iter_mut()
+        .chain(&mut states.after)
+        .chain(&mut states.during)
+    {
         steady_state(mask, state);
     }
     for run in journal.run.iter_mut().chain(&mut journal.rollbacks) {
@@ -65,14 +70,22 @@ fn activity(mask: &Mask, run: &mut Run) {
 }
 
 fn record(mask: &Mask, drill: &mut Drill) {
-    drill.reasons.iter_mut().chain(&mut drill.notes).for_each(|line| text(mask, line));
+    drill
+        .reasons
+        .iter_mut()
+        .chain(&mut drill.notes)
+        .for_each(|line| text(mask, line));
     for kpi in &mut drill.kpis {
         text(mask, &mut kpi.source);
     }
     for fault in &mut drill.faults {
         text(mask, &mut fault.activity);
         text(mask, &mut fault.requested);
-        fault.achieved.iter_mut().chain(&mut fault.targets).for_each(|line| text(mask, line));
+        fault
+            .achieved
+            .iter_mut()
+            .chain(&mut fault.targets)
+            .for_each(|line| text(mask, line));
     }
     for action in &mut drill.actions {
         text(mask, &mut action.activity);

@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use crate::activity::{Mode, execute};
 use crate::drill::Drill;
-use crate::stop::Stop;
 use crate::effect::{Level, Progress, Scope, Signal};
 use crate::machine::{Either, either};
 use crate::record::Runs;
+use crate::stop::Stop;
 
 /// How many background activities still run.
 #[derive(Debug, Clone, Default)]
@@ -20,7 +20,10 @@ pub(crate) struct Background(Rc<Cell<usize>>);
 
 /// Plays the method with its controls, and waits for what runs in the background.
 pub(crate) async fn run(drill: &Drill, background: &Background) -> Result<(), Stop> {
-    drill.log(Level::Info, "Playing your experiment's method now...".into());
+    drill.log(
+        Level::Info,
+        "Playing your experiment's method now...".into(),
+    );
     let runs = drill.runs().clone();
     drill.progress(Progress::MethodStarted);
     let result = enclosed(drill, Scope::Method, &runs, play(drill, &runs, background)).await;
@@ -32,7 +35,13 @@ pub(crate) async fn run(drill: &Drill, background: &Background) -> Result<(), St
 pub(crate) async fn roll_back(drill: &Drill) -> Result<(), Stop> {
     let runs = drill.rollback_runs().clone();
     let background = Background::default();
-    enclosed(drill, Scope::Rollback, &runs, play_rollbacks(drill, &runs, &background)).await
+    enclosed(
+        drill,
+        Scope::Rollback,
+        &runs,
+        play_rollbacks(drill, &runs, &background),
+    )
+    .await
 }
 
 async fn enclosed(
@@ -57,11 +66,7 @@ async fn enclosed(
     result.and(reply.map(drop))
 }
 
-async fn play(
-    drill: &Drill,
-    runs: &Runs,
-    background: &Background,
-) -> Result<(), Stop> {
+async fn play(drill: &Drill, runs: &Runs, background: &Background) -> Result<(), Stop> {
     let mut result = Ok(());
     // Looked up one by one: a control may add to the method while it is played.
     'method: for at in 0.. {
@@ -83,7 +88,10 @@ async fn play(
 }
 
 fn stops(drill: &Drill) -> bool {
-    matches!(drill.status(), Some(Status::Aborted | Status::Failed | Status::Interrupted))
+    matches!(
+        drill.status(),
+        Some(Status::Aborted | Status::Failed | Status::Interrupted)
+    )
 }
 
 async fn one(
@@ -105,17 +113,17 @@ async fn one(
         background.start(drill, activity, runs).await;
         return Ok(());
     }
-    execute(drill, activity, runs, Mode::Foreground).await.map(drop)
+    execute(drill, activity, runs, Mode::Foreground)
+        .await
+        .map(drop)
 }
 
-async fn play_rollbacks(
-    drill: &Drill,
-    runs: &Runs,
-    background: &Background,
-) -> Result<(), Stop> {
+async fn play_rollbacks(drill: &Drill, runs: &Runs, background: &Background) -> Result<(), Stop> {
     let mut result = Ok(());
     for at in 0.. {
-        let Some(activity) = drill.rollbacks().into_iter().nth(at) else { break };
+        let Some(activity) = drill.rollbacks().into_iter().nth(at) else {
+            break;
+        };
         drill.log(Level::Info, format!("Rollback: {}", activity.name));
         if activity.background {
             background.start(drill, &activity, runs).await;
@@ -144,11 +152,18 @@ impl Background {
         self.0.set(self.0.get() + 1);
         let begun = Rc::new(Cell::new(false));
         let has_begun = begun.clone();
-        let (count, drill, activity, runs) = (self.0.clone(), drill.clone(), activity.clone(), runs.clone());
+        let (count, drill, activity, runs) = (
+            self.0.clone(),
+            drill.clone(),
+            activity.clone(),
+            runs.clone(),
+        );
         let core = drill.core().clone();
         core.spawn(async move {
             begun.set(true);
-            if let Err(Stop::Aborted(reason)) = execute(&drill, &activity, &runs, Mode::Background).await {
+            if let Err(Stop::Aborted(reason)) =
+                execute(&drill, &activity, &runs, Mode::Background).await
+            {
                 drill.log(Level::Error, reason);
             }
             count.set(count.get() - 1);

@@ -25,7 +25,10 @@ impl Runs {
     pub(crate) fn push(&self, run: Run) -> Entry {
         let mut runs = self.0.borrow_mut();
         runs.push(run);
-        Entry { runs: self.clone(), index: runs.len() - 1 }
+        Entry {
+            runs: self.clone(),
+            index: runs.len() - 1,
+        }
     }
 
     pub(crate) fn snapshot(&self) -> Vec<Run> {
@@ -51,7 +54,10 @@ impl Entry {
 
 /// The journal's way to write a moment: Python's `isoformat` in UTC.
 pub(crate) fn moment(epoch: Timestamp, now: Duration) -> String {
-    let at = SignedDuration::try_from(now).ok().and_then(|now| epoch.checked_add(now).ok()).unwrap_or(epoch);
+    let at = SignedDuration::try_from(now)
+        .ok()
+        .and_then(|now| epoch.checked_add(now).ok())
+        .unwrap_or(epoch);
     at.strftime("%Y-%m-%dT%H:%M:%S.%6f+00:00").to_string()
 }
 

@@ -19,7 +19,10 @@ pub(crate) enum Stop {
 impl Stop {
     /// A call that a signal ended stops the drill as that signal does.
     pub(crate) fn of(interruption: Interruption) -> Self {
-        let name = interruption.name.as_deref().filter(|_| interruption.kind == "signal");
+        let name = interruption
+            .name
+            .as_deref()
+            .filter(|_| interruption.kind == "signal");
         match name {
             Some("SIGINT") => Self::Signal(Signal::Interrupt),
             Some("SIGTERM") => Self::Signal(Signal::Terminate),

@@ -84,51 +84,84 @@ pub fn rule(facts: &Facts, evidence: &Evidence, strict: bool) -> Ruling {
         not_recovered(evidence),
         inconclusive(facts, evidence, effect, strict),
     ];
-    let (verdict, reasons) =
-        rows.into_iter().flatten().next().unwrap_or_else(|| (Verdict::Held, held(evidence, effect)));
-    Ruling { verdict, effect, reasons }
+    let (verdict, reasons) = rows
+        .into_iter()
+        .flatten()
+        .next()
+        .unwrap_or_else(|| (Verdict::Held, held(evidence, effect)));
+    Ruling {
+        verdict,
+        effect,
+        reasons,
+    }
 }
 
 type Row = Option<(Verdict, Vec<String>)>;
 
 fn own_error(facts: &Facts, evidence: &Evidence) -> Row {
-    let mut reasons: Vec<String> = facts.aborted.iter().map(|why| format!("The drill aborted: {why}.")).collect();
-    reasons.extend(facts.fatal_failure.iter().map(|why| format!("An activity that must succeed did not: {why}.")));
+    let mut reasons: Vec<String> = facts
+        .aborted
+        .iter()
+        .map(|why| format!("The drill aborted: {why}."))
+        .collect();
+    reasons.extend(
+        facts
+            .fatal_failure
+            .iter()
+            .map(|why| format!("An activity that must succeed did not: {why}.")),
+    );
     for fault in &evidence.faults {
-        reasons.extend(fault.residue.iter().map(|what| format!("`{}` left residue: {what}.", fault.name)));
+        reasons.extend(
+            fault
+                .residue
+                .iter()
+                .map(|what| format!("`{}` left residue: {what}.", fault.name)),
+        );
     }
     (!reasons.is_empty()).then_some((Verdict::Failed, reasons))
 }
 
 fn outside(facts: &Facts) -> Row {
     let why = facts.stopped.as_ref()?;
-    Some((Verdict::Halted, vec![format!("The drill was halted: {why}.")]))
+    Some((
+        Verdict::Halted,
+        vec![format!("The drill was halted: {why}.")],
+    ))
 }
 
 fn before(facts: &Facts) -> Row {
     if let Some(why) = &facts.gate_failed {
-        let reason = format!("The system was not well before the drill, so nothing was broken: {why}.");
+        let reason =
+            format!("The system was not well before the drill, so nothing was broken: {why}.");
         return Some((Verdict::UnhealthyBefore, vec![reason]));
     }
     let why = facts.gate_undecided.as_ref()?;
-    let reason = format!("The baseline could not tell whether the system is well, so nothing was broken: {why}");
+    let reason = format!(
+        "The baseline could not tell whether the system is well, so nothing was broken: {why}"
+    );
     Some((Verdict::Inconclusive, vec![reason]))
 }
 
 fn refused(facts: &Facts, evidence: &Evidence) -> Row {
     let mut reasons = facts.refusals.clone();
-    reasons.extend(
-        evidence
-            .faults
-            .iter()
-            .filter_map(|fault| Some(format!("`{}` was refused: {}", fault.name, fault.refused.as_ref()?))),
-    );
+    reasons.extend(evidence.faults.iter().filter_map(|fault| {
+        Some(format!(
+            "`{}` was refused: {}",
+            fault.name,
+            fault.refused.as_ref()?
+        ))
+    }));
     (!reasons.is_empty()).then_some((Verdict::Refused, reasons))
 }
 
 fn guardrail(facts: &Facts) -> Row {
     let why = facts.guardrail.as_ref()?;
-    Some((Verdict::Halted, vec![format!("The drill stopped itself and undid its faults: {why}.")]))
+    Some((
+        Verdict::Halted,
+        vec![format!(
+            "The drill stopped itself and undid its faults: {why}."
+        )],
+    ))
 }
 
 fn broken(facts: &Facts, evidence: &Evidence) -> Row {
@@ -136,12 +169,31 @@ fn broken(facts: &Facts, evidence: &Evidence) -> Row {
     if facts.harm {
         reasons.extend(evidence.harm.clone());
     }
-    for finding in evidence.findings.iter().filter(|f| f.outcome == Outcome::Missed) {
+    for finding in evidence
+        .findings
+        .iter()
+        .filter(|f| f.outcome == Outcome::Missed)
+    {
         let phase = phase_name(finding.phase);
-        reasons.extend(finding.sentences.iter().map(|text| format!("`{}` {phase}: {text}", finding.kpi)));
+        reasons.extend(
+            finding
+                .sentences
+                .iter()
+                .map(|text| format!("`{}` {phase}: {text}", finding.kpi)),
+        );
     }
-    reasons.extend(facts.during_failed.iter().map(|why| format!("During the method, {why}.")));
-    reasons.extend(facts.after_failed.iter().map(|why| format!("After the method, {why}.")));
+    reasons.extend(
+        facts
+            .during_failed
+            .iter()
+            .map(|why| format!("During the method, {why}.")),
+    );
+    reasons.extend(
+        facts
+            .after_failed
+            .iter()
+            .map(|why| format!("After the method, {why}.")),
+    );
     (!reasons.is_empty()).then_some((Verdict::Broken, reasons))
 }
 
@@ -157,9 +209,15 @@ fn inconclusive(facts: &Facts, evidence: &Evidence, effect: Option<Effect>, stri
     }
     for fault in &evidence.faults {
         if !fault.observed {
-            reasons.push(format!("`{}` had no measured effect on its target.", fault.name));
+            reasons.push(format!(
+                "`{}` had no measured effect on its target.",
+                fault.name
+            ));
         } else if fault.exposure_unread {
-            reasons.push(format!("The traffic that met `{}` could not be counted.", fault.name));
+            reasons.push(format!(
+                "The traffic that met `{}` could not be counted.",
+                fault.name
+            ));
         } else if fault.exposure == Some(0) {
             reasons.push(format!(
                 "`{}` was in place, and not one request met it: the system was not tested.",
@@ -167,13 +225,30 @@ fn inconclusive(facts: &Facts, evidence: &Evidence, effect: Option<Effect>, stri
             ));
         }
     }
-    reasons.extend(facts.failed_actions.iter().map(|what| format!("An action failed, so what it should have broken was not: {what}.")));
+    reasons.extend(
+        facts.failed_actions.iter().map(|what| {
+            format!("An action failed, so what it should have broken was not: {what}.")
+        }),
+    );
     reasons.extend(evidence.trouble.iter().cloned());
-    for finding in evidence.findings.iter().filter(|f| f.outcome == Outcome::Undecided) {
+    for finding in evidence
+        .findings
+        .iter()
+        .filter(|f| f.outcome == Outcome::Undecided)
+    {
         let phase = phase_name(finding.phase);
-        reasons.extend(finding.sentences.iter().map(|text| format!("`{}` {phase}: {text}", finding.kpi)));
+        reasons.extend(
+            finding
+                .sentences
+                .iter()
+                .map(|text| format!("`{}` {phase}: {text}", finding.kpi)),
+        );
     }
-    let judged = facts.after_met || evidence.findings.iter().any(|finding| finding.phase != Phase::Baseline);
+    let judged = facts.after_met
+        || evidence
+            .findings
+            .iter()
+            .any(|finding| finding.phase != Phase::Baseline);
     if !judged && reasons.is_empty() {
         reasons.push("Nothing was judged after the method: without a hypothesis or a KPI there is nothing to hold.".into());
     }
@@ -185,16 +260,27 @@ fn inconclusive(facts: &Facts, evidence: &Evidence, effect: Option<Effect>, stri
 
 fn held(evidence: &Evidence, effect: Option<Effect>) -> Vec<String> {
     let mut reasons = vec![match effect {
-        Some(Effect::Observed) => "The expectation was met in every phase, with the fault's effect measured.".to_owned(),
+        Some(Effect::Observed) => {
+            "The expectation was met in every phase, with the fault's effect measured.".to_owned()
+        }
         Some(Effect::Unobserved) => format!(
             "The expectation was met; whether the {} in the method had an effect is not known.",
-            if evidence.opaque_actions == 1 { "action" } else { "actions" }
+            if evidence.opaque_actions == 1 {
+                "action"
+            } else {
+                "actions"
+            }
         ),
         None => "The hypothesis held; the method broke nothing.".to_owned(),
     }];
     for finding in &evidence.findings {
         let phase = phase_name(finding.phase);
-        reasons.extend(finding.sentences.iter().map(|text| format!("`{}` {phase}: {text}", finding.kpi)));
+        reasons.extend(
+            finding
+                .sentences
+                .iter()
+                .map(|text| format!("`{}` {phase}: {text}", finding.kpi)),
+        );
     }
     reasons
 }
@@ -207,8 +293,15 @@ fn effect(evidence: &Evidence) -> Option<Effect> {
     if evidence.faults.is_empty() {
         return None;
     }
-    let seen = evidence.faults.iter().all(|fault| fault.observed && fault.exposure != Some(0));
-    Some(if seen { Effect::Observed } else { Effect::Unobserved })
+    let seen = evidence
+        .faults
+        .iter()
+        .all(|fault| fault.observed && fault.exposure != Some(0));
+    Some(if seen {
+        Effect::Observed
+    } else {
+        Effect::Unobserved
+    })
 }
 
 fn phase_name(phase: Phase) -> &'static str {
@@ -236,7 +329,12 @@ mod tests {
     }
 
     fn finding(phase: Phase, outcome: Outcome) -> Finding {
-        Finding { phase, kpi: "checkout".into(), outcome, sentences: vec!["Numbers.".into()] }
+        Finding {
+            phase,
+            kpi: "checkout".into(),
+            outcome,
+            sentences: vec!["Numbers.".into()],
+        }
     }
 
     fn evidence() -> Evidence {
@@ -250,45 +348,75 @@ mod tests {
     #[test]
     fn a_fault_that_was_felt_and_survived_is_held_with_its_effect_observed() {
         let ruling = rule(&Facts::default(), &evidence(), true);
-        assert_eq!((ruling.verdict, ruling.effect), (Verdict::Held, Some(Effect::Observed)));
+        assert_eq!(
+            (ruling.verdict, ruling.effect),
+            (Verdict::Held, Some(Effect::Observed))
+        );
     }
 
     #[test]
     fn a_fault_that_no_request_met_is_never_held() {
         let mut evidence = evidence();
         evidence.faults[0].exposure = Some(0);
-        assert_eq!(rule(&Facts::default(), &evidence, false).verdict, Verdict::Inconclusive);
+        assert_eq!(
+            rule(&Facts::default(), &evidence, false).verdict,
+            Verdict::Inconclusive
+        );
     }
 
     #[test]
     fn a_fault_without_measured_effect_is_never_held() {
         let mut evidence = evidence();
         evidence.faults[0].observed = false;
-        assert_eq!(rule(&Facts::default(), &evidence, false).verdict, Verdict::Inconclusive);
+        assert_eq!(
+            rule(&Facts::default(), &evidence, false).verdict,
+            Verdict::Inconclusive
+        );
     }
 
     #[test]
     fn an_opaque_action_is_held_unobserved_unless_strict() {
-        let facts = Facts { after_met: true, ..Facts::default() };
-        let evidence = Evidence { opaque_actions: 1, ..Evidence::default() };
+        let facts = Facts {
+            after_met: true,
+            ..Facts::default()
+        };
+        let evidence = Evidence {
+            opaque_actions: 1,
+            ..Evidence::default()
+        };
         let lenient = rule(&facts, &evidence, false);
-        assert_eq!((lenient.verdict, lenient.effect), (Verdict::Held, Some(Effect::Unobserved)));
+        assert_eq!(
+            (lenient.verdict, lenient.effect),
+            (Verdict::Held, Some(Effect::Unobserved))
+        );
         assert_eq!(rule(&facts, &evidence, true).verdict, Verdict::Inconclusive);
     }
 
     #[test]
     fn a_missed_phase_is_broken_even_if_another_is_undecided() {
         let mut evidence = evidence();
-        evidence.findings.push(finding(Phase::Transition, Outcome::Undecided));
-        evidence.findings.push(finding(Phase::Fault, Outcome::Missed));
-        assert_eq!(rule(&Facts::default(), &evidence, false).verdict, Verdict::Broken);
+        evidence
+            .findings
+            .push(finding(Phase::Transition, Outcome::Undecided));
+        evidence
+            .findings
+            .push(finding(Phase::Fault, Outcome::Missed));
+        assert_eq!(
+            rule(&Facts::default(), &evidence, false).verdict,
+            Verdict::Broken
+        );
     }
 
     #[test]
     fn residue_is_our_failure_whatever_the_system_did() {
         let mut evidence = evidence();
-        evidence.faults[0].residue.push("process 7 is still stopped".into());
-        assert_eq!(rule(&Facts::default(), &evidence, false).verdict, Verdict::Failed);
+        evidence.faults[0]
+            .residue
+            .push("process 7 is still stopped".into());
+        assert_eq!(
+            rule(&Facts::default(), &evidence, false).verdict,
+            Verdict::Failed
+        );
     }
 
     #[test]
@@ -301,8 +429,16 @@ mod tests {
     fn what_broke_and_did_not_come_back_is_broken() {
         let mut evidence = evidence();
         evidence.not_recovered = Some("late".into());
-        assert_eq!(rule(&Facts::default(), &evidence, false).verdict, Verdict::NotRecovered);
-        evidence.findings.push(finding(Phase::Fault, Outcome::Missed));
-        assert_eq!(rule(&Facts::default(), &evidence, false).verdict, Verdict::Broken);
+        assert_eq!(
+            rule(&Facts::default(), &evidence, false).verdict,
+            Verdict::NotRecovered
+        );
+        evidence
+            .findings
+            .push(finding(Phase::Fault, Outcome::Missed));
+        assert_eq!(
+            rule(&Facts::default(), &evidence, false).verdict,
+            Verdict::Broken
+        );
     }
 }

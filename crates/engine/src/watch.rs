@@ -22,9 +22,9 @@ use firedrill_experiment::journal::{ActionRecord, Phase};
 use firedrill_judge::{HarmWatch, Window};
 
 use crate::drill::{Drill, announce};
-use crate::stop::Stop;
 use crate::effect::{CallId, Effect, FaultReport, Level, Progress};
 use crate::machine::{Core, News};
+use crate::stop::Stop;
 
 /// Recovery is timed even where the document sets no limit.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(30);
@@ -90,7 +90,9 @@ impl Watch {
             expect,
             recovery: experiment.recovery,
             baseline: experiment.baseline,
-            bad_events_max: experiment.blast_radius.and_then(|radius| radius.bad_events_max),
+            bad_events_max: experiment
+                .blast_radius
+                .and_then(|radius| radius.bad_events_max),
             streams: RefCell::new(streams.collect()),
             faults: RefCell::default(),
             actions: RefCell::default(),
@@ -120,17 +122,24 @@ impl Watch {
                 let now = self.0.core.now();
                 if let Some(fault) = self.0.faults.borrow_mut().get_mut(&id) {
                     fault.applied = Some(now);
-                    drill.progress(Progress::FaultApplied { name: fault.call.name.clone() });
+                    drill.progress(Progress::FaultApplied {
+                        name: fault.call.name.clone(),
+                    });
                 }
                 announce(drill, Phase::Fault, None);
             }
             News::FaultEnded { id, report } => {
                 if let Some(fault) = self.0.faults.borrow_mut().get_mut(&id) {
                     if let Some(refused) = &report.refused {
-                        drill.log(Level::Error, format!("`{}` was refused: {refused}", fault.activity));
+                        drill.log(
+                            Level::Error,
+                            format!("`{}` was refused: {refused}", fault.activity),
+                        );
                     }
                     fault.report = Some(report);
-                    drill.progress(Progress::FaultReverted { name: fault.call.name.clone() });
+                    drill.progress(Progress::FaultReverted {
+                        name: fault.call.name.clone(),
+                    });
                 }
             }
             News::Kpi { kpi, window } => self.window(drill, kpi, window),
@@ -148,17 +157,31 @@ impl Watch {
             let began = self.fault_phase_began();
             let over = self.disturbance_ended();
             let mut streams = self.0.streams.borrow_mut();
-            let Some(stream) = streams.get_mut(kpi) else { return };
+            let Some(stream) = streams.get_mut(kpi) else {
+                return;
+            };
             let counts = window.start >= began.unwrap_or(Duration::MAX)
                 && over.is_none_or(|over| window.start + window.length <= over);
-            let harm = if counts { stream.harm.observe(&window).map(|harm| harm.finding.clone()) } else { None };
+            let harm = if counts {
+                stream
+                    .harm
+                    .observe(&window)
+                    .map(|harm| harm.finding.clone())
+            } else {
+                None
+            };
             stream.windows.push(window);
             harm
         };
-        let harm = harm.map(|finding| format!("Harm was proven while it ran, and the fault taken back at once: {finding}"));
+        let harm = harm.map(|finding| {
+            format!("Harm was proven while it ran, and the fault taken back at once: {finding}")
+        });
         if let Some(finding) = harm.or_else(|| self.spent()) {
             let mut known = self.0.harm.borrow_mut();
-            if known.is_none() && self.disturbance_began().is_some() && self.disturbance_ended().is_none() {
+            if known.is_none()
+                && self.disturbance_began().is_some()
+                && self.disturbance_ended().is_none()
+            {
                 drill.log(Level::Warning, finding.clone());
                 *known = Some(finding);
                 drop(known);
@@ -172,7 +195,10 @@ impl Watch {
         let (budget, began) = (self.0.bad_events_max?, self.disturbance_began()?);
         let streams = self.0.streams.borrow();
         let windows = streams.iter().flat_map(|stream| &stream.windows);
-        let bad: u64 = windows.filter(|window| window.start + window.length > began).map(|window| window.bad).sum();
+        let bad: u64 = windows
+            .filter(|window| window.start + window.length > began)
+            .map(|window| window.bad)
+            .sum();
         (bad > budget).then(|| format!("The budget of {budget} bad requests is spent ({bad}), and the fault was taken back."))
     }
 
@@ -181,8 +207,15 @@ impl Watch {
             return;
         }
         let ours = matches!(activity.provider, Provider::Fault { .. });
-        let undo_class = activity.undo_class.unwrap_or(if ours { UndoClass::Reversible } else { UndoClass::Opaque });
-        self.0.actions.borrow_mut().push(ActionRecord { activity: activity.name.clone(), undo_class });
+        let undo_class = activity.undo_class.unwrap_or(if ours {
+            UndoClass::Reversible
+        } else {
+            UndoClass::Opaque
+        });
+        self.0.actions.borrow_mut().push(ActionRecord {
+            activity: activity.name.clone(),
+            undo_class,
+        });
         if !ours && self.0.opaque_began.get().is_none() && self.0.opaque_over.get().is_none() {
             self.0.opaque_began.set(Some(now));
         }
@@ -202,7 +235,9 @@ impl Watch {
 
     pub(crate) fn fault_exposed(&self, id: CallId, before: Option<u64>, after: Option<u64>) {
         if let Some(fault) = self.0.faults.borrow_mut().get_mut(&id) {
-            fault.exposure = before.zip(after).map(|(before, after)| after.saturating_sub(before));
+            fault.exposure = before
+                .zip(after)
+                .map(|(before, after)| after.saturating_sub(before));
         }
     }
 
@@ -217,7 +252,17 @@ impl Watch {
     /// Every fault has ended: nothing of ours is in place any more.
     pub(crate) async fn faults_over(&self) {
         let watch = self.clone();
-        self.0.core.until(move || watch.0.faults.borrow().values().all(|fault| fault.report.is_some())).await;
+        self.0
+            .core
+            .until(move || {
+                watch
+                    .0
+                    .faults
+                    .borrow()
+                    .values()
+                    .all(|fault| fault.report.is_some())
+            })
+            .await;
     }
 
     pub(crate) fn method_ended(&self) {
@@ -233,10 +278,15 @@ impl Watch {
         self.0.watching_since.set(Some(begin));
         let mut patience = Duration::ZERO;
         for (index, kpi) in self.0.kpis.iter().enumerate() {
-            let provider = Provider::Load { raw: kpi.provider.clone() };
+            let provider = Provider::Load {
+                raw: kpi.provider.clone(),
+            };
             let resolved = call::resolve(&provider, &drill.scope());
             let Ok(Call::Load(call)) = resolved else {
-                return Err(Stop::Aborted(format!("KPI `{}` cannot be watched: {resolved:?}", kpi.name)));
+                return Err(Stop::Aborted(format!(
+                    "KPI `{}` cannot be watched: {resolved:?}",
+                    kpi.name
+                )));
             };
             patience = patience.max(call.timeout);
             if let Some(stream) = self.0.streams.borrow_mut().get_mut(index) {
@@ -256,7 +306,11 @@ impl Watch {
         let watch = self.clone();
         let seen = self.0.core.until(move || {
             watch.0.streams.borrow().iter().all(|stream| {
-                stream.ended || stream.windows.last().is_some_and(|last| last.start + last.length >= time)
+                stream.ended
+                    || stream
+                        .windows
+                        .last()
+                        .is_some_and(|last| last.start + last.length >= time)
             })
         });
         crate::machine::either(seen, self.0.core.sleep_until(deadline)).await;
@@ -265,7 +319,9 @@ impl Watch {
     /// Waits until every KPI is well again, or the limit is over.
     pub(crate) async fn wait_for_recovery(&self, drill: &Drill) {
         self.faults_over().await;
-        let Some(over) = self.disturbance_ended() else { return };
+        let Some(over) = self.disturbance_ended() else {
+            return;
+        };
         if self.0.kpis.is_empty() || self.0.watching_since.get().is_none() {
             return;
         }
@@ -273,7 +329,10 @@ impl Watch {
         announce(drill, Phase::Recovery, Some(limit));
         let deadline = over + limit + WELL_FOR + self.patience() + SENSOR_GRACE;
         let watch = self.clone();
-        let well = self.0.core.until(move || watch.recovery_time(over).is_some());
+        let well = self
+            .0
+            .core
+            .until(move || watch.recovery_time(over).is_some());
         crate::machine::either(well, self.0.core.sleep_until(deadline)).await;
         match self.recovery_time(over) {
             Some(took) if took <= limit => {
@@ -281,20 +340,30 @@ impl Watch {
                 drill.progress(Progress::Recovered { took });
             }
             late => {
-                let how = late.map_or("had not come back".to_owned(), |took| format!("took {:.1} s", took.as_secs_f64()));
-                *self.0.lost.borrow_mut() =
-                    Some(format!("The system {how} within {:.1} s of the fault's end.", limit.as_secs_f64()));
+                let how = late.map_or("had not come back".to_owned(), |took| {
+                    format!("took {:.1} s", took.as_secs_f64())
+                });
+                *self.0.lost.borrow_mut() = Some(format!(
+                    "The system {how} within {:.1} s of the fault's end.",
+                    limit.as_secs_f64()
+                ));
             }
         }
     }
 
     fn limit(&self) -> Duration {
-        self.0.recovery.map_or(RECOVERY_LIMIT, |recovery| recovery.within)
+        self.0
+            .recovery
+            .map_or(RECOVERY_LIMIT, |recovery| recovery.within)
     }
 
     fn patience(&self) -> Duration {
         let streams = self.0.streams.borrow();
-        streams.iter().filter_map(|stream| Some(stream.call.as_ref()?.timeout)).max().unwrap_or_default()
+        streams
+            .iter()
+            .filter_map(|stream| Some(stream.call.as_ref()?.timeout))
+            .max()
+            .unwrap_or_default()
     }
 
     /// Until when a hypothesis may come back; `None` where the document allows no time for it.
@@ -315,19 +384,29 @@ impl Watch {
     /// The time a fault is given to be noticed and routed around.
     pub(crate) fn in_transition(&self) -> bool {
         let now = self.0.core.now();
-        self.disturbance_began().is_some_and(|began| now < began + self.0.expect.transition)
+        self.disturbance_began()
+            .is_some_and(|began| now < began + self.0.expect.transition)
     }
 
     /// Ends the streams and takes in what they still have to tell.
     pub(crate) async fn close(&self) {
         for kpi in 0..self.0.kpis.len() {
-            if self.0.streams.borrow().get(kpi).is_some_and(|stream| !stream.ended) {
+            if self
+                .0
+                .streams
+                .borrow()
+                .get(kpi)
+                .is_some_and(|stream| !stream.ended)
+            {
                 self.0.core.emit(Effect::StopKpi { kpi });
             }
         }
         let deadline = self.0.core.now() + self.patience() + SENSOR_GRACE;
         let watch = self.clone();
-        let ended = self.0.core.until(move || watch.0.streams.borrow().iter().all(|stream| stream.ended));
+        let ended = self
+            .0
+            .core
+            .until(move || watch.0.streams.borrow().iter().all(|stream| stream.ended));
         crate::machine::either(ended, self.0.core.sleep_until(deadline)).await;
     }
 }

@@ -6,9 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use firedrill_engine::effect::{
-    ControlReply, Failure, FaultReport, Outcome, Progress, Signal,
-};
+use firedrill_engine::effect::{ControlReply, Failure, FaultReport, Outcome, Progress, Signal};
 use firedrill_engine::plan::Identity;
 use firedrill_engine::{CallId, Effect, Engine, Event, Options, Plan};
 use firedrill_experiment::call::Call;
@@ -45,9 +43,22 @@ struct Case {
 }
 
 fn act() -> impl Strategy<Value = Act> {
-    (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), 0u8..10, 0u16..400).prop_map(
-        |(action, background, fault, rollback, fate, millis)| Act { action, background, fault, rollback, fate, millis },
+    (
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+        any::<bool>(),
+        0u8..10,
+        0u16..400,
     )
+        .prop_map(|(action, background, fault, rollback, fate, millis)| Act {
+            action,
+            background,
+            fault,
+            rollback,
+            fate,
+            millis,
+        })
 }
 
 fn case() -> impl Strategy<Value = Case> {
@@ -63,17 +74,29 @@ fn case() -> impl Strategy<Value = Case> {
         any::<bool>(),
         any::<bool>(),
     )
-        .prop_map(|(probes, method, rollbacks, signal, second_signal, hypothesis, strategy, fail_fast, guardrail)| Case {
-            probes,
-            method,
-            rollbacks,
-            signal,
-            second_signal,
-            hypothesis,
-            strategy,
-            fail_fast,
-            guardrail,
-        })
+        .prop_map(
+            |(
+                probes,
+                method,
+                rollbacks,
+                signal,
+                second_signal,
+                hypothesis,
+                strategy,
+                fail_fast,
+                guardrail,
+            )| Case {
+                probes,
+                method,
+                rollbacks,
+                signal,
+                second_signal,
+                hypothesis,
+                strategy,
+                fail_fast,
+                guardrail,
+            },
+        )
 }
 
 fn activity(name: &str, act: Act) -> Value {
@@ -97,14 +120,23 @@ fn activity(name: &str, act: Act) -> Value {
 
 fn document(case: &Case) -> Value {
     let named = |prefix: &str, acts: &[Act]| -> Vec<Value> {
-        acts.iter().enumerate().map(|(i, act)| activity(&format!("{prefix}{i}"), *act)).collect()
+        acts.iter()
+            .enumerate()
+            .map(|(i, act)| activity(&format!("{prefix}{i}"), *act))
+            .collect()
     };
     let probes: Vec<Value> = case
         .probes
         .iter()
         .enumerate()
         .map(|(i, act)| {
-            let mut probe = activity(&format!("probe{i}"), Act { action: false, ..*act });
+            let mut probe = activity(
+                &format!("probe{i}"),
+                Act {
+                    action: false,
+                    ..*act
+                },
+            );
             probe["tolerance"] = json!(0);
             probe
         })
@@ -129,8 +161,13 @@ fn options(case: &Case) -> Options {
     use HypothesisStrategy as H;
     use RollbackStrategy as R;
     Options {
-        hypothesis_strategy: [H::Default, H::BeforeMethodOnly, H::AfterMethodOnly, H::DuringMethodOnly, H::Continuously]
-            [case.hypothesis as usize],
+        hypothesis_strategy: [
+            H::Default,
+            H::BeforeMethodOnly,
+            H::AfterMethodOnly,
+            H::DuringMethodOnly,
+            H::Continuously,
+        ][case.hypothesis as usize],
         hypothesis_frequency: Duration::from_millis(70),
         rollback_strategy: [R::Default, R::Always, R::Never, R::Deviated][case.strategy as usize],
         fail_fast: case.fail_fast,
@@ -140,7 +177,8 @@ fn options(case: &Case) -> Options {
 
 fn plan(case: &Case) -> Plan {
     Plan {
-        experiment: Experiment::from_value(document(case), Strictness::Lenient).expect("a valid document"),
+        experiment: Experiment::from_value(document(case), Strictness::Lenient)
+            .expect("a valid document"),
         scope: Scope::default(),
         options: options(case),
         identity: Identity {
@@ -178,37 +216,77 @@ impl World {
 
     fn perform(&mut self, case: &Case, now: Duration, effect: &Effect) {
         match effect {
-            Effect::Call { id, activity, call, .. } => {
+            Effect::Call {
+                id, activity, call, ..
+            } => {
                 self.open.insert(*id, activity.clone());
                 self.started.push(activity.clone());
                 let act = fate_of(case, activity);
                 let end = now + Duration::from_millis(act.millis.into());
                 if let Call::Fault(_) = call {
                     self.faults.insert(*id);
-                    self.at(now + Duration::from_millis(1), Event::FaultApplied { id: *id });
-                    self.at(end.max(now + Duration::from_millis(2)), Event::FaultEnded { id: *id, report: report(now, end) });
+                    self.at(
+                        now + Duration::from_millis(1),
+                        Event::FaultApplied { id: *id },
+                    );
+                    self.at(
+                        end.max(now + Duration::from_millis(2)),
+                        Event::FaultEnded {
+                            id: *id,
+                            report: report(now, end),
+                        },
+                    );
                 }
-                self.at(end.max(now + Duration::from_millis(3)), Event::CallEnded { id: *id, outcome: outcome(act) });
+                self.at(
+                    end.max(now + Duration::from_millis(3)),
+                    Event::CallEnded {
+                        id: *id,
+                        outcome: outcome(act),
+                    },
+                );
             }
             Effect::Cancel { id } => {
                 self.cancelled.insert(*id);
                 if self.faults.contains(id) {
-                    self.at(now + Duration::from_millis(5), Event::FaultEnded { id: *id, report: report(now, now) });
+                    self.at(
+                        now + Duration::from_millis(5),
+                        Event::FaultEnded {
+                            id: *id,
+                            report: report(now, now),
+                        },
+                    );
                 }
             }
-            Effect::Control { id, .. } => self.at(now, Event::ControlEnded { id: *id, reply: ControlReply::default() }),
+            Effect::Control { id, .. } => self.at(
+                now,
+                Event::ControlEnded {
+                    id: *id,
+                    reply: ControlReply::default(),
+                },
+            ),
             Effect::ArmRollbacks(_) => self.armed = true,
             Effect::DisarmRollbacks => self.armed = false,
-            Effect::Progress(Progress::RollbacksStarted) => self.rollbacks_while_faulted |= !self.faults.is_empty(),
+            Effect::Progress(Progress::RollbacksStarted) => {
+                self.rollbacks_while_faulted |= !self.faults.is_empty()
+            }
             _ => {}
         }
     }
 }
 
 fn fate_of(case: &Case, name: &str) -> Act {
-    let still = Act { action: true, background: false, fault: false, rollback: false, fate: 0, millis: 10 };
+    let still = Act {
+        action: true,
+        background: false,
+        fault: false,
+        rollback: false,
+        fate: 0,
+        millis: 10,
+    };
     let find = |prefix: &str, acts: &[Act]| {
-        name.strip_prefix(prefix).and_then(|index| index.parse::<usize>().ok()).and_then(|index| acts.get(index).copied())
+        name.strip_prefix(prefix)
+            .and_then(|index| index.parse::<usize>().ok())
+            .and_then(|index| acts.get(index).copied())
     };
     find("probe", &case.probes)
         .or(find("method", &case.method))
@@ -217,13 +295,20 @@ fn fate_of(case: &Case, name: &str) -> Act {
 }
 
 fn outcome(act: Act) -> Outcome {
-    let failure = || Failure { message: "no".into(), exception: vec!["no\n".into()] };
+    let failure = || Failure {
+        message: "no".into(),
+        exception: vec!["no\n".into()],
+    };
     match act.fate {
         0..=5 => Outcome::Succeeded(json!({"status": 0, "stdout": "", "stderr": ""})),
         6 => Outcome::Succeeded(json!({"status": 3, "stdout": "", "stderr": ""})),
         7 => Outcome::Failed(failure()),
         8 => Outcome::Aborted(failure()),
-        _ => Outcome::Interrupted(Interruption { kind: "activity".into(), name: None, reason: "asked".into() }),
+        _ => Outcome::Interrupted(Interruption {
+            kind: "activity".into(),
+            name: None,
+            reason: "asked".into(),
+        }),
     }
 }
 
@@ -245,18 +330,29 @@ fn report(applied: Duration, reverted: Duration) -> FaultReport {
     }
 }
 
-const SIGNALS: [Signal; 5] =
-    [Signal::Interrupt, Signal::Terminate, Signal::ExitGracefully, Signal::ExitNow, Signal::Halt];
+const SIGNALS: [Signal; 5] = [
+    Signal::Interrupt,
+    Signal::Terminate,
+    Signal::ExitGracefully,
+    Signal::ExitNow,
+    Signal::Halt,
+];
 
 /// Runs a case to its end, or panics if it does not get there.
 fn run(case: &Case) -> (World, Journal) {
     let mut engine = Engine::new(plan(case));
     let mut world = World::default();
     if let Some((at, which)) = case.signal {
-        world.at(Duration::from_millis(at.into()), Event::Interrupted(SIGNALS[which as usize]));
+        world.at(
+            Duration::from_millis(at.into()),
+            Event::Interrupted(SIGNALS[which as usize]),
+        );
     }
     if let Some(at) = case.second_signal {
-        world.at(Duration::from_millis(at.into()), Event::Interrupted(Signal::Interrupt));
+        world.at(
+            Duration::from_millis(at.into()),
+            Event::Interrupted(Signal::Interrupt),
+        );
     }
     let (mut now, mut event) = (Duration::ZERO, None);
     for _ in 0..20_000 {
@@ -289,7 +385,10 @@ fn run(case: &Case) -> (World, Journal) {
             (Some(_), None) => unreachable!("the first arm takes it"),
         }
     }
-    panic!("the drill did not end: {:#?}", &world.trace[world.trace.len() - 50..]);
+    panic!(
+        "the drill did not end: {:#?}",
+        &world.trace[world.trace.len() - 50..]
+    );
 }
 
 fn brief(effect: &Effect) -> String {
@@ -373,7 +472,14 @@ proptest! {
 
 #[test]
 fn an_interrupted_activity_has_no_status_in_the_journal() {
-    let slow = Act { action: true, background: false, fault: false, rollback: false, fate: 0, millis: 400 };
+    let slow = Act {
+        action: true,
+        background: false,
+        fault: false,
+        rollback: false,
+        fate: 0,
+        millis: 400,
+    };
     let case = Case {
         probes: vec![],
         method: vec![slow],

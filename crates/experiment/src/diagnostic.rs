@@ -34,6 +34,8 @@ pub enum Code {
     Reference,
     /// Chaos Toolkit accepts it and then does something else than it seems to say.
     Surprise,
+    /// Nothing is wrong with the document; something that it needs is not here.
+    Surroundings,
     /// A fault of ours without `blast-radius`: allowed in the demo only.
     BlastRadiusMissing,
 }

@@ -127,6 +127,7 @@ mod tests {
             identity: firedrill_kernel::ProcessIdentity::current().unwrap(),
             name: "x".into(),
             command: "x".into(),
+            labels: std::collections::BTreeMap::new(),
         };
         Selection {
             chosen: vec![target; chosen],

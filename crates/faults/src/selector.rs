@@ -16,6 +16,7 @@
 mod process;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use fancy_regex::Regex;
 use firedrill_kernel::{KernelError, ProcessIdentity};
@@ -56,6 +57,16 @@ pub struct Target {
     pub name: String,
     /// The command line, its words joined by spaces.
     pub command: String,
+    /// What it declares in `FIREDRILL_LABELS`.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl fmt::Display for Target {
+    /// `web-2-a (pid 4711)`: the label `instance`, where there is one, says more than the program.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.labels.get("instance").unwrap_or(&self.name);
+        write!(f, "{name} (pid {})", self.identity.pid)
+    }
 }
 
 /// One process that matches and is left alone.

@@ -10,16 +10,18 @@ use std::time::Duration;
 
 use firedrill_engine::plan::Obstacle;
 use firedrill_engine::{Options, Plan};
+use firedrill_experiment::diagnostic::Diagnostic;
 use firedrill_experiment::document::{BlastRadius, Experiment, Provider, RollbackStrategy};
-use firedrill_experiment::journal::Journal;
+use firedrill_experiment::journal::{Journal, Status};
 use firedrill_experiment::scope::{Scope, VarFile};
 use firedrill_runner::control::Controls;
 use firedrill_runner::fault::Faults;
+use firedrill_runner::notify::{Happening, notify};
 use firedrill_runner::plan::{Preview, preview};
 use firedrill_runner::provider::{Providers, ProvidersConfig};
 use firedrill_runner::rollback::{self, Kept, Rollbacks};
 use firedrill_runner::settings::Settings;
-use firedrill_runner::{Notice, Ports, drive, prepare};
+use firedrill_runner::{Notice, Ports, check, drive, prepare};
 use firedrill_undo::{DrillId, Guardian, SpawnConfig, StateDir};
 use serde_json::Map;
 use tokio::sync::mpsc;
@@ -97,6 +99,30 @@ async fn hold_on(
         seed: order.seed,
         listener: signals::of_worker(signal.clone()),
     });
+    if order.validate_python {
+        let missing = check::surroundings(
+            &order.experiment,
+            &order.overrides,
+            &order.settings,
+            &providers,
+        )
+        .await;
+        if !missing.is_empty() {
+            providers.shutdown().await;
+            if let Some(guardian) = guardian {
+                guardian.finish()?;
+            }
+            return Err(Failure::usage(format!(
+                "{} cannot run here: {}",
+                order.source,
+                in_words(&missing)
+            ))
+            .hint("firedrill validate shows each; --no-validation runs it all the same"));
+        }
+    }
+    let (settings, teller) = (order.settings.clone(), providers.clone());
+    let begun = serde_json::Value::Object(order.experiment.raw.clone());
+    notify(&settings, &teller, Happening::RunStarted, begun, None).await;
     let (scope, trouble) =
         match prepare::load_scope(&order.experiment, &order.overrides, &providers).await {
             Ok(scope) => (scope, None),
@@ -134,7 +160,32 @@ async fn hold_on(
         faults,
         rollbacks,
     };
-    Ok(drive(plan, ports, signals, look).await)
+    let journal = drive(plan, ports, signals, look).await;
+    for happening in happenings(&journal) {
+        let payload = serde_json::to_value(&journal).unwrap_or_default();
+        notify(&settings, &teller, happening, payload, None).await;
+    }
+    teller.shutdown().await;
+    Ok(journal)
+}
+
+fn in_words(missing: &[Diagnostic]) -> String {
+    let lines: Vec<String> = missing
+        .iter()
+        .map(|what| format!("{}: {}", what.path, what.message))
+        .collect();
+    lines.join("; ")
+}
+
+fn happenings(journal: &Journal) -> Vec<Happening> {
+    let mut happenings = match journal.status {
+        Status::Completed => vec![Happening::RunCompleted],
+        Status::Failed | Status::Aborted | Status::Interrupted => vec![Happening::RunFailed],
+    };
+    if journal.deviated {
+        happenings.push(Happening::RunDeviated);
+    }
+    happenings
 }
 
 fn wrong_digest(order: &Order, preview: &Preview) -> Option<String> {

@@ -91,8 +91,14 @@ pub(crate) fn describe(journal: &Journal) -> String {
 /// The faults alone, or why there were none.
 pub(crate) fn faults(drill: &Drill) -> String {
     let mut text = String::new();
-    drill.faults.iter().for_each(|fault| fault_lines(&mut text, fault));
-    if matches!(drill.verdict, Verdict::Refused | Verdict::Failed | Verdict::Halted) {
+    drill
+        .faults
+        .iter()
+        .for_each(|fault| fault_lines(&mut text, fault));
+    if matches!(
+        drill.verdict,
+        Verdict::Refused | Verdict::Failed | Verdict::Halted
+    ) {
         let _ = writeln!(text, "{}", headline(drill));
         for reason in &drill.reasons {
             let _ = writeln!(text, "  {reason}");

@@ -3,7 +3,7 @@
 use firedrill_experiment::call::FaultCall;
 use firedrill_experiment::document::{BlastRadius, UndoClass};
 use firedrill_experiment::units::format_duration;
-use firedrill_faults::{CompileError, Fault, Selection, Selector, SelectorError, Target};
+use firedrill_faults::{CompileError, Fault, Selection, Selector, SelectorError};
 use firedrill_undo::Primitive;
 
 /// A fault with its targets, within the blast radius.
@@ -31,7 +31,8 @@ impl Aim {
         };
         let fault = Fault::parse(&call.name, &call.arguments).map_err(hinted)?;
         let selector = Selector::parse(&call.target).map_err(hinted)?;
-        let refused = |refusal: firedrill_faults::Refused| format!("{refusal} ({})", refusal.hint());
+        let refused =
+            |refusal: firedrill_faults::Refused| format!("{refusal} ({})", refusal.hint());
         let selection = selector.select(seed).map_err(|error| match error {
             SelectorError::Refused(refusal) => refused(refusal),
             other => crate::chain(&other),
@@ -42,12 +43,21 @@ impl Aim {
     }
 
     pub(crate) fn compile(&self) -> Result<Vec<Primitive>, CompileError> {
-        let identities: Vec<_> = self.selection.chosen.iter().map(|target| target.identity).collect();
+        let identities: Vec<_> = self
+            .selection
+            .chosen
+            .iter()
+            .map(|target| target.identity)
+            .collect();
         self.fault.compile(&identities)
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
-        self.selection.chosen.iter().map(name).collect()
+        self.selection
+            .chosen
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     pub(crate) fn undo_class(&self) -> UndoClass {
@@ -57,10 +67,6 @@ impl Aim {
             firedrill_faults::UndoClass::Irreversible => UndoClass::Irreversible,
         }
     }
-}
-
-fn name(target: &Target) -> String {
-    format!("{} (pid {})", target.name, target.identity.pid)
 }
 
 fn limits(radius: &BlastRadius) -> firedrill_faults::BlastRadius {
@@ -73,7 +79,9 @@ fn limits(radius: &BlastRadius) -> firedrill_faults::BlastRadius {
 
 /// Nobody measures how traffic is spread over processes: each is taken to carry an equal share.
 fn within_traffic(radius: &BlastRadius, selection: &Selection) -> Result<(), String> {
-    let Some(limit) = radius.traffic_percent_max else { return Ok(()) };
+    let Some(limit) = radius.traffic_percent_max else {
+        return Ok(());
+    };
     let share = 100.0 * selection.chosen.len() as f64 / selection.population.max(1) as f64;
     if share <= limit {
         return Ok(());

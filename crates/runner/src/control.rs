@@ -16,7 +16,10 @@ pub struct Controls {
 
 impl Controls {
     pub fn new(providers: Providers, settings: Settings) -> Self {
-        Self { providers, settings }
+        Self {
+            providers,
+            settings,
+        }
     }
 
     /// A worker that cannot be started, or died, is a control that failed: the drill goes on.
@@ -33,13 +36,21 @@ impl Controls {
         payload.insert("experiment".into(), request.experiment);
         payload.insert("configuration".into(), request.configuration);
         payload.insert("secrets".into(), request.secrets);
-        payload.insert("settings".into(), Value::Object(self.settings.raw().clone()));
-        let Ok(reply) = self.providers.python().control(&hook(request.hook), payload).await else {
+        payload.insert(
+            "settings".into(),
+            Value::Object(self.settings.raw().clone()),
+        );
+        let Ok(reply) = self
+            .providers
+            .python()
+            .control(&hook(request.hook), payload)
+            .await
+        else {
             return ControlReply::default();
         };
-        let interruption = reply.stopped.filter(|raised| {
-            matches!(raised.kind, RaisedKind::Interrupt | RaisedKind::Exit)
-        });
+        let interruption = reply
+            .stopped
+            .filter(|raised| matches!(raised.kind, RaisedKind::Interrupt | RaisedKind::Exit));
         ControlReply {
             context: reply.context,
             state: reply.state,
@@ -54,7 +65,9 @@ impl Controls {
 /// Where the context stands in the experiment. The worker then hands controls that very part, so
 /// that what they change in one is changed in the other, as it is in Chaos Toolkit.
 fn path_of(hook: Hook, context: &Value, experiment: &Value) -> Option<Value> {
-    let (Hook::Before(scope) | Hook::After(scope)) = hook else { return None };
+    let (Hook::Before(scope) | Hook::After(scope)) = hook else {
+        return None;
+    };
     match scope {
         Scope::Experiment | Scope::Method | Scope::Rollback => Some(json!([])),
         Scope::Hypothesis => Some(json!(["steady-state-hypothesis"])),
@@ -66,7 +79,10 @@ fn path_of(hook: Hook, context: &Value, experiment: &Value) -> Option<Value> {
                 (json!(["rollbacks"]), experiment.get("rollbacks")),
             ];
             lists.into_iter().find_map(|(path, list)| {
-                let at = list?.as_array()?.iter().position(|activity| activity == context)?;
+                let at = list?
+                    .as_array()?
+                    .iter()
+                    .position(|activity| activity == context)?;
                 let mut path = path.as_array()?.clone();
                 path.push(json!(at));
                 Some(Value::Array(path))

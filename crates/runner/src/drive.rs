@@ -104,7 +104,12 @@ struct Driver {
 impl Driver {
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Call { id, activity, call, background } => self.call(id, activity, call, background),
+            Effect::Call {
+                id,
+                activity,
+                call,
+                background,
+            } => self.call(id, activity, call, background),
             Effect::Cancel { id } => {
                 if let Some(canceller) = self.cancellers.get(&id) {
                     canceller.cancel(Interruption {
@@ -161,6 +166,5 @@ impl Driver {
 
     async fn end(self) {
         self.ports.faults.finish().await;
-        self.ports.providers.shutdown().await;
     }
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use firedrill_engine::effect::{Failure, FaultReport, Outcome, Signal};
 use firedrill_experiment::call::FaultCall;
 use firedrill_experiment::document::{BlastRadius, UndoClass};
-use firedrill_undo::{Applied, Ended, Guardian, GuardianError, Observed, Primitive, Reverted, Watch};
+use firedrill_undo::{
+    Applied, Ended, Guardian, GuardianError, Observed, Primitive, Reverted, Watch,
+};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -49,7 +51,12 @@ impl Faults {
 
     /// Listens to the guardian and renews its lease until [`Faults::finish`]. What ends the drill
     /// from that side arrives as [`Signal::Halt`].
-    pub fn new(guardian: Guardian, radius: BlastRadius, seed: u64, signals: mpsc::UnboundedSender<Signal>) -> Self {
+    pub fn new(
+        guardian: Guardian,
+        radius: BlastRadius,
+        seed: u64,
+        signals: mpsc::UnboundedSender<Signal>,
+    ) -> Self {
         let inner = Arc::new(Inner {
             guardian,
             radius,
@@ -104,9 +111,13 @@ impl Faults {
         report.inject = placed.injected_in;
         applied();
         let id = placed.id;
-        let seen = inner.ask(move |guardian| guardian.observe_until(id, EFFECT_LIMIT)).await;
+        let seen = inner
+            .ask(move |guardian| guardian.observe_until(id, EFFECT_LIMIT))
+            .await;
         report.observed = seen.as_ref().is_ok_and(Observed::is_complete);
-        report.achieved = seen.ok().map(|seen| format!("{} of {} targets", seen.achieved, seen.requested));
+        report.achieved = seen
+            .ok()
+            .map(|seen| format!("{} of {} targets", seen.achieved, seen.requested));
 
         let mut ended = inner.ended.subscribe();
         tokio::select! {
@@ -122,13 +133,20 @@ impl Faults {
     pub(crate) fn register_rollbacks(&self, argv: Vec<String>) {
         let Some(inner) = &self.0 else { return };
         if let Ok(applied) = inner.guardian.apply(vec![Primitive::RunRollbacks { argv }]) {
-            *inner.rollbacks.lock().unwrap_or_else(PoisonError::into_inner) = Some(applied.id);
+            *inner
+                .rollbacks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(applied.id);
         }
     }
 
     pub(crate) fn forget_rollbacks(&self) {
         let Some(inner) = &self.0 else { return };
-        let id = inner.rollbacks.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let id = inner
+            .rollbacks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         if let Some(id) = id {
             // A guardian that ended has nothing left to forget.
             let _ = inner.guardian.revert(id);
@@ -160,8 +178,13 @@ impl Inner {
             Err(_) => {
                 // It ended on its own side, and undid everything there: wait for its word.
                 let mut ended = self.ended.subscribe();
-                let heard = tokio::time::timeout(EFFECT_LIMIT, ended.wait_for(Option::is_some)).await;
-                match heard.ok().and_then(Result::ok).and_then(|loss| loss.clone()) {
+                let heard =
+                    tokio::time::timeout(EFFECT_LIMIT, ended.wait_for(Option::is_some)).await;
+                match heard
+                    .ok()
+                    .and_then(Result::ok)
+                    .and_then(|loss| loss.clone())
+                {
                     Some(loss) => {
                         note(report, &loss.reverted);
                         report.achieved = Some(format!(
@@ -170,7 +193,9 @@ impl Inner {
                             loss.why
                         ));
                     }
-                    None => report.residue.push("the guardian does not answer; run `firedrill recover`".into()),
+                    None => report
+                        .residue
+                        .push("the guardian does not answer; run `firedrill recover`".into()),
                 }
             }
         }
@@ -198,9 +223,14 @@ impl Inner {
 
     fn replace_guardian(&self) -> Loss {
         match self.guardian.recover_after_guardian_death() {
-            Ok(reverted) => Loss { why: "its guardian died, and a new one undid it".into(), reverted },
+            Ok(reverted) => Loss {
+                why: "its guardian died, and a new one undid it".into(),
+                reverted,
+            },
             Err(error) => Loss {
-                why: format!("its guardian died, and no new one could be started ({error}): run `firedrill recover`"),
+                why: format!(
+                    "its guardian died, and no new one could be started ({error}): run `firedrill recover`"
+                ),
                 reverted: Reverted::default(),
             },
         }
@@ -208,12 +238,17 @@ impl Inner {
 }
 
 fn loss(ended: Ended) -> Loss {
-    Loss { why: format!("the guardian ended it: {:?}", ended.ending).to_lowercase(), reverted: ended.reverted }
+    Loss {
+        why: format!("the guardian ended it: {:?}", ended.ending).to_lowercase(),
+        reverted: ended.reverted,
+    }
 }
 
 fn note(report: &mut FaultReport, reverted: &Reverted) {
     report.revert = Some(reverted.took);
-    report.residue.extend(reverted.residue.iter().map(ToString::to_string));
+    report
+        .residue
+        .extend(reverted.residue.iter().map(ToString::to_string));
 }
 
 fn mechanism(placed: &Applied) -> String {
@@ -247,7 +282,10 @@ fn blank(call: &FaultCall) -> FaultReport {
 /// What the journal shows as the activity's output.
 pub(crate) fn outcome(activity: &str, report: &FaultReport) -> Outcome {
     if let Some(why) = &report.refused {
-        return Outcome::Failed(Failure::raised("firedrill.Refused", format!("`{activity}`: {why}")));
+        return Outcome::Failed(Failure::raised(
+            "firedrill.Refused",
+            format!("`{activity}`: {why}"),
+        ));
     }
     Outcome::Succeeded(json!({
         "fault": report.fault,

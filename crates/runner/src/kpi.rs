@@ -24,7 +24,11 @@ pub(crate) struct Streams {
 
 impl Streams {
     pub(crate) fn new(seed: u64, events: mpsc::UnboundedSender<Event>) -> Self {
-        Self { seed, events, stops: BTreeMap::new() }
+        Self {
+            seed,
+            events,
+            stops: BTreeMap::new(),
+        }
     }
 
     /// `now`: since the drill's start; windows are counted from there.
@@ -39,7 +43,10 @@ impl Streams {
                 tokio::spawn(until_stopped(handle, stopped));
             }
             Err(error) => {
-                let _ = self.events.send(Event::KpiEnded { kpi, trouble: Some(error.to_string()) });
+                let _ = self.events.send(Event::KpiEnded {
+                    kpi,
+                    trouble: Some(error.to_string()),
+                });
             }
         }
     }
@@ -57,7 +64,11 @@ pub(crate) fn load_config(call: &LoadCall, seed: u64) -> LoadConfig {
         method: call.method.clone(),
         headers: call.headers.clone(),
         body: call.body.clone(),
-        arrival: if call.poisson { Arrival::Poisson } else { Arrival::Constant },
+        arrival: if call.poisson {
+            Arrival::Poisson
+        } else {
+            Arrival::Constant
+        },
         connections: call.connections,
         timeout: call.timeout,
         window: window(call.rate),
@@ -69,7 +80,8 @@ pub(crate) fn load_config(call: &LoadCall, seed: u64) -> LoadConfig {
 }
 
 fn window(rate: f64) -> Duration {
-    Duration::try_from_secs_f64(REQUESTS_PER_WINDOW / rate).map_or(WINDOW_MAX, |w| w.clamp(WINDOW_MIN, WINDOW_MAX))
+    Duration::try_from_secs_f64(REQUESTS_PER_WINDOW / rate)
+        .map_or(WINDOW_MAX, |w| w.clamp(WINDOW_MIN, WINDOW_MAX))
 }
 
 async fn until_stopped(handle: LoadHandle, stopped: oneshot::Receiver<()>) {

@@ -7,6 +7,7 @@
 //! | [`fault`] | faults of ours, asked of the guardian |
 //! | `kpi` | KPI streams |
 //! | [`control`] | Python controls |
+//! | [`check`] | what a document needs from its surroundings |
 //! | [`prepare`], [`vault`] | configuration and secrets |
 //! | [`plan`] | a preview, and its digest |
 //! | [`rollback`] | rollbacks that outlive a killed drill |
@@ -16,6 +17,7 @@
 //! line's).
 
 mod aim;
+pub mod check;
 pub mod control;
 pub mod drive;
 pub mod events;

@@ -1,6 +1,5 @@
 //! What a drill would do, before it does anything: targets, undo classes, time, traffic, digest.
 
-
 use firedrill_engine::Options;
 use firedrill_experiment::call::{self, Call};
 use firedrill_experiment::document::{
@@ -59,10 +58,17 @@ pub struct PlannedKpi {
 
 /// Looks at everything and touches nothing.
 pub fn preview(experiment: &Experiment, scope: &Scope, options: &Options, seed: u64) -> Preview {
-    let selected: Vec<&Activity> = experiment.method.iter().filter(|activity| is_selected(activity, options)).collect();
+    let selected: Vec<&Activity> = experiment
+        .method
+        .iter()
+        .filter(|activity| is_selected(activity, options))
+        .collect();
     let mut refusals = Vec::new();
     let mut actions = Vec::new();
-    for activity in selected.iter().filter(|activity| activity.kind == ActivityKind::Action) {
+    for activity in selected
+        .iter()
+        .filter(|activity| activity.kind == ActivityKind::Action)
+    {
         actions.push(planned(activity, experiment, scope, seed, &mut refusals));
     }
     let disturbed = fault_time(&actions);
@@ -72,8 +78,13 @@ pub fn preview(experiment: &Experiment, scope: &Scope, options: &Options, seed: 
         .filter_map(|kpi| planned_kpi(kpi, experiment, scope, disturbed, &mut refusals))
         .collect();
     let seconds = experiment.baseline.as_secs_f64() * f64::from(u8::from(!kpis.is_empty()))
-        + selected.iter().map(|activity| activity_time(activity, scope)).sum::<f64>();
-    let recovery_seconds = experiment.recovery.map_or(0.0, |recovery| recovery.within.as_secs_f64());
+        + selected
+            .iter()
+            .map(|activity| activity_time(activity, scope))
+            .sum::<f64>();
+    let recovery_seconds = experiment
+        .recovery
+        .map_or(0.0, |recovery| recovery.within.as_secs_f64());
     let rate: f64 = kpis.iter().map(|kpi| kpi.rate).sum();
     let digest = digest(experiment, options, &actions);
     Preview {
@@ -106,7 +117,9 @@ fn planned(
         duration: None,
         targets: Vec::new(),
     };
-    let Provider::Fault { name, .. } = &activity.provider else { return action };
+    let Provider::Fault { name, .. } = &activity.provider else {
+        return action;
+    };
     action.fault = Some(name.clone());
     let mut refuse = |why: String| refusals.push(format!("`{}`: {why}", activity.name));
     let Some(blast) = &experiment.blast_radius else {
@@ -133,7 +146,10 @@ fn planned(
 }
 
 fn fault_time(actions: &[PlannedAction]) -> Option<f64> {
-    actions.iter().filter_map(|action| action.duration).reduce(f64::max)
+    actions
+        .iter()
+        .filter_map(|action| action.duration)
+        .reduce(f64::max)
 }
 
 fn activity_time(activity: &Activity, scope: &Scope) -> f64 {
@@ -144,7 +160,9 @@ fn activity_time(activity: &Activity, scope: &Scope) -> f64 {
         _ => 0.0,
     };
     let times = f64::from(activity.repeat.map_or(1, |repeat| repeat.times));
-    (own * f64::from(u8::from(!activity.background)) + pause(&activity.pause_before) + pause(&activity.pause_after))
+    (own * f64::from(u8::from(!activity.background))
+        + pause(&activity.pause_before)
+        + pause(&activity.pause_after))
         * times
 }
 
@@ -155,7 +173,9 @@ fn planned_kpi(
     disturbed: Option<f64>,
     refusals: &mut Vec<String>,
 ) -> Option<PlannedKpi> {
-    let provider = Provider::Load { raw: kpi.provider.clone() };
+    let provider = Provider::Load {
+        raw: kpi.provider.clone(),
+    };
     let call = match call::resolve(&provider, scope) {
         Ok(Call::Load(call)) => call,
         Ok(_) => return None,
@@ -164,11 +184,21 @@ fn planned_kpi(
             return None;
         }
     };
-    let Wanted { success_ratio_min, latency, worst_window } = kpi.objective;
-    let objective = Objective { success_ratio_min, success_ratio_max: None, latency, worst_window };
+    let Wanted {
+        success_ratio_min,
+        latency,
+        worst_window,
+    } = kpi.objective;
+    let objective = Objective {
+        success_ratio_min,
+        success_ratio_max: None,
+        latency,
+        worst_window,
+    };
     let needed = requests_needed_for(&objective, kpi.confidence);
     let baseline = call.rate * experiment.baseline.as_secs_f64();
-    let settled = disturbed.map(|time| (time - experiment.expect.transition.as_secs_f64()).max(0.0));
+    let settled =
+        disturbed.map(|time| (time - experiment.expect.transition.as_secs_f64()).max(0.0));
     let fault = settled.map_or(baseline, |time| time * call.rate);
     for (phase, requests) in [("baseline", baseline), ("fault", fault)] {
         if let Some(needed) = needed.filter(|needed| requests < *needed as f64) {
@@ -202,4 +232,3 @@ fn digest(experiment: &Experiment, options: &Options, actions: &[PlannedAction])
     let hash = Sha256::digest(plan.to_string().as_bytes());
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
-

@@ -30,19 +30,26 @@ pub async fn load_scope(
     providers: &Providers,
 ) -> Result<Scope, PrepareError> {
     let env = environment(overrides);
-    let mut loading = load_configuration(&experiment.configuration, &env, &overrides.configuration)?;
+    let mut loading =
+        load_configuration(&experiment.configuration, &env, &overrides.configuration)?;
     let mut secrets = load_secrets(&experiment.secrets, &env, &overrides.secrets)?;
     // Vaults are asked before probes are: what probes read is not known yet.
-    let declared = load_configuration(&experiment.configuration, &env, &overrides.configuration)?.into_configuration();
+    let declared = load_configuration(&experiment.configuration, &env, &overrides.configuration)?
+        .into_configuration();
     for reference in std::mem::take(&mut secrets.vault) {
         let value = vault::read(&reference, &declared, providers).await?;
         secrets.fill(&reference, value);
     }
-    let mut scope = Scope { secrets: secrets.values, ..Scope::default() };
+    let mut scope = Scope {
+        secrets: secrets.values,
+        ..Scope::default()
+    };
     while let Some(dynamic) = loading.next_dynamic() {
         scope.configuration = loading.known().clone();
         let dynamic = dynamic.with_all_secrets(&scope);
-        let Ok(call) = call::resolve(&dynamic.activity.provider, &scope) else { continue };
+        let Ok(call) = call::resolve(&dynamic.activity.provider, &scope) else {
+            continue;
+        };
         // As in Chaos Toolkit: without an output, the key stays unknown and `${name}` shows.
         if let Outcome::Succeeded(output) = providers.call(&call, Cancel::never()).await {
             loading.finish(&dynamic, &output);
@@ -55,8 +62,14 @@ pub async fn load_scope(
 /// The variables that `env` entries see: of variable files first, then this process's own.
 pub(crate) fn environment(overrides: &VarFile) -> impl Fn(&str) -> Option<String> {
     |name| {
-        let given = overrides.environment.iter().rev().find(|(key, _)| key == name);
-        given.map(|(_, value)| value.clone()).or_else(|| std::env::var(name).ok())
+        let given = overrides
+            .environment
+            .iter()
+            .rev()
+            .find(|(key, _)| key == name);
+        given
+            .map(|(_, value)| value.clone())
+            .or_else(|| std::env::var(name).ok())
     }
 }
 
@@ -68,6 +81,8 @@ pub fn merge_overrides(files: Vec<VarFile>, vars: Vec<(String, Value)>) -> VarFi
         merged.secrets.extend(file.secrets);
         merged.environment.extend(file.environment);
     }
-    merged.configuration.extend(vars.into_iter().collect::<Map<_, _>>());
+    merged
+        .configuration
+        .extend(vars.into_iter().collect::<Map<_, _>>());
     merged
 }

@@ -33,7 +33,9 @@ pub struct Kept {
 /// Why a drill's rollbacks could not be kept safe. Nothing was touched.
 #[derive(Debug, thiserror::Error)]
 pub enum Unrecoverable {
-    #[error("the rollbacks use the secret `{name}`, which {why}, so a killed drill could not play them")]
+    #[error(
+        "the rollbacks use the secret `{name}`, which {why}, so a killed drill could not play them"
+    )]
     Secret { name: String, why: &'static str },
 }
 
@@ -49,11 +51,18 @@ pub struct Rollbacks {
 impl Rollbacks {
     /// `directory` is the drill's own; without one nothing is kept.
     pub fn new(directory: Option<PathBuf>, exe: PathBuf, kept: Kept) -> Self {
-        Self { directory, kept, exe, armed: false }
+        Self {
+            directory,
+            kept,
+            exe,
+            armed: false,
+        }
     }
 
     pub(crate) fn arm(&mut self, armed: Armed, faults: &Faults) {
-        let Some(directory) = &self.directory else { return };
+        let Some(directory) = &self.directory else {
+            return;
+        };
         self.kept.armed = armed;
         // A drill that cannot keep its rollbacks still plays them itself.
         if keep(directory, &self.kept).is_err() {
@@ -71,7 +80,9 @@ impl Rollbacks {
     }
 
     pub(crate) fn disarm(&mut self, faults: &Faults) {
-        let Some(directory) = &self.directory else { return };
+        let Some(directory) = &self.directory else {
+            return;
+        };
         if self.armed {
             faults.forget_rollbacks();
             // The guardian forgets first: a file without its log entry is never played.
@@ -85,10 +96,17 @@ impl Rollbacks {
 /// # Errors
 /// A secret that is inline in the document, or that came from a variable file.
 pub fn check(experiment: &Experiment, overrides: &VarFile) -> Result<(), Unrecoverable> {
-    let own = experiment.method.iter().filter_map(|activity| activity.rollback.as_deref());
+    let own = experiment
+        .method
+        .iter()
+        .filter_map(|activity| activity.rollback.as_deref());
     for rollback in experiment.rollbacks.iter().chain(own) {
         let raw = Value::Object(rollback.raw.clone());
-        let groups = raw.pointer("/provider/secrets").and_then(Value::as_array).into_iter().flatten();
+        let groups = raw
+            .pointer("/provider/secrets")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
         let wanted: Vec<&str> = substitute::names(&raw).into_iter().collect();
         let whole: Vec<&str> = groups.filter_map(Value::as_str).collect();
         for (group, entries) in &experiment.secrets {
@@ -97,10 +115,16 @@ pub fn check(experiment: &Experiment, overrides: &VarFile) -> Result<(), Unrecov
                     continue;
                 }
                 if overrides.secrets.contains_key(group) || overrides.secrets.contains_key(name) {
-                    return Err(Unrecoverable::Secret { name: name.clone(), why: "came from a variable file" });
+                    return Err(Unrecoverable::Secret {
+                        name: name.clone(),
+                        why: "came from a variable file",
+                    });
                 }
                 if entry.get("type").is_none() {
-                    return Err(Unrecoverable::Secret { name: name.clone(), why: "is written in the document itself" });
+                    return Err(Unrecoverable::Secret {
+                        name: name.clone(),
+                        why: "is written in the document itself",
+                    });
                 }
             }
         }

@@ -19,14 +19,27 @@ const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccou
 pub enum VaultError {
     #[error("secret `{path}` is in a vault, and the configuration has no `vault_addr`")]
     NoAddress { path: String },
-    #[error("secret `{path}` is in a vault, and the configuration has none of `vault_token`, `vault_role_id` with `vault_role_secret`, `vault_sa_role`")]
+    #[error(
+        "secret `{path}` is in a vault, and the configuration has none of `vault_token`, `vault_role_id` with `vault_role_secret`, `vault_sa_role`"
+    )]
     NoCredentials { path: String },
     #[error("the service account's token could not be read from {file}")]
-    ServiceAccount { file: String, source: std::io::Error },
+    ServiceAccount {
+        file: String,
+        source: std::io::Error,
+    },
     #[error("the vault at {addr} did not answer `{request}`: {message}")]
-    Unreachable { addr: String, request: String, message: String },
+    Unreachable {
+        addr: String,
+        request: String,
+        message: String,
+    },
     #[error("the vault at {addr} answered `{request}` with status {status}")]
-    Status { addr: String, request: String, status: u64 },
+    Status {
+        addr: String,
+        request: String,
+        status: u64,
+    },
     #[error("the vault has no key `{key}` at `{path}`")]
     NoKey { path: String, key: String },
 }
@@ -41,11 +54,18 @@ pub(crate) async fn read(
     providers: &Providers,
 ) -> Result<Value, VaultError> {
     let text = |key: &str| configuration.get(key).and_then(Value::as_str);
-    let addr = text("vault_addr").ok_or_else(|| VaultError::NoAddress { path: reference.path.clone() })?;
-    let vault = Vault { addr: addr.trim_end_matches('/'), providers };
+    let addr = text("vault_addr").ok_or_else(|| VaultError::NoAddress {
+        path: reference.path.clone(),
+    })?;
+    let vault = Vault {
+        addr: addr.trim_end_matches('/'),
+        providers,
+    };
     let token = vault.token(reference, configuration).await?;
     let mount = text("vault_secrets_mount_point").unwrap_or("secret");
-    let version_one = configuration.get("vault_kv_version").is_some_and(|v| v == "1" || v == 1);
+    let version_one = configuration
+        .get("vault_kv_version")
+        .is_some_and(|v| v == "1" || v == 1);
     let (request, data) = if version_one {
         (format!("/v1/{mount}/{}", reference.path), "/data")
     } else {
@@ -68,26 +88,44 @@ struct Vault<'a> {
 }
 
 impl Vault<'_> {
-    async fn token(&self, reference: &VaultRef, configuration: &Map<String, Value>) -> Result<String, VaultError> {
+    async fn token(
+        &self,
+        reference: &VaultRef,
+        configuration: &Map<String, Value>,
+    ) -> Result<String, VaultError> {
         let text = |key: &str| configuration.get(key).and_then(Value::as_str);
         if let Some(token) = text("vault_token") {
             return Ok(token.to_owned());
         }
-        let (request, login) = if let (Some(id), Some(secret)) = (text("vault_role_id"), text("vault_role_secret")) {
-            ("/v1/auth/approle/login".to_owned(), json!({"role_id": id, "secret_id": secret}))
-        } else if let Some(role) = text("vault_sa_role") {
-            let file = text("vault_sa_token_path").unwrap_or(SERVICE_ACCOUNT_TOKEN);
-            let jwt = tokio::fs::read_to_string(file)
-                .await
-                .map_err(|source| VaultError::ServiceAccount { file: file.to_owned(), source })?;
-            let mount = text("vault_k8s_mount_point").unwrap_or("kubernetes");
-            (format!("/v1/auth/{mount}/login"), json!({"role": role, "jwt": jwt.trim()}))
-        } else {
-            return Err(VaultError::NoCredentials { path: reference.path.clone() });
-        };
+        let (request, login) =
+            if let (Some(id), Some(secret)) = (text("vault_role_id"), text("vault_role_secret")) {
+                (
+                    "/v1/auth/approle/login".to_owned(),
+                    json!({"role_id": id, "secret_id": secret}),
+                )
+            } else if let Some(role) = text("vault_sa_role") {
+                let file = text("vault_sa_token_path").unwrap_or(SERVICE_ACCOUNT_TOKEN);
+                let jwt = tokio::fs::read_to_string(file).await.map_err(|source| {
+                    VaultError::ServiceAccount {
+                        file: file.to_owned(),
+                        source,
+                    }
+                })?;
+                let mount = text("vault_k8s_mount_point").unwrap_or("kubernetes");
+                (
+                    format!("/v1/auth/{mount}/login"),
+                    json!({"role": role, "jwt": jwt.trim()}),
+                )
+            } else {
+                return Err(VaultError::NoCredentials {
+                    path: reference.path.clone(),
+                });
+            };
         let body = self.ask("POST", &request, None, Some(login)).await?;
         let token = body.pointer("/auth/client_token").and_then(Value::as_str);
-        token.map(str::to_owned).ok_or_else(|| self.unreachable(&request, "the answer holds no token"))
+        token
+            .map(str::to_owned)
+            .ok_or_else(|| self.unreachable(&request, "the answer holds no token"))
     }
 
     async fn ask(
@@ -117,7 +155,9 @@ impl Vault<'_> {
             Outcome::Failed(failure) | Outcome::Aborted(failure) => {
                 return Err(self.unreachable(request, &failure.message));
             }
-            Outcome::Interrupted(interruption) => return Err(self.unreachable(request, &interruption.reason)),
+            Outcome::Interrupted(interruption) => {
+                return Err(self.unreachable(request, &interruption.reason));
+            }
         };
         match output.get("status").and_then(Value::as_u64) {
             Some(200..=299) => Ok(output.get("body").cloned().unwrap_or(Value::Null)),

@@ -23,7 +23,12 @@ impl Watch {
         let identity = drill.identity();
         let mut notes = Vec::new();
         if ruling.verdict != firedrill_experiment::journal::Verdict::Inconclusive {
-            notes.extend(facts.failed_actions.iter().map(|what| format!("An action failed: {what}.")));
+            notes.extend(
+                facts
+                    .failed_actions
+                    .iter()
+                    .map(|what| format!("An action failed: {what}.")),
+            );
         }
         let disturbed = self.disturbance_ended().is_some();
         let limit = self.limit().as_secs_f64();
@@ -38,9 +43,19 @@ impl Watch {
             effect: ruling.effect,
             reasons: ruling.reasons,
             expectation: expectation(self.0.expect.during).into(),
-            phases: self.stretches().into_iter().map(|stretch| self.phase(stretch)).collect(),
+            phases: self
+                .stretches()
+                .into_iter()
+                .map(|stretch| self.phase(stretch))
+                .collect(),
             kpis: self.kpis(),
-            faults: self.0.faults.borrow().values().filter_map(fault_record).collect(),
+            faults: self
+                .0
+                .faults
+                .borrow()
+                .values()
+                .filter_map(fault_record)
+                .collect(),
             recovery: (disturbed && timed).then_some(RecoveryRecord { took, limit }),
             actions: self.0.actions.borrow().clone(),
             notes,
@@ -52,7 +67,9 @@ impl Watch {
             phase: stretch.phase,
             start: stretch.start.as_secs_f64(),
             end: stretch.end.as_secs_f64(),
-            kpis: (0..self.0.kpis.len()).filter_map(|kpi| self.kpi_phase(kpi, stretch)).collect(),
+            kpis: (0..self.0.kpis.len())
+                .filter_map(|kpi| self.kpi_phase(kpi, stretch))
+                .collect(),
         }
     }
 
@@ -76,12 +93,15 @@ impl Watch {
                 high: estimate.high,
                 confidence: estimate.confidence,
             }),
-            latency: tally.latency().filter(|hist| !hist.is_empty()).map(|hist| LatencySummary {
-                p50: millis(hist.value_at_quantile(0.5)),
-                p90: millis(hist.value_at_quantile(0.9)),
-                p99: millis(hist.value_at_quantile(0.99)),
-                max: millis(hist.max()),
-            }),
+            latency: tally
+                .latency()
+                .filter(|hist| !hist.is_empty())
+                .map(|hist| LatencySummary {
+                    p50: millis(hist.value_at_quantile(0.5)),
+                    p90: millis(hist.value_at_quantile(0.9)),
+                    p99: millis(hist.value_at_quantile(0.99)),
+                    max: millis(hist.max()),
+                }),
             worst_window: judgement.worst_window.map(|worst| WorstWindow {
                 start: worst.start.as_secs_f64(),
                 length: worst.length.as_secs_f64(),
@@ -110,12 +130,21 @@ impl Watch {
 }
 
 fn kpi_record(kpi: &Kpi, stream: &Stream, latency: BTreeMap<Phase, Vec<(f64, u64)>>) -> KpiRecord {
-    let window = stream.windows.first().map_or(Duration::ZERO, |window| window.length);
-    let timeout = stream.call.as_ref().map_or(Duration::ZERO, |call| call.timeout);
+    let window = stream
+        .windows
+        .first()
+        .map_or(Duration::ZERO, |window| window.length);
+    let timeout = stream
+        .call
+        .as_ref()
+        .map_or(Duration::ZERO, |call| call.timeout);
     KpiRecord {
         name: kpi.name.clone(),
         source: stream.call.as_ref().map_or_else(String::new, |call| {
-            format!("load {} {} at {} requests/s", call.method, call.url, call.rate)
+            format!(
+                "load {} {} at {} requests/s",
+                call.method, call.url, call.rate
+            )
         }),
         traffic: "synthetic".into(),
         objective: objective(kpi),
@@ -127,7 +156,8 @@ fn kpi_record(kpi: &Kpi, stream: &Stream, latency: BTreeMap<Phase, Vec<(f64, u64
 }
 
 fn point(window: &Window) -> Point {
-    let quantile = |q| (!window.latency.is_empty()).then(|| millis(window.latency.value_at_quantile(q)));
+    let quantile =
+        |q| (!window.latency.is_empty()).then(|| millis(window.latency.value_at_quantile(q)));
     Point {
         at: window.start.as_secs_f64(),
         length: window.length.as_secs_f64(),
@@ -145,10 +175,17 @@ fn objective(kpi: &Kpi) -> String {
         parts.push(format!("at least {} % succeed", min * 100.0));
     }
     if let Some((quantile, max)) = kpi.objective.latency {
-        parts.push(format!("p{} at most {} ms", quantile * 100.0, max.as_secs_f64() * 1e3));
+        parts.push(format!(
+            "p{} at most {} ms",
+            quantile * 100.0,
+            max.as_secs_f64() * 1e3
+        ));
     }
     if let Some((length, bad)) = kpi.objective.worst_window {
-        parts.push(format!("at most {bad} bad in any {} s", length.as_secs_f64()));
+        parts.push(format!(
+            "at most {bad} bad in any {} s",
+            length.as_secs_f64()
+        ));
     }
     parts.join(", ")
 }
@@ -171,8 +208,16 @@ fn fault_record(fault: &Fault) -> Option<FaultRecord> {
         undo_class: report.undo_class,
         targets: report.targets.clone(),
         requested: report.requested.clone(),
-        achieved: report.refused.clone().map(|why| format!("refused: {why}")).or(report.achieved.clone()),
-        effect: if report.observed && met { Effect::Observed } else { Effect::Unobserved },
+        achieved: report
+            .refused
+            .clone()
+            .map(|why| format!("refused: {why}"))
+            .or(report.achieved.clone()),
+        effect: if report.observed && met {
+            Effect::Observed
+        } else {
+            Effect::Unobserved
+        },
         exposure: fault.exposure,
         applied: report.applied.unwrap_or_default().as_secs_f64(),
         reverted: report.reverted.map(|at| at.as_secs_f64()),
@@ -194,14 +239,26 @@ fn buckets(windows: &[Window]) -> Vec<(f64, u64)> {
     }
     counts
         .into_iter()
-        .map(|(bucket, count)| (10f64.powf(f64::from(bucket) / f64::from(BUCKETS_PER_DECADE)), count))
+        .map(|(bucket, count)| {
+            (
+                10f64.powf(f64::from(bucket) / f64::from(BUCKETS_PER_DECADE)),
+                count,
+            )
+        })
         .collect()
 }
 
 pub(super) fn late_share(windows: &[Window]) -> f64 {
     let late: u64 = windows.iter().map(|window| window.late).sum();
-    let all: u64 = windows.iter().map(|window| window.good + window.degraded + window.bad).sum();
-    if all == 0 { 0.0 } else { late as f64 / all as f64 }
+    let all: u64 = windows
+        .iter()
+        .map(|window| window.good + window.degraded + window.bad)
+        .sum();
+    if all == 0 {
+        0.0
+    } else {
+        late as f64 / all as f64
+    }
 }
 
 fn millis(micros: u64) -> f64 {

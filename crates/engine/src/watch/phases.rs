@@ -25,29 +25,58 @@ pub(super) fn harm_watch(kpi: &Kpi, expect: &Expectation) -> HarmWatch {
 
 /// What one phase asks of a KPI.
 fn expected(kpi: &Kpi, expect: &Expectation, phase: Phase) -> (Objective, Degraded) {
-    let Wanted { success_ratio_min, latency, worst_window } = kpi.objective;
-    let full = Objective { success_ratio_min, success_ratio_max: None, latency, worst_window };
+    let Wanted {
+        success_ratio_min,
+        latency,
+        worst_window,
+    } = kpi.objective;
+    let full = Objective {
+        success_ratio_min,
+        success_ratio_max: None,
+        latency,
+        worst_window,
+    };
     match (phase, expect.during) {
-        (Phase::Baseline | Phase::Recovery, _) | (Phase::Fault, Expected::Continue) => (full, Degraded::Bad),
+        (Phase::Baseline | Phase::Recovery, _) | (Phase::Fault, Expected::Continue) => {
+            (full, Degraded::Bad)
+        }
         // The burst of a failover is bounded by its worst window; an average would hide it.
-        (Phase::Transition, Expected::Continue) => {
-            (Objective { worst_window, ..Objective::default() }, Degraded::Bad)
-        }
-        (Phase::Transition, Expected::Degrade) => {
-            (Objective { worst_window, ..Objective::default() }, Degraded::Good)
-        }
+        (Phase::Transition, Expected::Continue) => (
+            Objective {
+                worst_window,
+                ..Objective::default()
+            },
+            Degraded::Bad,
+        ),
+        (Phase::Transition, Expected::Degrade) => (
+            Objective {
+                worst_window,
+                ..Objective::default()
+            },
+            Degraded::Good,
+        ),
         (Phase::Fault, Expected::Degrade) => (full, Degraded::Good),
         (Phase::Transition, Expected::Stop { .. }) => (Objective::default(), Degraded::Bad),
-        (Phase::Fault, Expected::Stop { success_ratio_max }) => {
-            (Objective { success_ratio_max: Some(success_ratio_max), ..Objective::default() }, Degraded::Good)
-        }
+        (Phase::Fault, Expected::Stop { success_ratio_max }) => (
+            Objective {
+                success_ratio_max: Some(success_ratio_max),
+                ..Objective::default()
+            },
+            Degraded::Good,
+        ),
     }
 }
 
 impl Watch {
     pub(super) fn disturbance_began(&self) -> Option<Duration> {
         let faults = self.0.faults.borrow();
-        let applied = faults.values().filter_map(|fault| fault.report.as_ref().and_then(|r| r.applied).or(fault.applied));
+        let applied = faults.values().filter_map(|fault| {
+            fault
+                .report
+                .as_ref()
+                .and_then(|r| r.applied)
+                .or(fault.applied)
+        });
         applied.chain(self.0.opaque_began.get()).min()
     }
 
@@ -70,12 +99,22 @@ impl Watch {
     }
 
     pub(super) fn baseline_problem(&self, begin: Duration, end: Duration) -> Option<String> {
-        let stretch = Stretch { phase: Phase::Baseline, start: begin, end };
+        let stretch = Stretch {
+            phase: Phase::Baseline,
+            start: begin,
+            end,
+        };
         (0..self.0.kpis.len()).find_map(|kpi| {
             let judgement = self.judge(kpi, stretch)?;
             let said = judgement.findings.join(" ");
-            let trouble = self.0.streams.borrow().get(kpi).and_then(|stream| stream.trouble.clone());
-            let problem = trouble.or((judgement.outcome != firedrill_judge::Outcome::Met).then_some(said));
+            let trouble = self
+                .0
+                .streams
+                .borrow()
+                .get(kpi)
+                .and_then(|stream| stream.trouble.clone());
+            let problem =
+                trouble.or((judgement.outcome != firedrill_judge::Outcome::Met).then_some(said));
             problem.map(|said| format!("`{}`: {said}", self.0.kpis[kpi].name))
         })
     }
@@ -91,27 +130,51 @@ impl Watch {
     }
 
     pub(super) fn stretches(&self) -> Vec<Stretch> {
-        let Some(since) = self.0.watching_since.get() else { return Vec::new() };
+        let Some(since) = self.0.watching_since.get() else {
+            return Vec::new();
+        };
         let now = self.0.core.now();
         let Some(began) = self.disturbance_began() else {
-            return vec![Stretch { phase: Phase::Baseline, start: since, end: now }];
+            return vec![Stretch {
+                phase: Phase::Baseline,
+                start: since,
+                end: now,
+            }];
         };
         let over = self.disturbance_ended().unwrap_or(now);
         let settled = (began + self.0.expect.transition).min(over);
-        let mut stretches = vec![Stretch { phase: Phase::Baseline, start: since, end: began }];
+        let mut stretches = vec![Stretch {
+            phase: Phase::Baseline,
+            start: since,
+            end: began,
+        }];
         if settled > began {
-            stretches.push(Stretch { phase: Phase::Transition, start: began, end: settled });
+            stretches.push(Stretch {
+                phase: Phase::Transition,
+                start: began,
+                end: settled,
+            });
         }
         if over > settled {
-            stretches.push(Stretch { phase: Phase::Fault, start: settled, end: over });
+            stretches.push(Stretch {
+                phase: Phase::Fault,
+                start: settled,
+                end: over,
+            });
         }
-        stretches.push(Stretch { phase: Phase::Recovery, start: over, end: self.last_seen().max(over) });
+        stretches.push(Stretch {
+            phase: Phase::Recovery,
+            start: over,
+            end: self.last_seen().max(over),
+        });
         stretches
     }
 
     fn last_seen(&self) -> Duration {
         let streams = self.0.streams.borrow();
-        let ends = streams.iter().filter_map(|stream| stream.windows.last().map(|last| last.start + last.length));
+        let ends = streams
+            .iter()
+            .filter_map(|stream| stream.windows.last().map(|last| last.start + last.length));
         ends.max().unwrap_or_default()
     }
 
@@ -131,9 +194,16 @@ impl Watch {
             }
         }
         let streams = self.0.streams.borrow();
-        let Some(stream) = streams.get(kpi) else { return Vec::new() };
+        let Some(stream) = streams.get(kpi) else {
+            return Vec::new();
+        };
         let middle = |window: &Window| window.start + window.length / 2;
-        stream.windows.iter().filter(|w| middle(w) >= start && middle(w) < end).cloned().collect()
+        stream
+            .windows
+            .iter()
+            .filter(|w| middle(w) >= start && middle(w) < end)
+            .cloned()
+            .collect()
     }
 
     /// `None`: nothing is asked of the KPI in this phase, or nothing was seen of it.
@@ -149,28 +219,58 @@ impl Watch {
 
     /// The outcome of a KPI in a stretch, as the verdict counts it.
     pub(super) fn outcome(&self, kpi: usize, stretch: Stretch) -> (Outcome, Vec<String>) {
-        let Some(judgement) = self.judge(kpi, stretch) else { return (Outcome::Undecided, Vec::new()) };
+        let Some(judgement) = self.judge(kpi, stretch) else {
+            return (Outcome::Undecided, Vec::new());
+        };
         match stretch.phase {
             Phase::Recovery => match self.0.recovered_after.get() {
-                Some(took) => (Outcome::Met, vec![format!("Well again {:.1} s after the fault's end.", took.as_secs_f64())]),
-                None => (Outcome::Missed, self.0.lost.borrow().iter().cloned().collect()),
+                Some(took) => (
+                    Outcome::Met,
+                    vec![format!(
+                        "Well again {:.1} s after the fault's end.",
+                        took.as_secs_f64()
+                    )],
+                ),
+                None => match self.0.lost.borrow().clone() {
+                    Some(why) => (Outcome::Missed, vec![why]),
+                    None => (
+                        Outcome::Undecided,
+                        vec!["The drill ended before a recovery could be seen.".into()],
+                    ),
+                },
             },
             // Without a worst window there is nothing to judge in a transition.
             Phase::Transition if judgement.findings.is_empty() => (Outcome::Met, Vec::new()),
-            Phase::Fault if self.0.expect.during == Expected::Degrade => self.degraded(kpi, stretch, judgement),
+            Phase::Fault if self.0.expect.during == Expected::Degrade => {
+                self.degraded(kpi, stretch, judgement)
+            }
             _ => (outcome(judgement.outcome), judgement.findings),
         }
     }
 
     /// A system that should degrade, and shows no degraded answer, was not tested.
-    fn degraded(&self, kpi: usize, stretch: Stretch, judgement: Judgement) -> (Outcome, Vec<String>) {
-        let degraded: u64 = self.windows_in(kpi, stretch).iter().map(|window| window.degraded).sum();
+    fn degraded(
+        &self,
+        kpi: usize,
+        stretch: Stretch,
+        judgement: Judgement,
+    ) -> (Outcome, Vec<String>) {
+        let degraded: u64 = self
+            .windows_in(kpi, stretch)
+            .iter()
+            .map(|window| window.degraded)
+            .sum();
         let mut findings = judgement.findings;
         if degraded == 0 && judgement.outcome == firedrill_judge::Outcome::Met {
-            findings.push("No answer was degraded, although the fault should have made the system degrade.".into());
+            findings.push(
+                "No answer was degraded, although the fault should have made the system degrade."
+                    .into(),
+            );
             return (Outcome::Undecided, findings);
         }
-        findings.push(format!("{degraded} answers came with reduced functionality."));
+        findings.push(format!(
+            "{degraded} answers came with reduced functionality."
+        ));
         (outcome(judgement.outcome), findings)
     }
 
@@ -178,14 +278,23 @@ impl Watch {
         let mut findings = Vec::new();
         let disturbed = self.disturbance_began().is_some();
         for stretch in self.stretches() {
-            if !disturbed || (stretch.phase == Phase::Recovery && self.0.lost.borrow().is_none() && self.0.recovered_after.get().is_none()) {
+            if !disturbed
+                || (stretch.phase == Phase::Recovery
+                    && self.0.lost.borrow().is_none()
+                    && self.0.recovered_after.get().is_none())
+            {
                 continue;
             }
             for (kpi, definition) in self.0.kpis.iter().enumerate() {
                 let (outcome, sentences) = self.outcome(kpi, stretch);
                 let lost = stretch.phase == Phase::Recovery && outcome == Outcome::Missed;
                 if !lost && stretch.phase != Phase::Baseline {
-                    findings.push(Finding { phase: stretch.phase, kpi: definition.name.clone(), outcome, sentences });
+                    findings.push(Finding {
+                        phase: stretch.phase,
+                        kpi: definition.name.clone(),
+                        outcome,
+                        sentences,
+                    });
                 }
             }
         }
@@ -193,7 +302,13 @@ impl Watch {
             findings,
             not_recovered: self.0.lost.borrow().clone(),
             faults: self.fault_evidence(),
-            opaque_actions: self.0.actions.borrow().iter().filter(|a| a.undo_class == firedrill_experiment::document::UndoClass::Opaque).count(),
+            opaque_actions: self
+                .0
+                .actions
+                .borrow()
+                .iter()
+                .filter(|a| a.undo_class == firedrill_experiment::document::UndoClass::Opaque)
+                .count(),
             trouble: self.trouble(),
             harm: self.0.harm.borrow().clone(),
         }
@@ -223,7 +338,12 @@ impl Watch {
         let streams = self.0.streams.borrow();
         let mut trouble = Vec::new();
         for (kpi, stream) in self.0.kpis.iter().zip(streams.iter()) {
-            trouble.extend(stream.trouble.iter().map(|what| format!("`{}` could not be watched to the end: {what}", kpi.name)));
+            trouble.extend(
+                stream
+                    .trouble
+                    .iter()
+                    .map(|what| format!("`{}` could not be watched to the end: {what}", kpi.name)),
+            );
             let late = super::describe::late_share(&stream.windows);
             if late > LATE_MAX {
                 trouble.push(format!(
@@ -233,7 +353,10 @@ impl Watch {
                 ));
             }
             if !stream.ended && self.0.watching_since.get().is_some() {
-                trouble.push(format!("`{}`: the stream did not say what it saw in time.", kpi.name));
+                trouble.push(format!(
+                    "`{}`: the stream did not say what it saw in time.",
+                    kpi.name
+                ));
             }
         }
         trouble

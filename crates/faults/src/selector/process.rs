@@ -125,10 +125,12 @@ impl Candidate {
     }
 
     pub(super) fn into_target(self) -> Result<Target, KernelError> {
+        let labels = self.labels();
         Ok(Target {
             identity: ProcessIdentity::from_stat(&self.stat)?,
             name: self.stat.comm,
             command: self.command,
+            labels,
         })
     }
 }

@@ -40,7 +40,9 @@ pub(super) fn execute(args: &DemoArgs, global: &GlobalArgs, out: &Out) -> Result
     }
     let exe = std::env::current_exe()?;
     let stay = if args.keep { Stay::Kept } else { Stay::WithUs };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let shop = runtime.block_on(Shop::start(&config(args), stay, &exe, &directory))?;
     drop(runtime);
     introduce(&shop, args, out)?;
@@ -59,7 +61,13 @@ pub(super) fn execute(args: &DemoArgs, global: &GlobalArgs, out: &Out) -> Result
     }
 }
 
-fn tour(shop: &Shop, args: &DemoArgs, global: &GlobalArgs, exe: &Path, out: &Out) -> Result<Exit, Failure> {
+fn tour(
+    shop: &Shop,
+    args: &DemoArgs,
+    global: &GlobalArgs,
+    exe: &Path,
+    out: &Out,
+) -> Result<Exit, Failure> {
     let mut journals = Vec::new();
     let acts = acts(shop.addresses());
     let count = acts.len() + 1;
@@ -69,14 +77,26 @@ fn tour(shop: &Shop, args: &DemoArgs, global: &GlobalArgs, exe: &Path, out: &Out
         if !out.is_json() {
             out.raw(verdict::describe(&journal).as_bytes())?;
         }
-        let halted = journal.firedrill.as_ref().is_some_and(|drill| drill.verdict == Verdict::Halted);
+        let halted = journal
+            .firedrill
+            .as_ref()
+            .is_some_and(|drill| drill.verdict == Verdict::Halted);
         journals.push(*journal);
         if halted {
             return Ok(Exit::Halted);
         }
     }
-    heading(count, count, "The drill itself is killed in the middle of a fault. Who undoes it?", out)?;
-    let killed = kill::drill(with_rate(tour::long_pause(shop.addresses()), args.rate), exe, global)?;
+    heading(
+        count,
+        count,
+        "The drill itself is killed in the middle of a fault. Who undoes it?",
+        out,
+    )?;
+    let killed = kill::drill(
+        with_rate(tour::long_pause(shop.addresses()), args.rate),
+        exe,
+        global,
+    )?;
     if !out.is_json() {
         out.raw(killed.describe().as_bytes())?;
     }
@@ -87,7 +107,11 @@ fn tour(shop: &Shop, args: &DemoArgs, global: &GlobalArgs, exe: &Path, out: &Out
         out.line(format!("\n{BOLD}Report{BOLD:#}  {}", path.display()))?;
         out.line(format!("{DIM}Next: firedrill demo --instances 4 (does a bigger shop survive more?), or --keep and try by hand.{DIM:#}"))?;
     }
-    Ok(if killed.all_run_again() { Exit::Held } else { Exit::Failed })
+    Ok(if killed.all_run_again() {
+        Exit::Held
+    } else {
+        Exit::Failed
+    })
 }
 
 fn config(args: &DemoArgs) -> ShopConfig {
@@ -98,16 +122,29 @@ fn config(args: &DemoArgs) -> ShopConfig {
         retries: args.retries,
         payments_timeout: args.payments_timeout,
         try_timeout: args.try_timeout,
-        port: if args.keep { ShopConfig::KEPT_PORT } else { default.port },
+        port: if args.keep {
+            ShopConfig::KEPT_PORT
+        } else {
+            default.port
+        },
         ..default
     }
 }
 
 fn acts(addresses: &Addresses) -> Vec<Act> {
     vec![
-        Act { question: "Zone 2 stops answering. Do customers notice?", document: tour::lose_a_zone(addresses) },
-        Act { question: "Payments stops answering. Does the shop carry on without?", document: tour::lose_payments(addresses) },
-        Act { question: "Two zones stop answering at once. Is the third one enough?", document: tour::lose_two_zones(addresses) },
+        Act {
+            question: "Zone 2 stops answering. Do customers notice?",
+            document: tour::lose_a_zone(addresses),
+        },
+        Act {
+            question: "Payments stops answering. Does the shop carry on without?",
+            document: tour::lose_payments(addresses),
+        },
+        Act {
+            question: "Two zones stop answering at once. Is the third one enough?",
+            document: tour::lose_two_zones(addresses),
+        },
         Act {
             question: "An instance that serves nobody stops answering. Everything stays green; is that proof?",
             document: tour::fault_without_traffic(addresses),
@@ -116,7 +153,12 @@ fn acts(addresses: &Addresses) -> Vec<Act> {
 }
 
 fn with_rate(mut document: Value, rate: f64) -> Value {
-    for kpi in document.get_mut("kpis").and_then(Value::as_array_mut).into_iter().flatten() {
+    for kpi in document
+        .get_mut("kpis")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
         if let Some(provider) = kpi.get_mut("provider").and_then(Value::as_object_mut) {
             provider.insert("rate".into(), json!(rate));
         }
@@ -131,7 +173,10 @@ fn hold(document: Value, global: &GlobalArgs, out: &Out) -> Result<Box<Journal>,
         source: "the demo".into(),
         experiment,
         overrides: VarFile::default(),
-        options: Options { hypothesis_frequency: Duration::from_secs(1), ..Options::default() },
+        options: Options {
+            hypothesis_frequency: Duration::from_secs(1),
+            ..Options::default()
+        },
         seed: fresh_seed(),
         state: global.state()?,
         settings: Settings::default(),
@@ -152,10 +197,16 @@ fn introduce(shop: &Shop, args: &DemoArgs, out: &Out) -> Result<(), Failure> {
         return Ok(());
     }
     let addresses = shop.addresses();
-    out.line(format!("{BOLD}A shop in {} zones, on this machine{BOLD:#}", args.zones))?;
+    out.line(format!(
+        "{BOLD}A shop in {} zones, on this machine{BOLD:#}",
+        args.zones
+    ))?;
     for zone in 1..=addresses.zones() {
         let names: Vec<&str> = addresses.zone(zone).collect();
-        out.line(format!("  zone {zone}   127.0.{zone}.x   {}", names.join(", ")))?;
+        out.line(format!(
+            "  zone {zone}   127.0.{zone}.x   {}",
+            names.join(", ")
+        ))?;
     }
     out.line(format!(
         "  router   {}   health checks, {} ms a try, {} more; payments within {} ms, or without",
@@ -164,7 +215,10 @@ fn introduce(shop: &Shop, args: &DemoArgs, out: &Out) -> Result<(), Failure> {
         args.retries,
         args.payments_timeout.as_millis(),
     ))?;
-    out.line(format!("  load     {} checkouts/s, open loop: a slow shop does not slow its customers", args.rate))
+    out.line(format!(
+        "  load     {} checkouts/s, open loop: a slow shop does not slow its customers",
+        args.rate
+    ))
 }
 
 fn heading(number: usize, count: usize, question: &str, out: &Out) -> Result<(), Failure> {
@@ -179,13 +233,19 @@ fn report(journals: &[Journal], args: &DemoArgs) -> Result<Option<PathBuf>, Fail
         return Ok(None);
     }
     let path = args.report.clone().unwrap_or_else(|| PathBuf::from(REPORT));
-    let options = HtmlOptions { title: Some("Firedrill: the tour of the shop".into()) };
+    let options = HtmlOptions {
+        title: Some("Firedrill: the tour of the shop".into()),
+    };
     let parsed: Vec<_> = journals
         .iter()
         .map(|journal| Ok(serde_json::from_value(serde_json::to_value(journal)?)?))
         .collect::<Result<_, serde_json::Error>>()?;
-    std::fs::write(&path, html(&parsed, &options))
-        .map_err(|error| Failure::new(Exit::Failed, format!("cannot write {}: {error}", path.display())))?;
+    std::fs::write(&path, html(&parsed, &options)).map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            format!("cannot write {}: {error}", path.display()),
+        )
+    })?;
     Ok(Some(std::path::absolute(&path)?))
 }
 
@@ -219,7 +279,10 @@ fn stop(directory: &Path, out: &Out) -> Result<Exit, Failure> {
 }
 
 fn invite(kept: &KeptShop, out: &Out) -> Result<(), Failure> {
-    out.line(format!("\n{BOLD}The shop stays open{BOLD:#} at {}", kept.addresses().checkout_url()))?;
+    out.line(format!(
+        "\n{BOLD}The shop stays open{BOLD:#} at {}",
+        kept.addresses().checkout_url()
+    ))?;
     for (name, pid) in kept.processes() {
         out.line(format!("  {name:<12} pid {pid}"))?;
     }

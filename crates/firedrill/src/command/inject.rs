@@ -48,8 +48,11 @@ pub(super) fn execute(args: &InjectArgs, global: &GlobalArgs, out: &Out) -> Resu
 
 fn document(args: &InjectArgs) -> Result<Value, Failure> {
     let duration = format_duration(args.duration);
-    let parameters: Map<String, Value> =
-        args.parameters.iter().map(|pair| (pair.key.clone(), typed(&pair.value))).collect();
+    let parameters: Map<String, Value> = args
+        .parameters
+        .iter()
+        .map(|pair| (pair.key.clone(), typed(&pair.value)))
+        .collect();
     let mut target = target(&args.target)?;
     if let Some(count) = args.count {
         target.insert("count".into(), json!(count));
@@ -79,7 +82,9 @@ fn target(words: &[KeyValue]) -> Result<Map<String, Value>, Failure> {
     for KeyValue { key, value } in words {
         match key.as_str() {
             "pid" => pids.push(
-                value.parse::<u32>().map_err(|_| Failure::usage(format!("`{value}` is not a process id")))?,
+                value
+                    .parse::<u32>()
+                    .map_err(|_| Failure::usage(format!("`{value}` is not a process id")))?,
             ),
             "name" | "command" => {
                 target.insert(key.clone(), json!(value));
@@ -107,7 +112,9 @@ fn target(words: &[KeyValue]) -> Result<Map<String, Value>, Failure> {
 /// A number, a bool or a list where it is one; else the words as they are.
 fn typed(text: &str) -> Value {
     match serde_json::from_str(text) {
-        Ok(value @ (Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_))) => value,
+        Ok(value @ (Value::Number(_) | Value::Bool(_) | Value::Array(_) | Value::Object(_))) => {
+            value
+        }
         _ => Value::String(text.to_owned()),
     }
 }
@@ -124,19 +131,31 @@ fn name_targets(experiment: &Experiment, seed: u64, out: &Out) -> Result<Exit, F
             out.line(format!("{BAD}refused{BAD:#}  {refusal}"))?;
         }
     }
-    Ok(if preview.refusals.is_empty() { Exit::Held } else { Exit::Refused })
+    Ok(if preview.refusals.is_empty() {
+        Exit::Held
+    } else {
+        Exit::Refused
+    })
 }
 
 /// A single fault proves nothing about a system: it succeeded if it was seen and taken back.
 fn report(journal: &Journal, out: &Out) -> Result<Exit, Failure> {
-    let Some(drill) = &journal.firedrill else { return Ok(Exit::Failed) };
+    let Some(drill) = &journal.firedrill else {
+        return Ok(Exit::Failed);
+    };
     if out.is_json() {
         out.json(&json!({"faults": drill.faults, "reasons": drill.reasons}))?;
     } else {
         out.raw(verdict::faults(drill).as_bytes())?;
     }
-    let clean = drill.faults.iter().all(|fault| fault.residue.is_empty() && fault.reverted.is_some());
-    let observed = drill.faults.iter().all(|fault| fault.effect == firedrill_experiment::journal::Effect::Observed);
+    let clean = drill
+        .faults
+        .iter()
+        .all(|fault| fault.residue.is_empty() && fault.reverted.is_some());
+    let observed = drill
+        .faults
+        .iter()
+        .all(|fault| fault.effect == firedrill_experiment::journal::Effect::Observed);
     Ok(match drill.verdict {
         Verdict::Refused => Exit::Refused,
         Verdict::Halted => Exit::Halted,

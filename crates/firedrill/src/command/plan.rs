@@ -17,23 +17,44 @@ const SEED: u64 = 0;
 
 pub(super) fn execute(args: &PlanArgs, global: &GlobalArgs, out: &Out) -> Result<Exit, Failure> {
     let settings = settings(global)?;
-    let document = documents(std::slice::from_ref(&args.document), true, false, &settings, out)?.swap_remove(0);
+    let document = documents(
+        std::slice::from_ref(&args.document),
+        true,
+        false,
+        &settings,
+        out,
+    )?
+    .swap_remove(0);
     let overrides = overrides(&args.variables)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let scope: Scope = runtime.block_on(async {
         let providers = Providers::new(ProvidersConfig::default());
         let scope = load_scope(&document.experiment, &overrides, &providers).await;
         providers.shutdown().await;
         scope.or_exit(Exit::Usage)
     })?;
-    let options = Options { tags: args.tags.clone(), ..Options::default() };
-    let preview = preview(&document.experiment, &scope, &options, args.seed.unwrap_or(SEED));
+    let options = Options {
+        tags: args.tags.clone(),
+        ..Options::default()
+    };
+    let preview = preview(
+        &document.experiment,
+        &scope,
+        &options,
+        args.seed.unwrap_or(SEED),
+    );
     if out.is_json() {
         out.json(&preview)?;
     } else {
         show(&preview, out)?;
     }
-    Ok(if preview.refusals.is_empty() { Exit::Held } else { Exit::Refused })
+    Ok(if preview.refusals.is_empty() {
+        Exit::Held
+    } else {
+        Exit::Refused
+    })
 }
 
 fn show(preview: &Preview, out: &Out) -> Result<(), Failure> {
@@ -42,7 +63,10 @@ fn show(preview: &Preview, out: &Out) -> Result<(), Failure> {
         show_action(action, out)?;
     }
     for kpi in &preview.kpis {
-        let needed = kpi.requests_needed.map_or_else(|| "no number of requests would do".into(), |n| format!("an answer needs {n} at the least"));
+        let needed = kpi.requests_needed.map_or_else(
+            || "no number of requests would do".into(),
+            |n| format!("an answer needs {n} at the least"),
+        );
         out.line(format!(
             "  kpi      {}: {}/s; about {} requests in the baseline and {} under the fault; {needed}",
             kpi.kpi, kpi.rate, kpi.baseline_requests, kpi.fault_requests
@@ -54,7 +78,10 @@ fn show(preview: &Preview, out: &Out) -> Result<(), Failure> {
     ))?;
     out.line(format!("  digest   {}", preview.digest))?;
     if preview.refusals.is_empty() {
-        return out.line(format!("{GOOD}It may run.{GOOD:#}  {DIM}firedrill run … --seed {SEED} --digest {}{DIM:#}", &preview.digest[..16]));
+        return out.line(format!(
+            "{GOOD}It may run.{GOOD:#}  {DIM}firedrill run … --seed {SEED} --digest {}{DIM:#}",
+            &preview.digest[..16]
+        ));
     }
     for refusal in &preview.refusals {
         out.line(format!("{BAD}refused{BAD:#}  {refusal}"))?;
@@ -65,9 +92,14 @@ fn show(preview: &Preview, out: &Out) -> Result<(), Failure> {
 fn show_action(action: &PlannedAction, out: &Out) -> Result<(), Failure> {
     let class = serde_json::to_value(action.undo_class)?;
     let class = class.as_str().unwrap_or_default();
-    out.line(format!("  action   {}   {CAUTION}{class}{CAUTION:#}", action.activity))?;
+    out.line(format!(
+        "  action   {}   {CAUTION}{class}{CAUTION:#}",
+        action.activity
+    ))?;
     if let Some(fault) = &action.fault {
-        let time = action.duration.map_or_else(String::new, |time| format!(" for {time} s"));
+        let time = action
+            .duration
+            .map_or_else(String::new, |time| format!(" for {time} s"));
         out.line(format!("           {fault}{time}"))?;
     }
     for target in &action.targets {

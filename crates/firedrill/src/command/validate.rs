@@ -1,6 +1,9 @@
 use firedrill_experiment::diagnostic::{Code, Diagnostic, Diagnostics, Severity};
 use firedrill_experiment::document::Strictness;
+use firedrill_experiment::scope::VarFile;
 use firedrill_experiment::{Experiment, Source};
+use firedrill_runner::check;
+use firedrill_runner::provider::{Providers, ProvidersConfig};
 use firedrill_runner::settings::Settings;
 use serde_json::{Value, json};
 
@@ -61,7 +64,13 @@ fn look(name: &str, strict: bool, settings: &Settings) -> Finding {
             };
         }
     };
-    let reading = Experiment::read(&source, format, Strictness::Strict);
+    let mut reading = Experiment::read(&source, format, Strictness::Strict);
+    if let Some(experiment) = &reading.experiment {
+        reading
+            .diagnostics
+            .items
+            .extend(surroundings(experiment, settings));
+    }
     let clean = !reading.diagnostics.has_errors();
     Finding {
         name: name.to_owned(),
@@ -71,6 +80,24 @@ fn look(name: &str, strict: bool, settings: &Settings) -> Finding {
         diagnostics: reading.diagnostics,
         source,
     }
+}
+
+/// What the document needs and this host lacks. Imports the Python that it names; runs nothing.
+fn surroundings(experiment: &Experiment, settings: &Settings) -> Vec<Diagnostic> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    // Without a runtime nothing can be looked at, and a run will say so.
+    let Ok(runtime) = runtime else {
+        return Vec::new();
+    };
+    runtime.block_on(async {
+        let providers = Providers::new(ProvidersConfig::default());
+        let missing =
+            check::surroundings(experiment, &VarFile::default(), settings, &providers).await;
+        providers.shutdown().await;
+        missing
+    })
 }
 
 fn say(finding: &Finding, out: &Out) -> Result<(), Failure> {
@@ -158,6 +185,7 @@ fn code_word(code: Code) -> &'static str {
         Code::UnknownKey => "unknown-key",
         Code::Reference => "reference",
         Code::Surprise => "surprise",
+        Code::Surroundings => "surroundings",
         Code::BlastRadiusMissing => "blast-radius-missing",
     }
 }

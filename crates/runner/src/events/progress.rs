@@ -13,12 +13,14 @@ impl EventsFile {
     pub fn progress(&self, now: Duration, progress: &Progress) {
         let event = match progress {
             Progress::Started { title } => Event::RunStarted { title },
-            Progress::HypothesisStarted { check } => {
-                Event::HypothesisStarted { check: when(*check), frequency: None }
-            }
-            Progress::HypothesisChecked { check, state } => {
-                Event::HypothesisCompleted { check: when(*check), state }
-            }
+            Progress::HypothesisStarted { check } => Event::HypothesisStarted {
+                check: when(*check),
+                frequency: None,
+            },
+            Progress::HypothesisChecked { check, state } => Event::HypothesisCompleted {
+                check: when(*check),
+                state,
+            },
             Progress::MethodStarted => Event::MethodStarted,
             Progress::MethodEnded => Event::MethodCompleted,
             Progress::RollbacksStarted => Event::RollbacksStarted,
@@ -27,9 +29,10 @@ impl EventsFile {
             Progress::ActivityEnded { run } => Event::ActivityCompleted { run },
             Progress::Stopped { signal: Some(_) } => Event::RunSignalExit,
             Progress::Stopped { signal: None } => Event::RunInterrupted,
-            Progress::Ended { status, deviated } => {
-                Event::RunFinished { status: name(*status), deviated: *deviated }
-            }
+            Progress::Ended { status, deviated } => Event::RunFinished {
+                status: name(*status),
+                deviated: *deviated,
+            },
             Progress::Phase { phase, .. } => ours("phase-started", now, json!({"phase": phase})),
             Progress::FaultApplied { name } => ours("fault-applied", now, json!({"fault": name})),
             Progress::FaultReverted { name } => ours("fault-reverted", now, json!({"fault": name})),

@@ -60,12 +60,21 @@ pub(super) fn drill(document: Value, exe: &Path, global: &GlobalArgs) -> Result<
     let all_run_again_ms = wait_until_running(&paused, killed).map(|took| took.as_secs_f64() * 1e3);
     let drill_pid = child.id();
     child.wait()?;
-    Ok(Killed { drill_pid, paused, all_run_again_ms })
+    Ok(Killed {
+        drill_pid,
+        paused,
+        all_run_again_ms,
+    })
 }
 
 /// By SIGSTOP, so that anybody can see the state in `ps`.
 fn by_signal(mut document: Value) -> Value {
-    for activity in document.get_mut("method").and_then(Value::as_array_mut).into_iter().flatten() {
+    for activity in document
+        .get_mut("method")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
         if let Some(provider) = activity.get_mut("provider").and_then(Value::as_object_mut) {
             provider.insert("arguments".into(), json!({"mechanism": "signal"}));
         }
@@ -91,7 +100,10 @@ fn paused_by(owner: u32, state: &StateDir) -> Result<Vec<u32>, Failure> {
         }
         pause(Duration::from_millis(5));
     }
-    Err(Failure::new(Exit::Failed, "the drill to be killed did not begin its fault in time"))
+    Err(Failure::new(
+        Exit::Failed,
+        "the drill to be killed did not begin its fault in time",
+    ))
 }
 
 fn wait_until_running(pids: &[u32], since: Instant) -> Option<Duration> {
@@ -108,7 +120,10 @@ fn is_stopped(pid: u32) -> bool {
     matches!(process::stat(pid), Ok(Some(stat)) if stat.state.is_stopped())
 }
 
-#[expect(clippy::disallowed_methods, reason = "an onlooker that must not wake anything while it waits")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an onlooker that must not wake anything while it waits"
+)]
 fn pause(time: Duration) {
     std::thread::sleep(time);
 }
@@ -121,14 +136,22 @@ impl Killed {
     pub(super) fn describe(&self) -> String {
         let mut text = String::new();
         let pids: Vec<String> = self.paused.iter().map(ToString::to_string).collect();
-        let _ = writeln!(text, "  kill -9 {}   while processes {} were paused", self.drill_pid, pids.join(", "));
+        let _ = writeln!(
+            text,
+            "  kill -9 {}   while processes {} were paused",
+            self.drill_pid,
+            pids.join(", ")
+        );
         let _ = match self.all_run_again_ms {
             Some(ms) => writeln!(
                 text,
                 "  {GOOD}All run again after {}{GOOD:#}  {DIM}undone by the guardian, from its log{DIM:#}",
                 millis(ms)
             ),
-            None => writeln!(text, "  {BAD}They do not run again{BAD:#}: firedrill recover"),
+            None => writeln!(
+                text,
+                "  {BAD}They do not run again{BAD:#}: firedrill recover"
+            ),
         };
         text
     }

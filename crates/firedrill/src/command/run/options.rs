@@ -63,7 +63,10 @@ pub(crate) fn order(
 ) -> Result<Order, Failure> {
     let mut experiment = document.experiment.clone();
     let dry = args.dry.map(dry);
-    experiment.raw.insert("dry".into(), args.dry.map_or(Value::Null, |mode| dry_word(mode).into()));
+    experiment.raw.insert(
+        "dry".into(),
+        args.dry.map_or(Value::Null, |mode| dry_word(mode).into()),
+    );
     let runtime = experiment.runtime;
     let options = Options {
         dry,
