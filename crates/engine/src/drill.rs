@@ -1,37 +1,29 @@
 //! The order of things in a drill.
 
+mod journal;
+mod outputs;
+mod rollback;
+mod waiting;
+
 use std::cell::{Cell, Ref, RefCell};
 use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 
-use firedrill_experiment::call::{self, Call};
-use firedrill_experiment::document::{
-    Activity, Experiment, HypothesisStrategy, OnFailure, Provider, RollbackStrategy,
-};
-use firedrill_experiment::journal::{
-    Interruption, Journal, Phase, Status, SteadyState, SteadyStates,
-};
-use firedrill_experiment::jsonpath::JsonPath;
+use firedrill_experiment::document::{Activity, Experiment, HypothesisStrategy, OnFailure};
+use firedrill_experiment::journal::{Interruption, Phase, Status, SteadyState, SteadyStates};
 use firedrill_experiment::mask::Mask;
 use firedrill_experiment::scope::Scope as Variables;
-use firedrill_experiment::substitute::substitute_text;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::activity::Mode;
-use crate::effect::{Armed, Check, Effect, Level, Outcome, Progress, Signal};
-use crate::machine::{Core, Either, either};
+use crate::effect::{Check, Effect, Level, Progress, Signal};
+use crate::machine::Core;
 use crate::method::Background;
 use crate::plan::{Dry, Identity, Obstacle, Options, Plan};
 use crate::record::{self, Runs};
-use crate::stop::{Stop, signal_name};
+use crate::stop::Stop;
 use crate::verdict::{self, Facts};
 use crate::watch::Watch;
-
-/// The version of chaostoolkit-lib whose journal this follows.
-const CHAOSLIB_VERSION: &str = "1.45.1";
 
 /// A handle on the drill; every coroutine holds one.
 #[derive(Clone)]
@@ -354,145 +346,6 @@ impl Drill {
             .emit(Effect::Progress(crate::masking::progress(&mask, progress)));
     }
 
-    pub(crate) fn raise(&self, stop: Stop) {
-        self.watch().cancel_faults();
-        self.0.raised.borrow_mut().push_back(stop);
-        self.core().touch();
-    }
-
-    /// Ends every background activity without waiting for it.
-    pub(crate) fn abandon(&self) {
-        self.watch().cancel_faults();
-        self.0.abandoned.set(true);
-        self.core().touch();
-    }
-
-    /// Waits as the drill itself does: a signal or a raised stop comes first.
-    pub(crate) async fn foreground<T>(&self, future: impl Future<Output = T>) -> Result<T, Stop> {
-        match either(self.stop_raised(), future).await {
-            Either::First(stop) => Err(stop),
-            Either::Second(value) => Ok(value),
-        }
-    }
-
-    /// Waits as a background activity does: only giving up ends it.
-    pub(crate) async fn background<T>(&self, future: impl Future<Output = T>) -> Result<T, Stop> {
-        let state = self.0.clone();
-        match either(self.core().until(move || state.abandoned.get()), future).await {
-            Either::First(()) => Err(Stop::Signal(Signal::ExitNow)),
-            Either::Second(value) => Ok(value),
-        }
-    }
-
-    pub(crate) fn stop_raised(&self) -> impl Future<Output = Stop> + use<> {
-        let drill = self.clone();
-        poll_fn(move |_| match drill.take_stop() {
-            Some(stop) => Poll::Ready(stop),
-            None => Poll::Pending,
-        })
-    }
-
-    fn take_stop(&self) -> Option<Stop> {
-        if let Some(signal) = self.core().take_signal() {
-            self.watch().cancel_faults();
-            return Some(Stop::Signal(signal));
-        }
-        let stop = self.0.raised.borrow_mut().pop_front();
-        if stop.is_some() {
-            self.core().touch();
-        }
-        stop
-    }
-
-    fn stopped_by_obstacle(&self) -> bool {
-        let Some(obstacle) = &self.0.obstacle else {
-            return false;
-        };
-        self.0.status.set(Some(Status::Aborted));
-        let mut facts = self.0.facts.borrow_mut();
-        match obstacle {
-            Obstacle::Refused(reasons) => facts.refusals.clone_from(reasons),
-            Obstacle::Failed(reason) => facts.aborted = Some(reason.clone()),
-        }
-        true
-    }
-
-    fn note_stop(&self, stop: Stop) {
-        let heard = if let Stop::Signal(signal) = &stop {
-            Some(*signal)
-        } else {
-            None
-        };
-        if let Some(recorded) = stop.recorded() {
-            self.0.interruption.borrow_mut().get_or_insert(recorded);
-        }
-        let mut facts = self.0.facts.borrow_mut();
-        match stop {
-            Stop::Signal(signal) => {
-                self.0.status.set(Some(Status::Interrupted));
-                facts.stopped = Some(format!("stopped by {}", signal_name(signal)));
-            }
-            Stop::Interrupted(interruption) => {
-                self.0.status.set(Some(Status::Interrupted));
-                facts.stopped = Some(interruption.reason);
-            }
-            Stop::Guardrail(interruption) => {
-                self.0.status.set(Some(Status::Interrupted));
-                facts.guardrail = Some(interruption.reason);
-            }
-            Stop::Harm => {
-                self.0.status.set(Some(Status::Completed));
-                self.0.deviated.set(true);
-                facts.harm = true;
-            }
-            Stop::Aborted(reason) => {
-                self.0.status.set(Some(Status::Aborted));
-                facts.aborted = Some(reason);
-            }
-        }
-        drop(facts);
-        self.progress(Progress::Stopped { signal: heard });
-        let said = {
-            let facts = self.0.facts.borrow();
-            facts
-                .stopped
-                .clone()
-                .or(facts.guardrail.clone())
-                .or(facts.aborted.clone())
-        };
-        if let Some(said) = said {
-            self.log(Level::Error, said);
-        }
-    }
-
-    /// Binds what the activity registers, for later activities.
-    pub(crate) fn register(&self, activity: &Activity, output: &Value) {
-        let rollbacks_may_use_it = !activity.register.is_empty();
-        for register in &activity.register {
-            let value = match &register.jsonpath {
-                None => Some(output.clone()),
-                Some(path) => first_match(path, output),
-            };
-            match value {
-                Some(value) => {
-                    self.change_scope(|scope| {
-                        scope.registered.insert(register.name.clone(), value);
-                    });
-                }
-                None => self.log(
-                    Level::Warning,
-                    format!(
-                        "`{}` registered nothing as `{}`: the path matched nothing",
-                        activity.name, register.name
-                    ),
-                ),
-            }
-        }
-        if rollbacks_may_use_it {
-            self.arm_rollbacks();
-        }
-    }
-
     pub(crate) fn activity_failed(&self, activity: &Activity, message: &str) {
         let mut facts = self.0.facts.borrow_mut();
         if activity.kind == firedrill_experiment::document::ActivityKind::Action {
@@ -504,85 +357,6 @@ impl Drill {
             facts.fatal_failure = Some(format!("`{}` failed: {message}", activity.name));
             self.0.status.set(Some(Status::Failed));
         }
-    }
-
-    /// Remembers the rollback of an action that runs.
-    pub(crate) fn owe(&self, activity: &Activity) {
-        if let Some(rollback) = &activity.rollback {
-            self.0.owed.borrow_mut().push((**rollback).clone());
-            self.arm_rollbacks();
-        }
-    }
-
-    /// Makes the rollbacks as they now stand durable, for the case that this drill is killed.
-    fn arm_rollbacks(&self) {
-        let rollbacks = self.rollbacks();
-        if self.options().rollback_strategy == RollbackStrategy::Never
-            || rollbacks.is_empty()
-            || self.options().dry.is_some()
-        {
-            return;
-        }
-        let scope = self.scope();
-        self.core().emit(Effect::ArmRollbacks(Armed {
-            activities: rollbacks
-                .into_iter()
-                .map(|activity| Value::Object(activity.raw))
-                .collect(),
-            configuration: scope.configuration.clone(),
-            registered: scope.registered.clone(),
-        }));
-    }
-
-    /// The rollbacks to play: of single actions, last first, then the document's.
-    pub(crate) fn rollbacks(&self) -> Vec<Activity> {
-        let mut rollbacks: Vec<_> = self.0.owed.borrow().iter().rev().cloned().collect();
-        rollbacks.extend(self.experiment().rollbacks.iter().cloned());
-        rollbacks
-    }
-
-    /// Reads the traffic counter of a fault's target.
-    pub(crate) async fn exposure(
-        &self,
-        activity: &Activity,
-        mode: Mode,
-    ) -> Result<Option<u64>, Stop> {
-        let Some(exposure) = &activity.exposure else {
-            return Ok(None);
-        };
-        let provider = Provider::Http {
-            raw: exposure.provider.clone(),
-        };
-        let Ok(call) = call::resolve(&provider, &self.scope()) else {
-            return Ok(None);
-        };
-        let Call::Http(_) = &call else {
-            return Ok(None);
-        };
-        let id = self.core().next_id();
-        let name = format!("exposure of {}", activity.name);
-        let pending = self.core().call(
-            id,
-            Effect::Call {
-                id,
-                activity: name,
-                call,
-                background: mode == Mode::Background,
-            },
-        );
-        let outcome = match mode {
-            Mode::Foreground => self.foreground(pending).await?,
-            Mode::Background => self.background(pending).await?,
-        };
-        let Outcome::Succeeded(output) = outcome else {
-            return Ok(None);
-        };
-        let body = output.get("body").cloned().unwrap_or(Value::Null);
-        Ok(exposure
-            .jsonpaths
-            .iter()
-            .map(|path| first_match(path, &body)?.as_u64())
-            .sum())
     }
 
     pub(crate) fn is_dry(&self, activity: &Activity) -> bool {
@@ -605,15 +379,6 @@ impl Drill {
             .hypothesis
             .as_ref()
             .is_some_and(|hypothesis| !hypothesis.probes.is_empty())
-    }
-
-    fn has_rollbacks(&self) -> bool {
-        let experiment = self.experiment();
-        !experiment.rollbacks.is_empty()
-            || experiment
-                .method
-                .iter()
-                .any(|activity| activity.rollback.is_some())
     }
 
     fn before(&self) -> bool {
@@ -644,75 +409,9 @@ impl Drill {
     fn may_check_after(&self) -> bool {
         !matches!(self.status(), Some(Status::Interrupted | Status::Aborted))
     }
-
-    /// An opaque action lasts until the rollbacks have taken it back.
-    fn recovers_after_rollbacks(&self) -> bool {
-        let experiment = self.experiment();
-        let opaque = experiment.method.iter().any(|activity| {
-            activity.kind == firedrill_experiment::document::ActivityKind::Action
-                && !matches!(activity.provider, Provider::Fault { .. })
-        });
-        opaque && self.has_rollbacks()
-    }
-
-    fn rollbacks_wanted(&self) -> bool {
-        match self.options().rollback_strategy {
-            RollbackStrategy::Always => true,
-            RollbackStrategy::Never => false,
-            RollbackStrategy::Deviated => self.0.deviated.get(),
-            RollbackStrategy::Default => {
-                let fatal = self.0.facts.borrow().fatal_failure.is_some();
-                let guardrail = self.0.facts.borrow().guardrail.is_some();
-                fatal
-                    || guardrail
-                    || !matches!(self.status(), Some(Status::Failed | Status::Interrupted))
-            }
-        }
-    }
-
-    /// As Chaos Toolkit keeps it: with what controls changed inside, but no key they added.
-    fn recorded_experiment(&self) -> Map<String, Value> {
-        let mut experiment = self.experiment().raw.clone();
-        experiment.retain(|key, _| self.0.declared.contains(key));
-        let title = substitute_text(&self.experiment().title, &self.scope());
-        experiment.insert("title".into(), title);
-        experiment.insert(
-            "dry".into(),
-            self.options()
-                .dry
-                .map_or(Value::Null, |dry| dry.name().into()),
-        );
-        experiment
-    }
-
-    fn journal(&self) -> Journal {
-        Journal {
-            chaoslib_version: CHAOSLIB_VERSION.into(),
-            platform: self.identity().platform.clone(),
-            node: self.identity().node.clone(),
-            experiment: Value::Object(self.recorded_experiment()),
-            start: record::moment(self.identity().epoch, Duration::ZERO),
-            status: self.status().unwrap_or(Status::Completed),
-            deviated: self.0.deviated.get(),
-            steady_states: self.0.states.borrow().clone(),
-            run: self.0.run.snapshot(),
-            rollbacks: self.0.rollbacks.snapshot(),
-            end: self.moment(),
-            duration: self.now().as_secs_f64(),
-            interruption: self.0.interruption.borrow().clone(),
-            safeguards: None,
-            extra: Map::new(),
-            firedrill: None,
-        }
-    }
 }
 
 /// The phase names that progress shows.
 pub(crate) fn announce(drill: &Drill, phase: Phase, time: Option<Duration>) {
     drill.progress(Progress::Phase { phase, time });
-}
-
-fn first_match(path: &str, value: &Value) -> Option<Value> {
-    let matches = JsonPath::parse_ours(path).ok()?.select(value).ok()?;
-    matches.into_iter().next()
 }

@@ -43,6 +43,8 @@ pub struct Judgement {
     pub outcome: Outcome,
     /// One sentence per part, with its numbers.
     pub findings: Vec<String>,
+    /// The outcome of each part, in the order of the findings.
+    pub outcomes: Vec<Outcome>,
     /// Absent without requests.
     pub success_ratio: Option<Estimate>,
     /// Of the objective's quantile; absent without one, or without observations.
@@ -97,9 +99,22 @@ pub fn judge(
     Judgement {
         outcome: all(&outcomes),
         findings,
+        outcomes,
         success_ratio,
         latency,
         worst_window: worst,
+    }
+}
+
+impl Judgement {
+    /// The findings that made the outcome: of a miss, what missed; of doubt, what is in doubt.
+    #[must_use]
+    pub fn decisive(&self) -> Vec<String> {
+        let parts = self.findings.iter().zip(&self.outcomes);
+        parts
+            .filter(|(_, outcome)| **outcome == self.outcome)
+            .map(|(finding, _)| finding.clone())
+            .collect()
     }
 }
 

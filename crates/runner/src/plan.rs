@@ -112,7 +112,10 @@ fn planned(
 ) -> PlannedAction {
     let mut action = PlannedAction {
         activity: activity.name.clone(),
-        undo_class: activity.undo_class.unwrap_or(UndoClass::Opaque),
+        undo_class: activity.undo_class.unwrap_or(match activity.provider {
+            Provider::Fault { .. } => UndoClass::Reversible,
+            _ => UndoClass::Opaque,
+        }),
         fault: None,
         duration: None,
         targets: Vec::new(),

@@ -286,7 +286,12 @@ impl Watch {
                 continue;
             }
             for (kpi, definition) in self.0.kpis.iter().enumerate() {
-                let (outcome, sentences) = self.outcome(kpi, stretch);
+                let (outcome, said) = self.outcome(kpi, stretch);
+                let judged = self.judge(kpi, stretch);
+                let sentences = match judged {
+                    Some(judged) if outcome == Outcome::Missed => judged.decisive(),
+                    _ => said,
+                };
                 let lost = stretch.phase == Phase::Recovery && outcome == Outcome::Missed;
                 if !lost && stretch.phase != Phase::Baseline {
                     findings.push(Finding {

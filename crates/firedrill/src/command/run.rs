@@ -20,7 +20,13 @@ pub(super) use look::Look;
 pub(super) use options::{fresh_seed, order, overrides, settings};
 
 pub(super) fn execute(args: &RunArgs, global: &GlobalArgs, out: &Out) -> Result<Exit, Failure> {
+    if let Some(directory) = &args.change_dir {
+        std::env::set_current_dir(directory).map_err(|error| {
+            Failure::usage(format!("cannot change to {}: {error}", directory.display()))
+        })?;
+    }
     // Chaos Toolkit's 2 is for words it does not know; a document it cannot run is a 1.
+    overrides(&args.variables)?;
     let invalid = |failure: Failure| match args.compat_exit {
         true => failure.exit(Exit::Broken),
         false => failure,
@@ -29,11 +35,6 @@ pub(super) fn execute(args: &RunArgs, global: &GlobalArgs, out: &Out) -> Result<
 }
 
 fn run(args: &RunArgs, global: &GlobalArgs, out: &Out) -> Result<Exit, Failure> {
-    if let Some(directory) = &args.change_dir {
-        std::env::set_current_dir(directory).map_err(|error| {
-            Failure::usage(format!("cannot change to {}: {error}", directory.display()))
-        })?;
-    }
     let settings = settings(global)?;
     let documents = documents(
         &args.documents,
