@@ -1,8 +1,10 @@
 use firedrill_experiment::diagnostic::{Code, Diagnostic, Diagnostics, Severity};
 use firedrill_experiment::document::Strictness;
 use firedrill_experiment::scope::VarFile;
-use firedrill_experiment::{Experiment, Source};
+use firedrill_experiment::parse::parse_value;
+use firedrill_experiment::{Experiment, Format, Source};
 use firedrill_runner::check;
+use firedrill_runner::notify::{Happening, notify};
 use firedrill_runner::provider::{Providers, ProvidersConfig};
 use firedrill_runner::settings::Settings;
 use serde_json::{Value, json};
@@ -71,6 +73,7 @@ fn look(name: &str, strict: bool, settings: &Settings) -> Finding {
             .items
             .extend(surroundings(experiment, settings));
     }
+    tell(&source, format, &reading.diagnostics, settings);
     let clean = !reading.diagnostics.has_errors();
     Finding {
         name: name.to_owned(),
@@ -80,6 +83,30 @@ fn look(name: &str, strict: bool, settings: &Settings) -> Finding {
         diagnostics: reading.diagnostics,
         source,
     }
+}
+
+/// Tells those whom the settings name what came of it.
+fn tell(source: &Source, format: Format, found: &Diagnostics, settings: &Settings) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    // Nobody is told then; what was found is printed all the same.
+    let Ok(runtime) = runtime else { return };
+    let document = parse_value(source, format).unwrap_or_default();
+    let (end, error) = match found.has_errors() {
+        true => (
+            Happening::ValidateFailed,
+            Some(found.lines().join("; ").into()),
+        ),
+        false => (Happening::ValidateCompleted, None),
+    };
+    runtime.block_on(async {
+        let providers = Providers::new(ProvidersConfig::default());
+        let begun = Happening::ValidateStarted;
+        notify(settings, &providers, begun, document.clone(), None).await;
+        notify(settings, &providers, end, document, error).await;
+        providers.shutdown().await;
+    });
 }
 
 /// What the document needs and this host lacks. Imports the Python that it names; runs nothing.
