@@ -87,10 +87,7 @@ impl Drill {
         context: Value,
         state: Option<Value>,
     ) -> ControlReply {
-        let controls: Vec<Value> = controls
-            .into_iter()
-            .filter(|control| is_python(control))
-            .collect();
+        let controls: Vec<Value> = controls.into_iter().filter(is_python).collect();
         if controls.is_empty() {
             return ControlReply::default();
         }

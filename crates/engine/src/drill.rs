@@ -102,7 +102,7 @@ pub(crate) async fn run(drill: Drill) {
         .spawn(drill.watch().clone().follow(drill.clone()));
     drill.initialise_controls().await;
 
-    let stop = body(&drill).await.err();
+    let stop = Box::pin(body(&drill)).await.err();
     let with_rollbacks = stop != Some(Stop::Signal(Signal::ExitNow));
     if let Some(stop) = stop {
         drill.note_stop(stop);
@@ -137,7 +137,7 @@ async fn body(drill: &Drill) -> Result<(), Stop> {
     let during = drill
         .during()
         .then(|| crate::hypothesis::watch_continuously(drill, &background));
-    let method = crate::method::run(drill, &background).await;
+    let method = Box::pin(crate::method::run(drill, &background)).await;
     if let Some(during) = during {
         during.end(drill).await;
     }
@@ -216,7 +216,7 @@ fn status_of(state: &SteadyState) -> Status {
 
 async fn play_rollbacks(drill: &Drill) {
     drill.progress(Progress::RollbacksStarted);
-    drill.log(Level::Info, "Let's rollback...".into());
+    drill.log(Level::Info, "Let's rollback...");
     if let Err(stop) = crate::method::roll_back(drill).await {
         drill.note_stop(match stop {
             Stop::Aborted(reason) => Stop::Aborted(format!("in the rollbacks: {reason}")),
@@ -335,8 +335,8 @@ impl Drill {
         record::moment(self.0.identity.epoch, self.now())
     }
 
-    pub(crate) fn log(&self, level: Level, message: String) {
-        let message = Mask::new(&self.scope().secrets).text(&message);
+    pub(crate) fn log(&self, level: Level, message: impl AsRef<str>) {
+        let message = Mask::new(&self.scope().secrets).text(message.as_ref());
         self.core().emit(Effect::Log(level, message));
     }
 

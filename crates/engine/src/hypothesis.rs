@@ -119,7 +119,7 @@ async fn probes(drill: &Drill, mode: Mode) -> Result<SteadyState, Stop> {
             _ => {
                 drill.log(
                     Level::Warning,
-                    "Probe terminated unexpectedly, so its tolerance could not be validated".into(),
+                    "Probe terminated unexpectedly, so its tolerance could not be validated",
                 );
                 false
             }
@@ -132,7 +132,7 @@ async fn probes(drill: &Drill, mode: Mode) -> Result<SteadyState, Stop> {
         }
     }
     state.steady_state_met = Some(true);
-    drill.log(Level::Info, "Steady state hypothesis is met!".into());
+    drill.log(Level::Info, "Steady state hypothesis is met!");
     Ok(state)
 }
 
@@ -265,7 +265,7 @@ async fn iterate(drill: &Drill, ending: &Rc<Cell<bool>>) -> Result<(), Stop> {
             failed += 1;
             let share = failed as f64 * 100.0 / iteration as f64;
             if drill.options().fail_fast && share >= drill.options().fail_fast_ratio {
-                drill.log(Level::Info, "Terminating immediately the experiment".into());
+                drill.log(Level::Info, "Terminating immediately the experiment");
                 drill.set_status(Status::Failed);
                 return Ok(());
             }

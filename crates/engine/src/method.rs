@@ -20,13 +20,11 @@ pub(crate) struct Background(Rc<Cell<usize>>);
 
 /// Plays the method with its controls, and waits for what runs in the background.
 pub(crate) async fn run(drill: &Drill, background: &Background) -> Result<(), Stop> {
-    drill.log(
-        Level::Info,
-        "Playing your experiment's method now...".into(),
-    );
+    drill.log(Level::Info, "Playing your experiment's method now...");
     let runs = drill.runs().clone();
     drill.progress(Progress::MethodStarted);
-    let result = enclosed(drill, Scope::Method, &runs, play(drill, &runs, background)).await;
+    let played = Box::pin(play(drill, &runs, background));
+    let result = Box::pin(enclosed(drill, Scope::Method, &runs, played)).await;
     drill.progress(Progress::MethodEnded);
     result
 }

@@ -267,7 +267,7 @@ impl World {
             Effect::ArmRollbacks(_) => self.armed = true,
             Effect::DisarmRollbacks => self.armed = false,
             Effect::Progress(Progress::RollbacksStarted) => {
-                self.rollbacks_while_faulted |= !self.faults.is_empty()
+                self.rollbacks_while_faulted |= !self.faults.is_empty();
             }
             _ => {}
         }

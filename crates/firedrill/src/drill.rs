@@ -11,7 +11,7 @@ use std::time::Duration;
 use firedrill_engine::plan::Obstacle;
 use firedrill_engine::{Options, Plan};
 use firedrill_experiment::diagnostic::Diagnostic;
-use firedrill_experiment::document::{BlastRadius, Experiment, Provider, RollbackStrategy};
+use firedrill_experiment::document::{Experiment, Provider, RollbackStrategy};
 use firedrill_experiment::journal::{Journal, Status};
 use firedrill_experiment::scope::{Scope, VarFile};
 use firedrill_runner::control::Controls;
@@ -91,7 +91,7 @@ async fn hold_on(
     look: impl FnMut(Duration, Notice<'_>),
 ) -> Result<Box<Journal>, Failure> {
     let (signal, signals) = mpsc::unbounded_channel();
-    signals::listen(signal.clone())?;
+    signals::listen(&signal)?;
     let providers = Providers::new(ProvidersConfig {
         verify_tls: order.verify_tls,
         python: order.python.clone(),
@@ -138,10 +138,7 @@ async fn hold_on(
         (true, Some(reason)) => Some(Obstacle::Failed(reason)),
         (true, None) => None,
     };
-    let radius = order
-        .experiment
-        .blast_radius
-        .unwrap_or_else(BlastRadius::default);
+    let radius = order.experiment.blast_radius.unwrap_or_default();
     let faults = guardian.map_or_else(Faults::none, |guardian| {
         Faults::new(guardian, radius, order.seed, signal)
     });

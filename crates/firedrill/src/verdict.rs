@@ -119,8 +119,8 @@ fn phases(text: &mut String, drill: &Drill) {
     }
     let _ = writeln!(
         text,
-        "  {DIM}{:<11} {:>6} {:>8} {:>8}  {:<26} {:>8} {:>8}  {}{DIM:#}",
-        "phase", "time", "requests", "bad", "success (confidence)", "p50", "p99", "judged"
+        "  {DIM}{:<11} {:>6} {:>8} {:>8}  {:<26} {:>8} {:>8}  judged{DIM:#}",
+        "phase", "time", "requests", "bad", "success (confidence)", "p50", "p99"
     );
     for record in &drill.phases {
         for kpi in &record.kpis {

@@ -1,5 +1,8 @@
 //! Python controls, applied through the worker.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use firedrill_engine::effect::{ControlReply, ControlRequest, Hook, Scope};
 use serde_json::{Map, Value, json};
 
@@ -12,6 +15,43 @@ use crate::settings::Settings;
 pub struct Controls {
     providers: Providers,
     settings: Settings,
+    /// A control has registered a handler for the drill's events.
+    heard: Arc<AtomicBool>,
+}
+
+/// Shows a document's place to the controls of loading, before it is read.
+pub async fn before_loading(controls: &[Value], place: &str, providers: &Providers) {
+    let payload = loading(controls, place, None);
+    // A control that fails is one that changes nothing.
+    let _ = providers
+        .python()
+        .control("before_loading_experiment_control", payload)
+        .await;
+}
+
+/// Shows the document to the controls of loading; the answer is what they made of it.
+pub async fn after_loading(
+    controls: &[Value],
+    place: &str,
+    document: &Value,
+    providers: &Providers,
+) -> Option<Value> {
+    let payload = loading(controls, place, Some(document));
+    let reply = providers
+        .python()
+        .control("after_loading_experiment_control", payload)
+        .await;
+    reply.ok().and_then(|reply| reply.state)
+}
+
+fn loading(controls: &[Value], place: &str, document: Option<&Value>) -> Map<String, Value> {
+    let mut payload = Map::new();
+    payload.insert("controls".into(), json!(controls));
+    payload.insert("context".into(), json!(place));
+    if let Some(document) = document {
+        payload.insert("state".into(), document.clone());
+    }
+    payload
 }
 
 impl Controls {
@@ -19,7 +59,22 @@ impl Controls {
         Self {
             providers,
             settings,
+            heard: Arc::default(),
         }
+    }
+
+    /// Whether the drill's events are to be told at all.
+    pub(crate) fn are_listening(&self) -> bool {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// Tells the handlers that controls registered; whatever becomes of them, the drill goes on.
+    pub(crate) async fn tell(&self, happening: &'static str, arguments: Vec<Value>) {
+        let _ = self
+            .providers
+            .python()
+            .lifecycle(happening, arguments)
+            .await;
     }
 
     /// A worker that cannot be started, or died, is a control that failed: the drill goes on.
@@ -48,6 +103,9 @@ impl Controls {
         else {
             return ControlReply::default();
         };
+        if reply.event_handlers > 0 {
+            self.heard.store(true, Ordering::Relaxed);
+        }
         let interruption = reply
             .stopped
             .filter(|raised| matches!(raised.kind, RaisedKind::Interrupt | RaisedKind::Exit));

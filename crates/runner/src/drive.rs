@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::control::Controls;
 use crate::fault::Faults;
 use crate::kpi::Streams;
+use crate::lifecycle::Lifecycle;
 use crate::provider::{Canceller, Providers, canceller};
 use crate::rollback::Rollbacks;
 
@@ -44,6 +45,8 @@ pub async fn drive(
 ) -> Box<Journal> {
     let (events, mut inbox) = mpsc::unbounded_channel();
     let seed = plan.identity.seed;
+    let experiment = serde_json::Value::Object(plan.experiment.raw.clone());
+    let lifecycle = Lifecycle::new(experiment, ports.controls.clone());
     let mut engine = Engine::new(plan);
     let mut driver = Driver {
         began: Instant::now(),
@@ -59,13 +62,17 @@ pub async fn drive(
         let mut finished = None;
         for effect in engine.step(now, event.take()) {
             match effect {
-                Effect::Progress(progress) => look(now, Notice::Progress(&progress)),
+                Effect::Progress(progress) => {
+                    lifecycle.note(&progress);
+                    look(now, Notice::Progress(&progress));
+                }
                 Effect::Log(level, text) => look(now, Notice::Log(level, &text)),
                 Effect::Finished(journal) => finished = Some(journal),
                 effect => driver.carry_out(effect),
             }
         }
         if let Some(journal) = finished {
+            lifecycle.end().await;
             driver.end().await;
             return journal;
         }

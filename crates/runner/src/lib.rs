@@ -23,6 +23,7 @@ pub mod drive;
 pub mod events;
 pub mod fault;
 mod kpi;
+mod lifecycle;
 pub mod notify;
 pub mod plan;
 pub mod prepare;

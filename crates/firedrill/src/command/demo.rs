@@ -238,7 +238,7 @@ fn report(journals: &[Journal], args: &DemoArgs) -> Result<Option<PathBuf>, Fail
     };
     let parsed: Vec<_> = journals
         .iter()
-        .map(|journal| Ok(serde_json::from_value(serde_json::to_value(journal)?)?))
+        .map(|journal| serde_json::to_value(journal).and_then(serde_json::from_value))
         .collect::<Result<_, serde_json::Error>>()?;
     std::fs::write(&path, html(&parsed, &options)).map_err(|error| {
         Failure::new(

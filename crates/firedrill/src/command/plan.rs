@@ -6,7 +6,7 @@ use firedrill_runner::plan::{PlannedAction, Preview, preview};
 use firedrill_runner::prepare::load_scope;
 use firedrill_runner::provider::{Providers, ProvidersConfig};
 
-use super::run::{documents, overrides, settings};
+use super::run::{Loading, documents, overrides, settings};
 use crate::cli::{GlobalArgs, PlanArgs};
 use crate::exit::Exit;
 use crate::failure::{Failure, OrFail as _};
@@ -22,6 +22,7 @@ pub(super) fn execute(args: &PlanArgs, global: &GlobalArgs, out: &Out) -> Result
         true,
         false,
         &settings,
+        &Loading::default(),
         out,
     )?
     .swap_remove(0);

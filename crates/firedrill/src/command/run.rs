@@ -15,42 +15,39 @@ use crate::failure::Failure;
 use crate::output::Out;
 use crate::verdict;
 
-pub(super) use load::{Document, documents};
+pub(super) use load::{Document, Loading, documents};
 pub(super) use look::Look;
-pub(super) use options::{fresh_seed, order, overrides, settings};
+pub(super) use options::{fresh_seed, global_controls, order, overrides, settings};
 
 pub(super) fn execute(args: &RunArgs, global: &GlobalArgs, out: &Out) -> Result<Exit, Failure> {
-    if let Some(directory) = &args.change_dir {
-        std::env::set_current_dir(directory).map_err(|error| {
-            Failure::usage(format!("cannot change to {}: {error}", directory.display()))
-        })?;
-    }
     // Chaos Toolkit's 2 is for words it does not know; a document it cannot run is a 1.
-    overrides(&args.variables)?;
     let invalid = |failure: Failure| match args.compat_exit {
         true => failure.exit(Exit::Broken),
         false => failure,
     };
-    run(args, global, out).map_err(invalid)
-}
-
-fn run(args: &RunArgs, global: &GlobalArgs, out: &Out) -> Result<Exit, Failure> {
     let settings = settings(global)?;
+    let controls = global_controls(&settings, &args.control_file)?;
+    let loading = Loading {
+        controls: &controls,
+        python: args.python.as_deref(),
+    };
     let documents = documents(
         &args.documents,
         !args.no_validation,
         args.no_verify_tls,
         &settings,
+        &loading,
         out,
-    )?;
+    )
+    .map_err(invalid)?;
     let rule = ExitRule::new(&args.fail_on, args.compat_exit);
     let many = documents.len() * args.repeat as usize > 1;
     let mut ended = Vec::new();
     for document in &documents {
         for repetition in 0..args.repeat {
             let path = journals::path(&args.journal_path, document, repetition, many);
-            let order = order(args, global, &settings, document, repetition, path)?;
-            let result = hold_one(order, args, out)?;
+            let order = order(args, global, &settings, document, repetition, &path)?;
+            let result = hold_one(order, args, out).map_err(invalid)?;
             let interrupted = matches!(result.verdict, Verdict::Halted);
             ended.push(result);
             if interrupted {

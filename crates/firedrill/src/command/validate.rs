@@ -1,7 +1,7 @@
 use firedrill_experiment::diagnostic::{Code, Diagnostic, Diagnostics, Severity};
 use firedrill_experiment::document::Strictness;
-use firedrill_experiment::scope::VarFile;
 use firedrill_experiment::parse::parse_value;
+use firedrill_experiment::scope::VarFile;
 use firedrill_experiment::{Experiment, Format, Source};
 use firedrill_runner::check;
 use firedrill_runner::notify::{Happening, notify};

@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// Forwards each signal from now on, for as long as the runtime lives.
-pub(crate) fn listen(drill: mpsc::UnboundedSender<Signal>) -> std::io::Result<()> {
+pub(crate) fn listen(drill: &mpsc::UnboundedSender<Signal>) -> std::io::Result<()> {
     let kinds = [
         (SignalKind::interrupt(), Signal::Interrupt),
         (SignalKind::terminate(), Signal::Terminate),

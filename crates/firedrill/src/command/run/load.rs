@@ -4,9 +4,13 @@ use std::path::Path;
 
 use firedrill_experiment::diagnostic::Diagnostics;
 use firedrill_experiment::document::{Experiment, Strictness};
+use firedrill_experiment::parse::parse_value;
 use firedrill_experiment::source::Source;
+use firedrill_runner::control;
 use firedrill_runner::provider::fetch::{Fetched, fetch};
+use firedrill_runner::provider::{Providers, ProvidersConfig};
 use firedrill_runner::settings::Settings;
+use serde_json::Value;
 
 use crate::exit::Exit;
 use crate::failure::{Failure, OrFail as _};
@@ -36,24 +40,35 @@ impl Document {
     }
 }
 
+/// Controls that see documents as they are loaded, and the Python that they run in.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Loading<'a> {
+    pub(crate) controls: &'a [Value],
+    pub(crate) python: Option<&'a Path>,
+}
+
 /// Reads them all, and reports every mistake of every one before any of them runs.
 pub(crate) fn documents(
     places: &[String],
     strict: bool,
     skip_tls: bool,
     settings: &Settings,
+    loading: &Loading<'_>,
     out: &Out,
 ) -> Result<Vec<Document>, Failure> {
     let mut documents = Vec::new();
     let mut wrong = 0;
     for place in places {
-        let Fetched { source, format } = read(place, skip_tls, settings)?;
+        let (Fetched { source, format }, changed) = read(place, skip_tls, settings, loading)?;
         let strictness = if strict {
             Strictness::Strict
         } else {
             Strictness::Lenient
         };
-        let reading = Experiment::read(&source, format, strictness);
+        let reading = match changed {
+            Some(document) => Experiment::read_value(document, strictness),
+            None => Experiment::read(&source, format, strictness),
+        };
         show(&reading.diagnostics, &source, out);
         match reading
             .experiment
@@ -77,13 +92,41 @@ pub(crate) fn documents(
     }
 }
 
-fn read(place: &str, skip_tls: bool, settings: &Settings) -> Result<Fetched, Failure> {
+/// The text, and the document that controls made of it, if they made another.
+fn read(
+    place: &str,
+    skip_tls: bool,
+    settings: &Settings,
+    loading: &Loading<'_>,
+) -> Result<(Fetched, Option<Value>), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime
-        .block_on(fetch(place, settings, !skip_tls))
-        .or_exit(Exit::Usage)
+    let Loading { controls, python } = *loading;
+    runtime.block_on(async {
+        if controls.is_empty() {
+            return Ok((
+                fetch(place, settings, !skip_tls)
+                    .await
+                    .or_exit(Exit::Usage)?,
+                None,
+            ));
+        }
+        let providers = Providers::new(ProvidersConfig {
+            python: python.map(Path::to_path_buf),
+            ..ProvidersConfig::default()
+        });
+        control::before_loading(controls, place, &providers).await;
+        let fetched = fetch(place, settings, !skip_tls)
+            .await
+            .or_exit(Exit::Usage)?;
+        let changed = match parse_value(&fetched.source, fetched.format) {
+            Ok(document) => control::after_loading(controls, place, &document, &providers).await,
+            Err(_) => None,
+        };
+        providers.shutdown().await;
+        Ok((fetched, changed))
+    })
 }
 
 /// What is wrong with a document, where, and what to do about it.

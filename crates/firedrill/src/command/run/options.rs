@@ -59,7 +59,7 @@ pub(crate) fn order(
     settings: &Settings,
     document: &Document,
     repetition: u32,
-    journal: PathBuf,
+    journal: &Path,
 ) -> Result<Order, Failure> {
     let mut experiment = document.experiment.clone();
     let dry = args.dry.map(dry);
@@ -105,12 +105,15 @@ pub(crate) fn order(
         verify_tls: !args.no_verify_tls,
         validate_python: !args.no_validation,
         digest: args.digest.clone(),
-        journal: absolute(&journal),
+        journal: absolute(journal),
     })
 }
 
 /// Controls of the settings, then of each file, each under its name.
-fn global_controls(settings: &Settings, files: &[PathBuf]) -> Result<Vec<Value>, Failure> {
+pub(crate) fn global_controls(
+    settings: &Settings,
+    files: &[PathBuf],
+) -> Result<Vec<Value>, Failure> {
     let named = |(name, control): (&String, &Value)| {
         let mut control = control.clone();
         if let Value::Object(fields) = &mut control {
