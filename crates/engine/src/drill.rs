@@ -23,7 +23,7 @@ use crate::plan::{Dry, Identity, Obstacle, Options, Plan};
 use crate::record::{self, Runs};
 use crate::stop::Stop;
 use crate::verdict::{self, Facts};
-use crate::watch::Watch;
+use crate::watch::{Problem, Watch};
 
 /// A handle on the drill; every coroutine holds one.
 #[derive(Clone)]
@@ -178,7 +178,11 @@ async fn baseline(drill: &Drill) -> Result<bool, Stop> {
         return Ok(true);
     };
     drill.0.status.set(Some(Status::Completed));
-    drill.0.facts.borrow_mut().gate_failed = Some(problem);
+    let mut facts = drill.0.facts.borrow_mut();
+    match problem {
+        Problem::Unhealthy(why) => facts.gate_failed = Some(why),
+        Problem::Undecided(why) => facts.gate_undecided = Some(why),
+    }
     Ok(false)
 }
 
@@ -194,7 +198,12 @@ async fn after(drill: &Drill) -> Result<(), Stop> {
     if state.steady_state_met != Some(true) {
         drill.0.deviated.set(true);
         drill.0.status.set(Some(status_of(&state)));
-        drill.0.facts.borrow_mut().after_failed = Some(crate::hypothesis::complaint(&state));
+        let complaint = crate::hypothesis::complaint(&state);
+        let mut facts = drill.0.facts.borrow_mut();
+        match drill.watch().hypothesis_deadline(drill) {
+            Some(_) => facts.not_recovered = Some(complaint),
+            None => facts.after_failed = Some(complaint),
+        }
     } else {
         drill.0.facts.borrow_mut().after_met = true;
     }

@@ -20,6 +20,8 @@ pub struct Facts {
     pub failed_actions: Vec<String>,
     pub during_failed: Option<String>,
     pub after_failed: Option<String>,
+    /// As `after_failed`, where the document allows a time to recover, and the time is over.
+    pub not_recovered: Option<String>,
     pub after_met: bool,
     /// Nothing was really run.
     pub dry: bool,
@@ -81,7 +83,7 @@ pub fn rule(facts: &Facts, evidence: &Evidence, strict: bool) -> Ruling {
         refused(facts, evidence),
         guardrail(facts),
         broken(facts, evidence),
-        not_recovered(evidence),
+        not_recovered(facts, evidence),
         inconclusive(facts, evidence, effect, strict),
     ];
     let (verdict, reasons) = rows
@@ -197,9 +199,18 @@ fn broken(facts: &Facts, evidence: &Evidence) -> Row {
     (!reasons.is_empty()).then_some((Verdict::Broken, reasons))
 }
 
-fn not_recovered(evidence: &Evidence) -> Row {
-    let why = evidence.not_recovered.as_ref()?;
-    Some((Verdict::NotRecovered, vec![why.clone()]))
+fn not_recovered(facts: &Facts, evidence: &Evidence) -> Row {
+    let hypothesis = facts
+        .not_recovered
+        .as_ref()
+        .map(|why| format!("After the time allowed to recover, {why}."));
+    let reasons: Vec<String> = evidence
+        .not_recovered
+        .clone()
+        .into_iter()
+        .chain(hypothesis)
+        .collect();
+    (!reasons.is_empty()).then_some((Verdict::NotRecovered, reasons))
 }
 
 fn inconclusive(facts: &Facts, evidence: &Evidence, effect: Option<Effect>, strict: bool) -> Row {

@@ -7,6 +7,8 @@
 mod describe;
 mod phases;
 
+pub(crate) use phases::Problem;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -272,7 +274,7 @@ impl Watch {
     }
 
     /// Starts the streams and watches them for the time of the baseline. `Some`: why not to go on.
-    pub(crate) async fn baseline(&self, drill: &Drill) -> Result<Option<String>, Stop> {
+    pub(crate) async fn baseline(&self, drill: &Drill) -> Result<Option<Problem>, Stop> {
         announce(drill, Phase::Baseline, Some(self.0.baseline));
         let begin = self.0.core.now();
         self.0.watching_since.set(Some(begin));

@@ -87,7 +87,7 @@ async fn hold_on(
     order: Order,
     drill: DrillId,
     guardian: Option<Guardian>,
-    mut refusals: Vec<String>,
+    refusals: Vec<String>,
     look: impl FnMut(Duration, Notice<'_>),
 ) -> Result<Box<Journal>, Failure> {
     let (signal, signals) = mpsc::unbounded_channel();
@@ -99,71 +99,96 @@ async fn hold_on(
         seed: order.seed,
         listener: signals::of_worker(signal.clone()),
     });
-    if order.validate_python {
-        let missing = check::surroundings(
-            &order.experiment,
-            &order.overrides,
-            &order.settings,
-            &providers,
-        )
-        .await;
-        if !missing.is_empty() {
-            providers.shutdown().await;
-            if let Some(guardian) = guardian {
-                guardian.finish()?;
-            }
-            return Err(Failure::usage(format!(
-                "{} cannot run here: {}",
-                order.source,
-                in_words(&missing)
-            ))
-            .hint("firedrill validate shows each; --no-validation runs it all the same"));
-        }
+    // From here on the lease is renewed, however long the preparations take.
+    let radius = order.experiment.blast_radius.unwrap_or_default();
+    let faults = guardian.map_or_else(Faults::none, |guardian| {
+        Faults::new(guardian, radius, order.seed, signal)
+    });
+    if let Err(failure) = require_surroundings(&order, &providers).await {
+        providers.shutdown().await;
+        faults.finish().await;
+        return Err(failure);
     }
-    let (settings, teller) = (order.settings.clone(), providers.clone());
     let begun = serde_json::Value::Object(order.experiment.raw.clone());
-    notify(&settings, &teller, Happening::RunStarted, begun, None).await;
-    let (scope, trouble) =
-        match prepare::load_scope(&order.experiment, &order.overrides, &providers).await {
-            Ok(scope) => (scope, None),
-            Err(error) => (Scope::default(), Some(error.to_string())),
-        };
+    notify(
+        &order.settings,
+        &providers,
+        Happening::RunStarted,
+        begun,
+        None,
+    )
+    .await;
+    let settled = settle(&order, &providers, refusals).await;
+    let settings = order.settings.clone();
+    let ports = Ports {
+        controls: Controls::new(providers.clone(), settings.clone()),
+        providers: providers.clone(),
+        faults,
+        rollbacks: rollbacks(&order, &drill),
+    };
+    let plan = Plan {
+        experiment: order.experiment,
+        scope: settled.scope,
+        options: order.options,
+        identity: identity::of(&drill, order.seed, settled.digest),
+        obstacle: settled.obstacle,
+    };
+    let journal = drive(plan, ports, signals, look).await;
+    for happening in happenings(&journal) {
+        let payload = serde_json::to_value(&journal).unwrap_or_default();
+        notify(&settings, &providers, happening, payload, None).await;
+    }
+    providers.shutdown().await;
+    Ok(journal)
+}
+
+async fn require_surroundings(order: &Order, providers: &Providers) -> Result<(), Failure> {
+    if !order.validate_python {
+        return Ok(());
+    }
+    let Order {
+        experiment,
+        overrides,
+        settings,
+        ..
+    } = order;
+    let missing = check::surroundings(experiment, overrides, settings, providers).await;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let message = format!("{} cannot run here: {}", order.source, in_words(&missing));
+    Err(Failure::usage(message)
+        .hint("firedrill validate shows each; --no-validation runs it all the same"))
+}
+
+/// What is known once configuration and secrets are loaded and the targets are named.
+struct Settled {
+    scope: Scope,
+    digest: String,
+    obstacle: Option<Obstacle>,
+}
+
+async fn settle(order: &Order, providers: &Providers, mut refusals: Vec<String>) -> Settled {
+    let loaded = prepare::load_scope(&order.experiment, &order.overrides, providers).await;
+    let (scope, trouble) = match loaded {
+        Ok(scope) => (scope, None),
+        Err(error) => (Scope::default(), Some(error.to_string())),
+    };
     let preview = preview(&order.experiment, &scope, &order.options, order.seed);
     if order.options.dry.is_none() {
         refusals.extend(preview.refusals.iter().cloned());
     }
-    refusals.extend(wrong_digest(&order, &preview));
+    refusals.extend(wrong_digest(order, &preview));
     let obstacle = match (refusals.is_empty(), trouble) {
         (false, _) => Some(Obstacle::Refused(refusals)),
         (true, Some(reason)) => Some(Obstacle::Failed(reason)),
         (true, None) => None,
     };
-    let radius = order.experiment.blast_radius.unwrap_or_default();
-    let faults = guardian.map_or_else(Faults::none, |guardian| {
-        Faults::new(guardian, radius, order.seed, signal)
-    });
-    let rollbacks = rollbacks(&order, &drill);
-    let plan = Plan {
-        experiment: order.experiment,
+    Settled {
         scope,
-        options: order.options,
-        identity: identity::of(&drill, order.seed, preview.digest),
+        digest: preview.digest,
         obstacle,
-    };
-    let controls = Controls::new(providers.clone(), order.settings);
-    let ports = Ports {
-        providers,
-        controls,
-        faults,
-        rollbacks,
-    };
-    let journal = drive(plan, ports, signals, look).await;
-    for happening in happenings(&journal) {
-        let payload = serde_json::to_value(&journal).unwrap_or_default();
-        notify(&settings, &teller, happening, payload, None).await;
     }
-    teller.shutdown().await;
-    Ok(journal)
 }
 
 fn in_words(missing: &[Diagnostic]) -> String {

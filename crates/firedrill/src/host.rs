@@ -8,9 +8,24 @@ use firedrill_kernel::{ProcessIdentity, process};
 /// `web (pid 4711)`, or `pid 4711` when it has ended.
 pub(crate) fn process_name(identity: &ProcessIdentity) -> String {
     match identity.stat() {
-        Ok(Some(stat)) => format!("{} (pid {})", stat.comm, stat.pid),
+        Ok(Some(stat)) => {
+            let name = instance(stat.pid).unwrap_or(stat.comm);
+            format!("{name} (pid {})", stat.pid)
+        }
         _ => format!("pid {}", identity.pid),
     }
+}
+
+/// The label `instance`, as plans and journals name targets.
+fn instance(pid: u32) -> Option<String> {
+    let environment = process::environment(pid).ok()??;
+    let labels = environment
+        .iter()
+        .find_map(|variable| variable.strip_prefix("FIREDRILL_LABELS="))?;
+    labels
+        .split(',')
+        .find_map(|label| label.strip_prefix("instance="))
+        .map(str::to_owned)
 }
 
 /// `web (pid 4711)` of a pid, whoever has it now.

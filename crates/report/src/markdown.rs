@@ -63,46 +63,61 @@ fn one(out: &mut String, journal: &Journal, summary: &Summary) {
 }
 
 fn evidence(out: &mut String, drill: &Drill) {
-    if let Some(recovery) = drill.recovery {
-        let took = recovery
-            .took
-            .map_or_else(|| "never".to_owned(), words::seconds);
-        let _ = writeln!(
-            out,
-            "Recovery: {took}, limit {}.\n",
-            words::seconds(recovery.limit)
-        );
+    recovery(out, drill);
+    faults(out, drill);
+    kpis(out, drill);
+    notes(out, drill);
+}
+
+fn recovery(out: &mut String, drill: &Drill) {
+    let Some(recovery) = drill.recovery else {
+        return;
+    };
+    let took = recovery
+        .took
+        .map_or_else(|| "never".to_owned(), words::seconds);
+    let _ = writeln!(
+        out,
+        "Recovery: {took}, limit {}.\n",
+        words::seconds(recovery.limit)
+    );
+}
+
+fn faults(out: &mut String, drill: &Drill) {
+    if drill.faults.is_empty() {
+        return;
     }
-    if !drill.faults.is_empty() {
-        out.push_str("## Faults: requested and achieved\n\n");
-        let rows = drill.faults.iter().map(|f| {
-            [
-                cell(&f.fault),
-                cell(&f.targets.join(", ")),
-                cell(&f.requested),
-                cell(f.achieved.as_deref().unwrap_or("not measured")),
-                words::effect(f.effect).to_owned(),
-                f.exposure.map_or_else(|| "—".to_owned(), words::count),
-                words::undo_class(f.undo_class).to_owned(),
-                if f.residue.is_empty() {
-                    "nothing".to_owned()
-                } else {
-                    cell(&f.residue.join("; "))
-                },
-            ]
-        });
-        let head = [
-            "Fault",
-            "Targets",
-            "Requested",
-            "Achieved",
-            "Effect",
-            "Requests that met it",
-            "Undo",
-            "Left behind",
-        ];
-        table(out, &head, rows);
-    }
+    out.push_str("## Faults: requested and achieved\n\n");
+    let rows = drill.faults.iter().map(|f| {
+        [
+            cell(&f.fault),
+            cell(&f.targets.join(", ")),
+            cell(&f.requested),
+            cell(f.achieved.as_deref().unwrap_or("not measured")),
+            words::effect(f.effect).to_owned(),
+            f.exposure.map_or_else(|| "—".to_owned(), words::count),
+            words::undo_class(f.undo_class).to_owned(),
+            if f.residue.is_empty() {
+                "nothing".to_owned()
+            } else {
+                cell(&f.residue.join("; "))
+            },
+        ]
+    });
+    let head = [
+        "Fault",
+        "Targets",
+        "Requested",
+        "Achieved",
+        "Effect",
+        "Requests that met it",
+        "Undo",
+        "Left behind",
+    ];
+    table(out, &head, rows);
+}
+
+fn kpis(out: &mut String, drill: &Drill) {
     for kpi in &drill.kpis {
         let _ = writeln!(
             out,
@@ -129,13 +144,17 @@ fn evidence(out: &mut String, drill: &Drill) {
         });
         table(out, &head, rows);
     }
-    if !drill.notes.is_empty() {
-        out.push_str("## Notes\n\n");
-        for note in &drill.notes {
-            let _ = writeln!(out, "- {}", cell(note));
-        }
-        out.push('\n');
+}
+
+fn notes(out: &mut String, drill: &Drill) {
+    if drill.notes.is_empty() {
+        return;
     }
+    out.push_str("## Notes\n\n");
+    for note in &drill.notes {
+        let _ = writeln!(out, "- {}", cell(note));
+    }
+    out.push('\n');
 }
 
 fn kpi_row(phase: &PhaseRecord, k: &KpiPhase) -> [String; 9] {

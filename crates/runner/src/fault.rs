@@ -154,7 +154,7 @@ impl Faults {
     }
 
     /// Ends the drill in the guardian's log.
-    pub(crate) async fn finish(&self) {
+    pub async fn finish(&self) {
         let Some(inner) = &self.0 else { return };
         inner.finishing.store(true, Ordering::SeqCst);
         let _ = inner.ask(Guardian::finish).await;

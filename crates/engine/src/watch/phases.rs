@@ -17,6 +17,14 @@ pub(super) struct Stretch {
     pub(super) end: Duration,
 }
 
+/// Why a drill does not go on after its baseline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Problem {
+    Unhealthy(String),
+    /// Too little was seen to say.
+    Undecided(String),
+}
+
 /// Watches for harm under the fault, in the terms of the expectation.
 pub(super) fn harm_watch(kpi: &Kpi, expect: &Expectation) -> HarmWatch {
     let (objective, degraded) = expected(kpi, expect, Phase::Fault);
@@ -98,7 +106,7 @@ impl Watch {
         Some(self.disturbance_began()? + self.0.expect.transition)
     }
 
-    pub(super) fn baseline_problem(&self, begin: Duration, end: Duration) -> Option<String> {
+    pub(super) fn baseline_problem(&self, begin: Duration, end: Duration) -> Option<Problem> {
         let stretch = Stretch {
             phase: Phase::Baseline,
             start: begin,
@@ -113,9 +121,19 @@ impl Watch {
                 .borrow()
                 .get(kpi)
                 .and_then(|stream| stream.trouble.clone());
-            let problem =
-                trouble.or((judgement.outcome != firedrill_judge::Outcome::Met).then_some(said));
-            problem.map(|said| format!("`{}`: {said}", self.0.kpis[kpi].name))
+            let name = &self.0.kpis[kpi].name;
+            if let Some(trouble) = trouble {
+                return Some(Problem::Undecided(format!("`{name}`: {trouble}")));
+            }
+            match judgement.outcome {
+                firedrill_judge::Outcome::Met => None,
+                firedrill_judge::Outcome::Missed => {
+                    Some(Problem::Unhealthy(format!("`{name}`: {said}")))
+                }
+                firedrill_judge::Outcome::Undecided => {
+                    Some(Problem::Undecided(format!("`{name}`: {said}")))
+                }
+            }
         })
     }
 

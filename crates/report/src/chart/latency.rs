@@ -29,11 +29,42 @@ const LEGEND: [Phase; 4] = [
     Phase::Recovery,
 ];
 
+/// Upper bounds in milliseconds with the share of requests up to each, by phase.
+type Curves = BTreeMap<Phase, Vec<(f64, f64)>>;
+
 /// `None` where no phase has an answer.
 pub(crate) fn latency(kpi: &KpiRecord) -> Option<Markup> {
-    let phases = cumulated(&kpi.latency);
+    let curves = cumulated(&kpi.latency);
+    let (low, high) = extent(&curves)?;
+    let x = Scale::log(low, high, LEFT, RIGHT);
+    let y = Scale::linear(0.0, TOP_NINES, BOTTOM, TOP);
+    let mut svg = Svg::new(
+        WIDTH,
+        HEIGHT,
+        &format!("Distribution of the latency of {} by phase", kpi.name),
+    );
+    share_axis(&mut svg, &y);
+    time_axis(&mut svg, &x);
+    for (phase, curve) in &curves {
+        let class = format!("line dist {}", words::phase(*phase));
+        svg.path(&line_of(curve, &x, &y), &class);
+    }
+    Some(html! {
+        figure {
+            div.legend {
+                @for phase in LEGEND.into_iter().filter(|p| curves.contains_key(p)) {
+                    span { i class=(format!("swatch {}", words::phase(phase))) {} (words::phase(phase)) }
+                }
+            }
+            div.wide { (svg.finish()) }
+        }
+    })
+}
+
+/// The times the axis shows: all there are, and some room.
+fn extent(curves: &Curves) -> Option<(f64, f64)> {
     let times = || {
-        phases
+        curves
             .values()
             .flatten()
             .map(|(ms, _)| *ms)
@@ -43,17 +74,10 @@ pub(crate) fn latency(kpi: &KpiRecord) -> Option<Markup> {
         times().fold(f64::INFINITY, f64::min),
         times().fold(0.0, f64::max),
     );
-    if high <= 0.0 {
-        return None;
-    }
-    let (low, high) = around(low, high);
-    let x = Scale::log(low, high, LEFT, RIGHT);
-    let y = Scale::linear(0.0, TOP_NINES, BOTTOM, TOP);
-    let mut svg = Svg::new(
-        WIDTH,
-        HEIGHT,
-        &format!("Distribution of the latency of {} by phase", kpi.name),
-    );
+    (high > 0.0).then(|| around(low, high))
+}
+
+fn share_axis(svg: &mut Svg, y: &Scale) {
     for (share, text) in [
         (0.0, "0 %"),
         (0.5, "50 %"),
@@ -65,6 +89,9 @@ pub(crate) fn latency(kpi: &KpiRecord) -> Option<Markup> {
         svg.line(LEFT, level, RIGHT, level, "grid");
         svg.text(LEFT - 8.0, level + 4.0, Anchor::End, "tick", text);
     }
+}
+
+fn time_axis(svg: &mut Svg, x: &Scale) {
     for ms in x.ticks(9) {
         svg.line(x.at(ms), TOP, x.at(ms), BOTTOM + 5.0, "grid");
         svg.text(
@@ -83,29 +110,21 @@ pub(crate) fn latency(kpi: &KpiRecord) -> Option<Markup> {
         "unit",
         "answered within this time (log scale); share of requests by nines",
     );
-    for (phase, cells) in &phases {
-        let mut path = Path::default();
-        for (i, (ms, share)) in cells.iter().enumerate() {
-            if i == 0 {
-                path.to(x.at(*ms), y.at(0.0));
-            }
-            path.to(x.at(*ms), y.at(nines(*share)));
-            if nines(*share) >= TOP_NINES {
-                break;
-            }
+}
+
+/// One phase's line, from the bottom until it leaves the chart at the top.
+fn line_of(curve: &[(f64, f64)], x: &Scale, y: &Scale) -> Path {
+    let mut path = Path::default();
+    for (i, (ms, share)) in curve.iter().enumerate() {
+        if i == 0 {
+            path.to(x.at(*ms), y.at(0.0));
         }
-        svg.path(&path, &format!("line dist {}", words::phase(*phase)));
+        path.to(x.at(*ms), y.at(nines(*share)));
+        if nines(*share) >= TOP_NINES {
+            break;
+        }
     }
-    Some(html! {
-        figure {
-            div.legend {
-                @for phase in LEGEND.into_iter().filter(|p| phases.contains_key(p)) {
-                    span { i class=(format!("swatch {}", words::phase(phase))) {} (words::phase(phase)) }
-                }
-            }
-            div.wide { (svg.finish()) }
-        }
-    })
+    path
 }
 
 /// 0.9 is one nine, 0.99 two.
@@ -113,8 +132,8 @@ fn nines(share: f64) -> f64 {
     -(1.0 - share).max(1e-12).log10()
 }
 
-/// Upper bounds with the share of requests up to each, phases without answers left out.
-fn cumulated(latency: &BTreeMap<Phase, Vec<(f64, u64)>>) -> BTreeMap<Phase, Vec<(f64, f64)>> {
+/// Phases without answers are left out.
+fn cumulated(latency: &BTreeMap<Phase, Vec<(f64, u64)>>) -> Curves {
     let mut out = BTreeMap::new();
     for (phase, cells) in latency {
         let mut cells: Vec<(f64, u64)> = cells

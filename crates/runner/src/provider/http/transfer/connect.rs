@@ -4,6 +4,7 @@ use std::io;
 
 use hyper::Uri;
 use hyper::header::HeaderValue;
+use hyper_util::client::proxy::matcher::Intercept;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
@@ -32,77 +33,100 @@ pub(super) async fn connect(
     url: &Url,
     limits: &Limits,
 ) -> Result<Connected, TransferError> {
-    let host = authority(url);
-    let secure = url.scheme() == "https";
-    let name = url
-        .host_str()
-        .unwrap_or_default()
-        .trim_matches(['[', ']'])
-        .to_owned();
-    let port = url.port_or_known_default().unwrap_or(80);
+    let origin = Origin::of(url);
     let proxy = url[..url::Position::AfterPort]
         .parse::<Uri>()
         .ok()
         .and_then(|uri| shared.proxies.intercept(&uri));
-    let Some(proxy) = proxy else {
-        let stream = dial(&name, port, limits, &host).await?;
-        let stream = if secure {
-            encrypt(shared, stream, name, limits, &host).await?
-        } else {
-            Box::new(stream)
-        };
-        return Ok(Connected {
-            stream,
-            absolute_form: false,
-            proxy_authorization: None,
-        });
-    };
+    match proxy {
+        Some(proxy) => through(&proxy, shared, &origin, limits).await,
+        None => direct(shared, &origin, limits).await,
+    }
+}
 
-    let proxy_host = proxy
-        .uri()
-        .host()
-        .unwrap_or_default()
-        .trim_matches(['[', ']'])
-        .to_owned();
+/// Who is to answer in the end.
+struct Origin {
+    /// As errors name it.
+    host: String,
+    /// As a URL writes it: an IPv6 address stands in brackets.
+    bracketed: String,
+    port: u16,
+    secure: bool,
+}
+
+impl Origin {
+    fn of(url: &Url) -> Self {
+        Self {
+            host: authority(url),
+            bracketed: url.host_str().unwrap_or_default().to_owned(),
+            port: url.port_or_known_default().unwrap_or(80),
+            secure: url.scheme() == "https",
+        }
+    }
+
+    /// As resolvers and certificates write it.
+    fn name(&self) -> &str {
+        unbracketed(&self.bracketed)
+    }
+}
+
+fn unbracketed(host: &str) -> &str {
+    host.trim_matches(['[', ']'])
+}
+
+async fn direct(
+    shared: &Shared,
+    origin: &Origin,
+    limits: &Limits,
+) -> Result<Connected, TransferError> {
+    let stream = dial(origin.name(), origin.port, limits, &origin.host).await?;
+    let stream = if origin.secure {
+        encrypt(shared, stream, origin, limits).await?
+    } else {
+        Box::new(stream)
+    };
+    Ok(Connected {
+        stream,
+        absolute_form: false,
+        proxy_authorization: None,
+    })
+}
+
+/// An encrypted URL goes through a tunnel, a plain one is asked of the proxy itself.
+async fn through(
+    proxy: &Intercept,
+    shared: &Shared,
+    origin: &Origin,
+    limits: &Limits,
+) -> Result<Connected, TransferError> {
+    let proxy_host = unbracketed(proxy.uri().host().unwrap_or_default());
     let failed = |reason: String| TransferError::Proxy {
-        host: host.clone(),
-        proxy: proxy_host.clone(),
+        host: origin.host.clone(),
+        proxy: proxy_host.to_owned(),
         reason,
     };
     if proxy.uri().scheme_str() != Some("http") {
         return Err(failed("only http:// proxies are supported".to_owned()));
     }
-    let mut stream = dial(
-        &proxy_host,
-        proxy.uri().port_u16().unwrap_or(80),
-        limits,
-        &host,
-    )
-    .await
-    .map_err(|error| failed(error.to_string()))?;
-    let authorization = proxy.basic_auth().cloned();
-    if !secure {
+    let proxy_port = proxy.uri().port_u16().unwrap_or(80);
+    let mut stream = dial(proxy_host, proxy_port, limits, &origin.host)
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    let authorization = proxy.basic_auth();
+    if !origin.secure {
         return Ok(Connected {
             stream: Box::new(stream),
             absolute_form: true,
-            proxy_authorization: authorization,
+            proxy_authorization: authorization.cloned(),
         });
     }
-    let bracketed = url.host_str().unwrap_or_default();
-    timeout(
-        limits.connect,
-        tunnel(
-            &mut stream,
-            &format!("{bracketed}:{port}"),
-            authorization.as_ref(),
-        ),
-    )
-    .await
-    .map_err(|_| failed("it did not answer in time".to_owned()))?
-    .map_err(|error| failed(error.to_string()))?;
-    let stream = encrypt(shared, stream, name, limits, &host).await?;
+    let target = format!("{}:{}", origin.bracketed, origin.port);
+    timeout(limits.connect, tunnel(&mut stream, &target, authorization))
+        .await
+        .map_err(|_| failed("it did not answer in time".to_owned()))?
+        .map_err(|error| failed(error.to_string()))?;
     Ok(Connected {
-        stream,
+        stream: encrypt(shared, stream, origin, limits).await?,
         absolute_form: false,
         proxy_authorization: None,
     })
@@ -144,23 +168,23 @@ async fn dial(
 async fn encrypt(
     shared: &Shared,
     stream: TcpStream,
-    name: String,
+    origin: &Origin,
     limits: &Limits,
-    host: &str,
 ) -> Result<Box<dyn Stream>, TransferError> {
     let failed = |reason: String| TransferError::Tls {
-        host: host.to_owned(),
+        host: origin.host.clone(),
         reason,
     };
     let config = shared.tls.config(limits.verify_tls).map_err(failed)?;
-    let name = ServerName::try_from(name).map_err(|error| failed(error.to_string()))?;
+    let name = ServerName::try_from(origin.name().to_owned())
+        .map_err(|error| failed(error.to_string()))?;
     let stream = timeout(
         limits.connect,
         TlsConnector::from(config).connect(name, stream),
     )
     .await
     .map_err(|_| TransferError::ConnectTimeout {
-        host: host.to_owned(),
+        host: origin.host.clone(),
     })?
     .map_err(|error| failed(chain(&error)))?;
     Ok(Box::new(stream))
