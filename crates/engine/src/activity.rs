@@ -226,6 +226,11 @@ async fn call_once(drill: &Drill, activity: &Activity, mode: Mode) -> Result<Out
         }
     };
     let exposed_before = drill.exposure(activity, mode).await?;
+    if mode == Mode::Foreground
+        && let Some(stop) = drill.take_stop()
+    {
+        return Err(stop);
+    }
     let id = drill.core().next_id();
     if let Call::Fault(fault) = &call {
         drill.watch().fault_requested(id, activity, fault);

@@ -16,7 +16,7 @@ use firedrill_experiment::mask::Mask;
 use firedrill_experiment::scope::Scope as Variables;
 use serde_json::Value;
 
-use crate::effect::{Check, Effect, Level, Progress, Signal};
+use crate::effect::{Check, Effect, Level, Progress};
 use crate::machine::Core;
 use crate::method::Background;
 use crate::plan::{Dry, Identity, Obstacle, Options, Plan};
@@ -103,23 +103,33 @@ pub(crate) async fn run(drill: Drill) {
     drill.initialise_controls().await;
 
     let stop = Box::pin(body(&drill)).await.err();
-    let with_rollbacks = stop != Some(Stop::Signal(Signal::ExitNow));
+    let with_rollbacks = !matches!(&stop, Some(Stop::Signal(signal)) if signal.forbids_rollbacks());
     if let Some(stop) = stop {
         drill.note_stop(stop);
     }
     drill.0.guardrails_done.set(true);
     drill.core().touch();
+    drill.watch().method_ended();
     drill.watch().faults_over().await;
+    // What guardrails and the budget had to say is said, and the rollbacks may run beside nothing.
+    drill.0.raised.borrow_mut().clear();
+    drill.0.abandoned.set(false);
 
     if with_rollbacks && drill.rollbacks_wanted() {
         play_rollbacks(&drill).await;
         drill.watch().faults_over().await;
         drill.progress(Progress::RollbacksEnded);
+        if drill.recovers_after_rollbacks() {
+            drill.watch().opaque_taken_back();
+        }
     }
     drill.core().emit(Effect::DisarmRollbacks);
     let harmed = drill.0.facts.borrow().harm;
     if harmed || (drill.recovers_after_rollbacks() && drill.0.status.get().is_none()) {
-        drill.watch().wait_for_recovery(&drill).await;
+        let watch = drill.watch().clone();
+        if let Err(stop) = drill.foreground(watch.wait_for_recovery(&drill)).await {
+            drill.note_stop(stop);
+        }
     }
     drill.watch().close().await;
     finish(&drill).await;
@@ -138,6 +148,10 @@ async fn body(drill: &Drill) -> Result<(), Stop> {
         .during()
         .then(|| crate::hypothesis::watch_continuously(drill, &background));
     let method = Box::pin(crate::method::run(drill, &background)).await;
+    if method.is_err() {
+        // A probe that hangs on a broken system must not keep its rollbacks from running.
+        drill.abandon();
+    }
     if let Some(during) = during {
         during.end(drill).await;
     }
@@ -235,6 +249,9 @@ async fn play_rollbacks(drill: &Drill) {
 }
 
 async fn finish(drill: &Drill) {
+    while let Some(stop) = drill.take_stop() {
+        drill.note_stop(stop);
+    }
     if drill.0.status.get().is_none() {
         drill.0.status.set(Some(Status::Completed));
     }
@@ -330,6 +347,13 @@ impl Drill {
     pub(crate) fn during_failed(&self, complaint: String) {
         let mut facts = self.0.facts.borrow_mut();
         facts.during_failed.get_or_insert(complaint);
+    }
+
+    /// Counts while a fault of ours is in place; before and after it shows nothing about it.
+    pub(crate) fn during_met(&self) {
+        if self.watch().is_disturbed() {
+            self.0.facts.borrow_mut().during_met = true;
+        }
     }
 
     pub(crate) fn guardrails_done(&self) -> bool {

@@ -106,6 +106,15 @@ pub enum Signal {
     ExitNow,
     /// `firedrill halt`, or the guardian lost: undone already.
     Halt,
+    /// The lease ran out; the guardian has undone everything, and played the rollbacks.
+    Expired,
+}
+
+impl Signal {
+    /// Whether the rollbacks must not be played, whatever the strategy says.
+    pub fn forbids_rollbacks(self) -> bool {
+        matches!(self, Self::ExitNow | Self::Expired)
+    }
 }
 
 /// A fault from its application to its revert.

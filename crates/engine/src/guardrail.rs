@@ -45,6 +45,8 @@ async fn keep_watch(drill: &Drill, guardrail: &Guardrail) -> Option<Stop> {
     loop {
         match look(drill, guardrail, Mode::Background).await {
             Ok(None) => {}
+            // The drill has given up on what runs beside it; it needs no telling.
+            Err(Stop::Signal(_)) => return None,
             Ok(Some(stop)) | Err(stop) => return Some(stop),
         }
         let GuardrailMode::Every(period) = guardrail.mode else {

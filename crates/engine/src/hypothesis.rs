@@ -228,7 +228,10 @@ pub(crate) fn watch_continuously(drill: &Drill, _background: &Background) -> Con
     drill.core().clone().spawn(async move {
         if let Err(stop) = iterate(&drill, &ending).await {
             match stop {
-                Stop::Interrupted(_) => drill.set_status(Status::Interrupted),
+                stop @ Stop::Interrupted(_) => {
+                    drill.note_stop(stop);
+                    drill.core().touch();
+                }
                 Stop::Signal(_) => {}
                 other => drill.raise(other),
             }
@@ -257,8 +260,11 @@ async fn iterate(drill: &Drill, ending: &Rc<Cell<bool>>) -> Result<(), Stop> {
             return Ok(());
         };
         let met = state.steady_state_met == Some(true);
-        if !met && !drill.watch().in_transition() {
-            drill.during_failed(complaint(&state));
+        if !drill.watch().in_transition() {
+            match met {
+                true => drill.during_met(),
+                false => drill.during_failed(complaint(&state)),
+            }
         }
         drill.push_during(state);
         if !met {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::activity::{Mode, execute};
 use crate::drill::Drill;
-use crate::effect::{Level, Progress, Scope, Signal};
+use crate::effect::{Level, Progress, Scope};
 use crate::machine::{Either, either};
 use crate::record::Runs;
 use crate::stop::Stop;
@@ -80,9 +80,9 @@ async fn play(drill: &Drill, runs: &Runs, background: &Background) -> Result<(),
             }
         }
     }
-    let waits = result != Err(Stop::Signal(Signal::ExitNow));
-    background.wait(drill, waits).await;
-    result
+    let waits = !matches!(&result, Err(Stop::Signal(signal)) if signal.forbids_rollbacks());
+    let waited = background.wait(drill, waits).await;
+    result.and(waited)
 }
 
 fn stops(drill: &Drill) -> bool {
@@ -99,6 +99,10 @@ async fn one(
     background: &Background,
     repetition: u32,
 ) -> Result<(), Stop> {
+    // Nobody may have listened for a while: nothing begins after a stop.
+    if let Some(stop) = drill.take_stop() {
+        return Err(stop);
+    }
     if let Some(repeat) = activity.repeat
         && repetition > 0
     {
@@ -140,8 +144,8 @@ async fn play_rollbacks(drill: &Drill, runs: &Runs, background: &Background) -> 
             }
         }
     }
-    background.wait(drill, true).await;
-    result
+    let waited = background.wait(drill, true).await;
+    result.and(waited)
 }
 
 impl Background {
@@ -159,10 +163,13 @@ impl Background {
         let core = drill.core().clone();
         core.spawn(async move {
             begun.set(true);
-            if let Err(Stop::Aborted(reason)) =
-                execute(&drill, &activity, &runs, Mode::Background).await
-            {
-                drill.log(Level::Error, reason);
+            match execute(&drill, &activity, &runs, Mode::Background).await {
+                Err(Stop::Aborted(reason)) => {
+                    drill.activity_failed(&activity, &reason);
+                    drill.log(Level::Error, reason);
+                }
+                Err(stop @ Stop::Interrupted(_)) => drill.raise(stop),
+                _ => {}
             }
             count.set(count.get() - 1);
             drill.core().touch();
@@ -170,8 +177,8 @@ impl Background {
         core.until(move || has_begun.get()).await;
     }
 
-    /// A signal while waiting gives up on them all.
-    async fn wait(&self, drill: &Drill, patiently: bool) {
+    /// A signal while waiting gives up on them all, and is the answer.
+    async fn wait(&self, drill: &Drill, patiently: bool) -> Result<(), Stop> {
         if !patiently {
             drill.abandon();
         }
@@ -181,7 +188,8 @@ impl Background {
             drill.abandon();
             let count = self.0.clone();
             drill.core().until(move || count.get() == 0).await;
-            drill.raise(stop);
+            return Err(stop);
         }
+        Ok(())
     }
 }

@@ -54,5 +54,6 @@ pub(crate) fn signal_name(signal: Signal) -> &'static str {
         Signal::ExitGracefully => "SIGUSR1",
         Signal::ExitNow => "SIGUSR2, so the rollbacks are not played",
         Signal::Halt => "`firedrill halt`, or by the loss of its guardian",
+        Signal::Expired => "the end of its lease: it did not run for too long, and was undone",
     }
 }

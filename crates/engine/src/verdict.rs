@@ -19,6 +19,8 @@ pub struct Facts {
     pub fatal_failure: Option<String>,
     pub failed_actions: Vec<String>,
     pub during_failed: Option<String>,
+    /// A check during the method, outside the transition, found the hypothesis met.
+    pub during_met: bool,
     pub after_failed: Option<String>,
     /// As `after_failed`, where the document allows a time to recover, and the time is over.
     pub not_recovered: Option<String>,
@@ -263,6 +265,16 @@ fn inconclusive(facts: &Facts, evidence: &Evidence, effect: Option<Effect>, stri
     if !judged && reasons.is_empty() {
         reasons.push("Nothing was judged after the method: without a hypothesis or a KPI there is nothing to hold.".into());
     }
+    let under_fault = facts.during_met
+        || evidence
+            .findings
+            .iter()
+            .any(|finding| finding.phase == Phase::Fault);
+    if evidence.faults.iter().any(|fault| fault.observed) && !under_fault && reasons.is_empty() {
+        reasons.push(
+            "Nothing was judged while the fault was in place: give the document a KPI, or check the hypothesis during the method (`--hypothesis-strategy continuously`).".into(),
+        );
+    }
     if strict && effect != Some(Effect::Observed) && reasons.is_empty() {
         reasons.push("The effect was not observed, and `--strict` asks for it.".into());
     }
@@ -428,6 +440,27 @@ mod tests {
             rule(&Facts::default(), &evidence, false).verdict,
             Verdict::Failed
         );
+    }
+
+    #[test]
+    fn a_fault_under_which_nothing_was_judged_is_never_held() {
+        let facts = Facts {
+            after_met: true,
+            ..Facts::default()
+        };
+        let evidence = Evidence {
+            faults: vec![fault()],
+            ..Evidence::default()
+        };
+        assert_eq!(
+            rule(&facts, &evidence, false).verdict,
+            Verdict::Inconclusive
+        );
+        let facts = Facts {
+            during_met: true,
+            ..facts
+        };
+        assert_eq!(rule(&facts, &evidence, false).verdict, Verdict::Held);
     }
 
     #[test]

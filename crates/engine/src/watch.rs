@@ -205,7 +205,8 @@ impl Watch {
     }
 
     pub(crate) fn activity_started(&self, activity: &Activity, now: Duration) {
-        if activity.kind != ActivityKind::Action {
+        // Rollbacks are no part of what was done to the system.
+        if activity.kind != ActivityKind::Action || self.0.opaque_over.get().is_some() {
             return;
         }
         let ours = matches!(activity.provider, Provider::Fault { .. });
@@ -218,7 +219,7 @@ impl Watch {
             activity: activity.name.clone(),
             undo_class,
         });
-        if !ours && self.0.opaque_began.get().is_none() && self.0.opaque_over.get().is_none() {
+        if !ours && self.0.opaque_began.get().is_none() {
             self.0.opaque_began.set(Some(now));
         }
     }
@@ -268,9 +269,14 @@ impl Watch {
     }
 
     pub(crate) fn method_ended(&self) {
-        if self.0.opaque_began.get().is_some() {
+        if self.0.opaque_over.get().is_none() {
             self.0.opaque_over.set(Some(self.0.core.now()));
         }
+    }
+
+    /// The rollbacks have ended, and with them what opaque actions did.
+    pub(crate) fn opaque_taken_back(&self) {
+        self.0.opaque_over.set(Some(self.0.core.now()));
     }
 
     /// Starts the streams and watches them for the time of the baseline. `Some`: why not to go on.
@@ -381,6 +387,11 @@ impl Watch {
             self.0.recovered_after.set(Some(took));
             drill.progress(Progress::Recovered { took });
         }
+    }
+
+    /// Something is in place, as far as is known.
+    pub(crate) fn is_disturbed(&self) -> bool {
+        self.disturbance_began().is_some() && self.disturbance_ended().is_none()
     }
 
     /// The time a fault is given to be noticed and routed around.

@@ -497,3 +497,77 @@ fn an_interrupted_activity_has_no_status_in_the_journal() {
     assert_eq!(journal.run[0].status, None::<RunStatus>);
     assert!(journal.run[0].end.is_some());
 }
+
+/// A slow action in the background, one rollback, and Ctrl-C while the drill waits.
+fn interrupted_while_waiting(background_rollback: bool) -> Journal {
+    let still = Act {
+        action: true,
+        background: true,
+        fault: false,
+        rollback: false,
+        fate: 0,
+        millis: 300,
+    };
+    let case = Case {
+        probes: vec![],
+        method: vec![still],
+        rollbacks: vec![Act {
+            background: background_rollback,
+            millis: 20,
+            ..still
+        }],
+        signal: Some((50, 0)),
+        second_signal: None,
+        hypothesis: 0,
+        strategy: 1,
+        fail_fast: false,
+        guardrail: false,
+    };
+    run(&case).1
+}
+
+#[test]
+fn a_signal_while_waiting_for_the_background_leaves_the_rollbacks_whole() {
+    for background in [false, true] {
+        let journal = interrupted_while_waiting(background);
+        assert_eq!(journal.status, Status::Interrupted);
+        assert_eq!(journal.rollbacks.len(), 1);
+        assert_eq!(
+            journal.rollbacks[0].status,
+            Some(RunStatus::Succeeded),
+            "in the background: {background}"
+        );
+    }
+}
+
+#[test]
+fn a_rollback_of_ones_own_does_not_make_a_measured_effect_unknown() {
+    let fault = Act {
+        action: true,
+        background: false,
+        fault: true,
+        rollback: false,
+        fate: 0,
+        millis: 50,
+    };
+    let case = Case {
+        probes: vec![],
+        method: vec![fault],
+        rollbacks: vec![Act {
+            fault: false,
+            ..fault
+        }],
+        signal: None,
+        second_signal: None,
+        hypothesis: 0,
+        strategy: 0,
+        fail_fast: false,
+        guardrail: false,
+    };
+    let drill = run(&case).1.firedrill.expect("our part of the journal");
+    assert_eq!(
+        drill.effect,
+        Some(firedrill_experiment::journal::Effect::Observed)
+    );
+    assert_eq!(drill.actions.len(), 1);
+}

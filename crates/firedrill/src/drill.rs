@@ -172,7 +172,17 @@ async fn settle(order: &Order, providers: &Providers, mut refusals: Vec<String>)
     let loaded = prepare::load_scope(&order.experiment, &order.overrides, providers).await;
     let (scope, trouble) = match loaded {
         Ok(scope) => (scope, None),
-        Err(error) => (Scope::default(), Some(error.to_string())),
+        // Nothing is filled in, but what the document itself says in secret is still masked.
+        Err(error) => {
+            let secrets = order.experiment.secrets.clone();
+            (
+                Scope {
+                    secrets,
+                    ..Scope::default()
+                },
+                Some(error.to_string()),
+            )
+        }
     };
     let preview = preview(&order.experiment, &scope, &order.options, order.seed);
     if order.options.dry.is_none() {
@@ -271,7 +281,7 @@ fn rollbacks(order: &Order, drill: &DrillId) -> Rollbacks {
             configuration: Map::new(),
             registered: Map::new(),
         },
-        secrets: order.experiment.secrets.clone(),
+        secrets: rollback::references(&order.experiment.secrets),
         directory: std::env::current_dir().unwrap_or_default(),
         python: order.python.clone(),
         journal: order.journal.clone(),

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use firedrill_engine::effect::{Level, Progress, Signal};
+use firedrill_engine::effect::{Armed, Level, Outcome, Progress, Signal};
 use firedrill_engine::{CallId, Effect, Engine, Event, Plan};
 use firedrill_experiment::call::Call;
 use firedrill_experiment::journal::{Interruption, Journal};
@@ -55,11 +55,13 @@ pub async fn drive(
         ports,
         cancellers: BTreeMap::new(),
         wake: None,
+        unarmed: None,
     };
     let mut event = None;
     loop {
         let now = driver.began.elapsed();
         let mut finished = None;
+        driver.wake = None;
         for effect in engine.step(now, event.take()) {
             match effect {
                 Effect::Progress(progress) => {
@@ -106,6 +108,8 @@ struct Driver {
     streams: Streams,
     cancellers: BTreeMap<CallId, Canceller>,
     wake: Option<Duration>,
+    /// Why nothing may be begun.
+    unarmed: Option<String>,
 }
 
 impl Driver {
@@ -136,13 +140,16 @@ impl Driver {
             Effect::WakeAt(time) => self.wake = Some(time),
             Effect::StartKpi { kpi, call } => self.streams.start(kpi, &call, self.began.elapsed()),
             Effect::StopKpi { kpi } => self.streams.stop(kpi),
-            Effect::ArmRollbacks(armed) => self.ports.rollbacks.arm(armed, &self.ports.faults),
+            Effect::ArmRollbacks(armed) => self.arm(armed),
             Effect::DisarmRollbacks => self.ports.rollbacks.disarm(&self.ports.faults),
             Effect::Progress(_) | Effect::Log(..) | Effect::Finished(_) => {}
         }
     }
 
     fn call(&mut self, id: CallId, activity: String, call: Call, background: bool) {
+        if let Some(why) = &self.unarmed {
+            return self.refuse(id, &call, why.clone());
+        }
         let (canceller, cancel) = canceller();
         self.cancellers.insert(id, canceller);
         let events = self.events.clone();
@@ -168,6 +175,38 @@ impl Driver {
                 false => providers.call(&call, cancel).await,
             };
             let _ = events.send(Event::CallEnded { id, outcome });
+        });
+    }
+
+    /// No action without its rollback: what cannot be made durable stops the drill before it acts.
+    fn arm(&mut self, armed: Armed) {
+        let Err(why) = self.ports.rollbacks.arm(armed, &self.ports.faults) else {
+            return;
+        };
+        if !self.ports.rollbacks.are_armed() {
+            self.unarmed = Some(format!(
+                "the rollbacks could not be made durable, so nothing was begun: {why}"
+            ));
+            let _ = self.events.send(Event::Interrupted(Signal::Halt));
+        }
+    }
+
+    /// The answer to a call that must not go out.
+    fn refuse(&self, id: CallId, call: &Call, reason: String) {
+        let interruption = Interruption {
+            kind: "refused".into(),
+            name: None,
+            reason: reason.clone(),
+        };
+        if let Call::Fault(fault) = call {
+            let _ = self.events.send(Event::FaultEnded {
+                id,
+                report: crate::fault::refused(fault, reason),
+            });
+        }
+        let _ = self.events.send(Event::CallEnded {
+            id,
+            outcome: Outcome::Interrupted(interruption),
         });
     }
 

@@ -8,7 +8,7 @@ use firedrill_engine::effect::{Failure, FaultReport, Outcome, Signal};
 use firedrill_experiment::call::FaultCall;
 use firedrill_experiment::document::{BlastRadius, UndoClass};
 use firedrill_undo::{
-    Applied, Ended, Guardian, GuardianError, Observed, Primitive, Reverted, Watch,
+    Applied, Ended, Ending, Guardian, GuardianError, Observed, Primitive, Reverted, Watch,
 };
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -99,6 +99,10 @@ impl Faults {
                 return report;
             }
         };
+        if cancel.reason().is_some() {
+            report.refused = Some("the drill was stopped before it began".into());
+            return report;
+        }
         let placed = match inner.ask(move |guardian| guardian.apply(primitives)).await {
             Ok(placed) => placed,
             Err(error) => {
@@ -111,13 +115,14 @@ impl Faults {
         report.inject = placed.injected_in;
         applied();
         let id = placed.id;
-        let seen = inner
-            .ask(move |guardian| guardian.observe_until(id, EFFECT_LIMIT))
-            .await;
-        report.observed = seen.as_ref().is_ok_and(Observed::is_complete);
-        report.achieved = seen
-            .ok()
-            .map(|seen| format!("{} of {} targets", seen.achieved, seen.requested));
+        let seen = tokio::select! {
+            seen = inner.ask(move |guardian| guardian.observe_until(id, EFFECT_LIMIT)) => seen,
+            _ = cancel.cancelled() => inner.ask(move |guardian| guardian.observe(id)).await,
+        };
+        report.observed = seen
+            .as_ref()
+            .is_ok_and(|seen| seen.requested > 0 && seen.is_complete());
+        report.achieved = seen.ok().map(|seen| in_words(&seen, placed.skipped.len()));
 
         let mut ended = inner.ended.subscribe();
         tokio::select! {
@@ -130,14 +135,17 @@ impl Faults {
         report
     }
 
-    pub(crate) fn register_rollbacks(&self, argv: Vec<String>) {
-        let Some(inner) = &self.0 else { return };
-        if let Ok(applied) = inner.guardian.apply(vec![Primitive::RunRollbacks { argv }]) {
-            *inner
-                .rollbacks
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = Some(applied.id);
-        }
+    /// Makes the command durable: it runs when this process is dead or has lost its lease.
+    pub(crate) fn register_rollbacks(&self, argv: Vec<String>) -> Result<(), GuardianError> {
+        let Some(inner) = &self.0 else { return Ok(()) };
+        let applied = inner
+            .guardian
+            .apply(vec![Primitive::RunRollbacks { argv }])?;
+        *inner
+            .rollbacks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(applied.id);
+        Ok(())
     }
 
     pub(crate) fn forget_rollbacks(&self) {
@@ -203,19 +211,23 @@ impl Inner {
 
     fn listen(&self, signals: &mpsc::UnboundedSender<Signal>) {
         loop {
-            let loss = match self.guardian.watch(BEAT) {
+            let (loss, signal) = match self.guardian.watch(BEAT) {
                 Ok(Watch::Quiet) => {
                     // A refusal to renew comes with the notice of the end, which follows.
                     let _ = self.guardian.renew();
                     continue;
                 }
-                Ok(Watch::Ended(ended)) => loss(ended),
+                // An expired lease has played the rollbacks already; twice would be once too often.
+                Ok(Watch::Ended(ended)) if ended.ending == Ending::Expired => {
+                    (loss(ended), Signal::Expired)
+                }
+                Ok(Watch::Ended(ended)) => (loss(ended), Signal::Halt),
                 Ok(Watch::Died) | Err(_) if self.finishing.load(Ordering::SeqCst) => return,
-                Ok(Watch::Died) | Err(_) => self.replace_guardian(),
+                Ok(Watch::Died) | Err(_) => (self.replace_guardian(), Signal::Halt),
             };
             if !self.finishing.load(Ordering::SeqCst) {
                 self.ended.send_replace(Some(loss));
-                let _ = signals.send(Signal::Halt);
+                let _ = signals.send(signal);
             }
             return;
         }
@@ -251,6 +263,14 @@ fn note(report: &mut FaultReport, reverted: &Reverted) {
         .extend(reverted.residue.iter().map(ToString::to_string));
 }
 
+fn in_words(seen: &Observed, skipped: usize) -> String {
+    let seen = format!("{} of {} targets", seen.achieved, seen.requested);
+    match skipped {
+        0 => seen,
+        n => format!("{seen}; {n} had ended or were stopped before, and were left alone"),
+    }
+}
+
 fn mechanism(placed: &Applied) -> String {
     let names: Vec<_> = placed.mechanisms.iter().map(ToString::to_string).collect();
     names.join(", ")
@@ -276,6 +296,14 @@ fn blank(call: &FaultCall) -> FaultReport {
         revert: None,
         residue: Vec::new(),
         refused: None,
+    }
+}
+
+/// The report of a fault that never began.
+pub(crate) fn refused(call: &FaultCall, why: String) -> FaultReport {
+    FaultReport {
+        refused: Some(why),
+        ..blank(call)
     }
 }
 

@@ -59,24 +59,34 @@ impl Rollbacks {
         }
     }
 
-    pub(crate) fn arm(&mut self, armed: Armed, faults: &Faults) {
+    /// Makes the rollbacks durable as they now stand.
+    ///
+    /// # Errors
+    /// Why they are not; what was durable before still is.
+    pub(crate) fn arm(&mut self, armed: Armed, faults: &Faults) -> Result<(), String> {
         let Some(directory) = &self.directory else {
-            return;
+            return Ok(());
         };
         self.kept.armed = armed;
-        // A drill that cannot keep its rollbacks still plays them itself.
-        if keep(directory, &self.kept).is_err() {
-            return;
-        }
+        keep(directory, &self.kept)
+            .map_err(|error| format!("cannot write to {}: {error}", directory.display()))?;
         if !self.armed {
+            faults
+                .register_rollbacks(vec![
+                    self.exe.display().to_string(),
+                    "recover".into(),
+                    "--rollbacks".into(),
+                    directory.display().to_string(),
+                ])
+                .map_err(|error| error.to_string())?;
             self.armed = true;
-            faults.register_rollbacks(vec![
-                self.exe.display().to_string(),
-                "recover".into(),
-                "--rollbacks".into(),
-                directory.display().to_string(),
-            ]);
         }
+        Ok(())
+    }
+
+    /// Whether a killed drill's rollbacks would be played.
+    pub(crate) fn are_armed(&self) -> bool {
+        self.armed
     }
 
     pub(crate) fn disarm(&mut self, faults: &Faults) {
@@ -120,6 +130,22 @@ pub fn check(experiment: &Experiment, overrides: &VarFile) -> Result<(), Unrecov
                         why: "came from a variable file",
                     });
                 }
+                let of_file = |variable: &str| {
+                    overrides
+                        .environment
+                        .iter()
+                        .any(|(name, _)| name == variable)
+                };
+                if entry
+                    .get("key")
+                    .and_then(Value::as_str)
+                    .is_some_and(of_file)
+                {
+                    return Err(Unrecoverable::Secret {
+                        name: name.clone(),
+                        why: "came from a variable file",
+                    });
+                }
                 if entry.get("type").is_none() {
                     return Err(Unrecoverable::Secret {
                         name: name.clone(),
@@ -130,6 +156,26 @@ pub fn check(experiment: &Experiment, overrides: &VarFile) -> Result<(), Unrecov
         }
     }
     Ok(())
+}
+
+/// The part of a `secrets` block that only names where secrets are: what may be written down.
+pub fn references(secrets: &Map<String, Value>) -> Map<String, Value> {
+    let is_reference = |entry: &Value| {
+        matches!(
+            entry.get("type").and_then(Value::as_str),
+            Some("env" | "vault")
+        )
+    };
+    let groups = secrets.iter().filter_map(|(group, entries)| {
+        let named: Map<String, Value> = entries
+            .as_object()?
+            .iter()
+            .filter(|(_, entry)| is_reference(entry))
+            .map(|(name, entry)| (name.clone(), entry.clone()))
+            .collect();
+        (!named.is_empty()).then(|| (group.clone(), Value::Object(named)))
+    });
+    groups.collect()
 }
 
 /// Writes the file so that a crash leaves the old one or the new one.

@@ -50,7 +50,7 @@ impl Drill {
         })
     }
 
-    pub(super) fn take_stop(&self) -> Option<Stop> {
+    pub(crate) fn take_stop(&self) -> Option<Stop> {
         if let Some(signal) = self.core().take_signal() {
             self.watch().cancel_faults();
             return Some(Stop::Signal(signal));
@@ -75,7 +75,7 @@ impl Drill {
         true
     }
 
-    pub(super) fn note_stop(&self, stop: Stop) {
+    pub(crate) fn note_stop(&self, stop: Stop) {
         let heard = if let Stop::Signal(signal) = &stop {
             Some(*signal)
         } else {

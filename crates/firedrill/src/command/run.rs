@@ -5,7 +5,7 @@ mod load;
 mod look;
 mod options;
 
-use firedrill_experiment::journal::{Journal, Verdict};
+use firedrill_experiment::journal::{Journal, Status, Verdict};
 use serde_json::json;
 
 use crate::cli::{GlobalArgs, RunArgs};
@@ -48,7 +48,8 @@ pub(super) fn execute(args: &RunArgs, global: &GlobalArgs, out: &Out) -> Result<
             let path = journals::path(&args.journal_path, document, repetition, many);
             let order = order(args, global, &settings, document, repetition, &path)?;
             let result = hold_one(order, args, out).map_err(invalid)?;
-            let interrupted = matches!(result.verdict, Verdict::Halted);
+            let interrupted =
+                result.verdict == Verdict::Halted || result.journal.status == Status::Interrupted;
             ended.push(result);
             if interrupted {
                 return finish(&ended, &rule, many, out);
