@@ -219,7 +219,10 @@ async fn after(drill: &Drill) -> Result<(), Stop> {
             None => facts.after_failed = Some(complaint),
         }
     } else {
-        drill.0.facts.borrow_mut().after_met = true;
+        let back_in_time = drill.watch().hypothesis_deadline(drill).is_some();
+        let mut facts = drill.0.facts.borrow_mut();
+        facts.after_met = true;
+        facts.back_in_time = back_in_time;
     }
     Ok(())
 }

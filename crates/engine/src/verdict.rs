@@ -25,6 +25,8 @@ pub struct Facts {
     /// As `after_failed`, where the document allows a time to recover, and the time is over.
     pub not_recovered: Option<String>,
     pub after_met: bool,
+    /// `after_met`, within the time that the document allows for a recovery.
+    pub back_in_time: bool,
     /// Nothing was really run.
     pub dry: bool,
     /// Why nothing was begun.
@@ -92,7 +94,7 @@ pub fn rule(facts: &Facts, evidence: &Evidence, strict: bool) -> Ruling {
         .into_iter()
         .flatten()
         .next()
-        .unwrap_or_else(|| (Verdict::Held, held(evidence, effect)));
+        .unwrap_or_else(|| (Verdict::Held, held(facts, evidence, effect)));
     Ruling {
         verdict,
         effect,
@@ -265,12 +267,12 @@ fn inconclusive(facts: &Facts, evidence: &Evidence, effect: Option<Effect>, stri
     if !judged && reasons.is_empty() {
         reasons.push("Nothing was judged after the method: without a hypothesis or a KPI there is nothing to hold.".into());
     }
-    let under_fault = facts.during_met
-        || evidence
-            .findings
-            .iter()
-            .any(|finding| finding.phase == Phase::Fault);
-    if evidence.faults.iter().any(|fault| fault.observed) && !under_fault && reasons.is_empty() {
+    let under_fault = is_judged_under_fault(facts, evidence);
+    if evidence.faults.iter().any(|fault| fault.observed)
+        && !under_fault
+        && !facts.back_in_time
+        && reasons.is_empty()
+    {
         reasons.push(
             "Nothing was judged while the fault was in place: give the document a KPI, or check the hypothesis during the method (`--hypothesis-strategy continuously`).".into(),
         );
@@ -281,8 +283,11 @@ fn inconclusive(facts: &Facts, evidence: &Evidence, effect: Option<Effect>, stri
     (!reasons.is_empty()).then_some((Verdict::Inconclusive, reasons))
 }
 
-fn held(evidence: &Evidence, effect: Option<Effect>) -> Vec<String> {
+fn held(facts: &Facts, evidence: &Evidence, effect: Option<Effect>) -> Vec<String> {
     let mut reasons = vec![match effect {
+        Some(Effect::Observed) if !is_judged_under_fault(facts, evidence) => {
+            "The system was well again in time; how it was while the fault was in place was not judged.".to_owned()
+        }
         Some(Effect::Observed) => {
             "The expectation was met in every phase, with the fault's effect measured.".to_owned()
         }
@@ -306,6 +311,14 @@ fn held(evidence: &Evidence, effect: Option<Effect>) -> Vec<String> {
         );
     }
     reasons
+}
+
+fn is_judged_under_fault(facts: &Facts, evidence: &Evidence) -> bool {
+    facts.during_met
+        || evidence
+            .findings
+            .iter()
+            .any(|finding| finding.phase == Phase::Fault)
 }
 
 /// `None`: nothing was done that could have an effect.
