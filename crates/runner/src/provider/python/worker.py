@@ -854,9 +854,7 @@ class Worker:
         return True
 
     def end_of_input(self):
-        if not self.interruptible:
-            self.work.put(None)
-            return
+        # A call may be about to begin: whatever the main thread does, the end comes in time.
         timer = threading.Timer(GRACE_S, os._exit, args=(1,))
         timer.daemon = True
         timer.start()
