@@ -1,5 +1,6 @@
 //! All of CI, as named steps: `cargo xtask test`.
 
+mod demo;
 mod packages;
 
 use std::process::{Command, ExitCode};
@@ -24,7 +25,7 @@ enum End {
 
 type Step = (&'static str, fn() -> End);
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     ("system packages", packages::install),
     ("format", || cargo(&["fmt", "--all", "--check"])),
     ("tidy", || task(&["tidy"])),
@@ -44,6 +45,7 @@ const STEPS: [Step; 8] = [
         cargo(&["test", "--workspace", "--doc", "--quiet"])
     }),
     ("python worker", python_worker),
+    ("demo", demo::tour),
     ("compatibility", compatibility),
 ];
 
