@@ -15,8 +15,7 @@ struct Package {
 
 const PACKAGES: [Package; 2] = [
     Package {
-        name: "procps",
-    "python3-venv",
+        name: "python3-venv",
         present: || {
             let script = "import venv, ensurepip";
             workspace::output(Command::new("python3").args(["-c", script])).is_some()
