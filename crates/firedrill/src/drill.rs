@@ -51,6 +51,34 @@ pub(crate) struct Order {
     pub(crate) journal: PathBuf,
 }
 
+impl Order {
+    /// An order for a document of our own: no variables, no settings, nothing of the user's.
+    pub(crate) fn of_ours(
+        experiment: Experiment,
+        source: &str,
+        seed: u64,
+        state: StateDir,
+    ) -> Self {
+        Self {
+            experiment,
+            source: source.into(),
+            overrides: VarFile::default(),
+            options: Options {
+                hypothesis_frequency: Duration::from_secs(1),
+                ..Options::default()
+            },
+            seed,
+            state,
+            settings: Settings::default(),
+            python: None,
+            verify_tls: true,
+            validate_python: false,
+            digest: None,
+            journal: PathBuf::new(),
+        }
+    }
+}
+
 /// Holds the drill. Every way out leaves a journal; `Err` is for what comes before a drill exists.
 pub(crate) fn hold(
     order: Order,

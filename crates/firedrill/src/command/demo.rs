@@ -6,15 +6,11 @@
 mod kill;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use firedrill_demo::{Addresses, KeptShop, Shop, ShopConfig, Stay, tour};
-use firedrill_engine::Options;
 use firedrill_experiment::document::{Experiment, Strictness};
 use firedrill_experiment::journal::{Journal, Verdict};
-use firedrill_experiment::scope::VarFile;
 use firedrill_report::{HtmlOptions, html};
-use firedrill_runner::settings::Settings;
 use serde_json::{Value, json};
 
 use super::run::{Look, fresh_seed};
@@ -169,23 +165,7 @@ fn with_rate(mut document: Value, rate: f64) -> Value {
 fn hold(document: Value, global: &GlobalArgs, out: &Out) -> Result<Box<Journal>, Failure> {
     let experiment = Experiment::from_value(document, Strictness::Strict)
         .map_err(|mistakes| Failure::new(Exit::Failed, mistakes.lines().join("; ")))?;
-    let order = Order {
-        source: "the demo".into(),
-        experiment,
-        overrides: VarFile::default(),
-        options: Options {
-            hypothesis_frequency: Duration::from_secs(1),
-            ..Options::default()
-        },
-        seed: fresh_seed(),
-        state: global.state()?,
-        settings: Settings::default(),
-        python: None,
-        verify_tls: true,
-        validate_python: false,
-        digest: None,
-        journal: PathBuf::new(),
-    };
+    let order = Order::of_ours(experiment, "the demo", fresh_seed(), global.state()?);
     let mut look = Look::new(out, None, &order)?;
     let journal = drill::hold(order, |now, notice| look.see(now, &notice))?;
     look.ended();

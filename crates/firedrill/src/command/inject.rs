@@ -1,14 +1,11 @@
 //! `firedrill inject`: one fault, now, always undone.
 
-use std::path::PathBuf;
-
 use firedrill_engine::Options;
 use firedrill_experiment::document::{Experiment, Strictness};
 use firedrill_experiment::journal::{Journal, Verdict};
-use firedrill_experiment::scope::{Scope, VarFile};
+use firedrill_experiment::scope::Scope;
 use firedrill_experiment::units::format_duration;
 use firedrill_runner::plan::preview;
-use firedrill_runner::settings::Settings;
 use serde_json::{Map, Value, json};
 
 use super::run::{Look, fresh_seed};
@@ -26,20 +23,7 @@ pub(super) fn execute(args: &InjectArgs, global: &GlobalArgs, out: &Out) -> Resu
     if args.dry {
         return name_targets(&experiment, seed, out);
     }
-    let order = Order {
-        experiment,
-        source: "the command line".into(),
-        overrides: VarFile::default(),
-        options: Options::default(),
-        seed,
-        state: global.state()?,
-        settings: Settings::default(),
-        python: None,
-        verify_tls: true,
-        validate_python: false,
-        digest: None,
-        journal: PathBuf::new(),
-    };
+    let order = Order::of_ours(experiment, "the command line", seed, global.state()?);
     let mut look = Look::new(out, None, &order)?;
     let journal = drill::hold(order, |now, notice| look.see(now, &notice))?;
     look.ended();
