@@ -146,7 +146,7 @@ async fn body(drill: &Drill) -> Result<(), Stop> {
     let background = Background::default();
     let during = drill
         .during()
-        .then(|| crate::hypothesis::watch_continuously(drill, &background));
+        .then(|| crate::hypothesis::watch_continuously(drill));
     let method = Box::pin(crate::method::run(drill, &background)).await;
     if method.is_err() {
         // A probe that hangs on a broken system must not keep its rollbacks from running.
@@ -214,12 +214,12 @@ async fn after(drill: &Drill) -> Result<(), Stop> {
         drill.0.status.set(Some(status_of(&state)));
         let complaint = crate::hypothesis::complaint(&state);
         let mut facts = drill.0.facts.borrow_mut();
-        match drill.watch().hypothesis_deadline(drill) {
+        match drill.watch().hypothesis_deadline() {
             Some(_) => facts.not_recovered = Some(complaint),
             None => facts.after_failed = Some(complaint),
         }
     } else {
-        let back_in_time = drill.watch().hypothesis_deadline(drill).is_some();
+        let back_in_time = drill.watch().hypothesis_deadline().is_some();
         let mut facts = drill.0.facts.borrow_mut();
         facts.after_met = true;
         facts.back_in_time = back_in_time;

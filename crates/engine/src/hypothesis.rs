@@ -13,7 +13,6 @@ use crate::activity::{Mode, execute};
 use crate::drill::Drill;
 use crate::effect::{Check, Effect, Level, Outcome, Progress, Scope};
 use crate::machine::{Either, either};
-use crate::method::Background;
 use crate::plan::Dry;
 use crate::record::Runs;
 use crate::stop::Stop;
@@ -79,7 +78,7 @@ pub(crate) async fn check(drill: &Drill, when: Check) -> Result<Option<SteadySta
 
 /// After the method: once, or, where a recovery time is allowed, until it is met again.
 pub(crate) async fn check_until_recovered(drill: &Drill) -> Result<Option<SteadyState>, Stop> {
-    let limit = drill.watch().hypothesis_deadline(drill);
+    let limit = drill.watch().hypothesis_deadline();
     loop {
         let state = check(drill, Check::After).await?;
         let met = state
@@ -219,7 +218,7 @@ pub(crate) struct Continuous {
     ended: Rc<Cell<bool>>,
 }
 
-pub(crate) fn watch_continuously(drill: &Drill, _background: &Background) -> Continuous {
+pub(crate) fn watch_continuously(drill: &Drill) -> Continuous {
     let watch = Continuous {
         ending: Rc::default(),
         ended: Rc::default(),

@@ -375,7 +375,7 @@ impl Watch {
     }
 
     /// Until when a hypothesis may come back; `None` where the document allows no time for it.
-    pub(crate) fn hypothesis_deadline(&self, _drill: &Drill) -> Option<Duration> {
+    pub(crate) fn hypothesis_deadline(&self) -> Option<Duration> {
         Some(self.disturbance_ended()? + self.0.recovery?.within)
     }
 

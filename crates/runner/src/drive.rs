@@ -58,6 +58,7 @@ pub async fn drive(
         unarmed: None,
     };
     let mut event = None;
+    let mut interruptible = true;
     loop {
         let now = driver.began.elapsed();
         let mut finished = None;
@@ -81,24 +82,17 @@ pub async fn drive(
         let wake = driver.began + driver.wake.unwrap_or(Duration::from_secs(3600));
         event = tokio::select! {
             event = inbox.recv() => event,
-            signal = signals.recv() => match signal {
-                Some(signal) => Some(Event::Interrupted(signal)),
-                // Nobody is left to interrupt; go on with what there is.
-                None => { signals = never(); None }
-            },
+            signal = signals.recv(), if interruptible => {
+                // Nobody may be left to interrupt; the drill goes on.
+                interruptible = signal.is_some();
+                signal.map(Event::Interrupted)
+            }
             () = tokio::time::sleep_until(wake) => None,
         };
         if let Some(Event::CallEnded { id, .. }) = &event {
             driver.cancellers.remove(id);
         }
     }
-}
-
-fn never() -> mpsc::UnboundedReceiver<Signal> {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    // The sender stays alive for as long as the process: the receiver never ends.
-    std::mem::forget(sender);
-    receiver
 }
 
 struct Driver {
