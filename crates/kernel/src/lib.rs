@@ -14,14 +14,23 @@
 //! The only unsafe code of the workspace is in the private module `sys`: the calls that rustix does
 //! not offer. Nothing here decides anything: choosing targets, logging and undoing live above.
 
+pub mod cgroup;
 pub mod clock;
 pub mod error;
 pub mod freezer;
 pub mod hardening;
 pub mod identity;
+pub mod link;
+pub mod mounts;
+pub mod namespace;
+pub mod netlink;
+pub mod nftables;
 pub mod pidfd;
 pub mod process;
+pub mod qdisc;
+pub mod realtime;
 pub mod signals;
+pub mod sock_diag;
 pub mod stopped;
 mod sys;
 

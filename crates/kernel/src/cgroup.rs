@@ -1,0 +1,1 @@
+//! Control groups of both versions: finding the one that works, limits, members.

@@ -1,0 +1,1 @@
+//! Mounts, file systems and loop devices, to be compared.

@@ -1,0 +1,1 @@
+//! Namespaces, by device and inode, and entering them.

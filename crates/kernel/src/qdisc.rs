@@ -1,0 +1,1 @@
+//! Queueing disciplines, and their configuration in a form that can be compared.

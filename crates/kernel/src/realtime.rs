@@ -1,0 +1,1 @@
+//! The realtime clock beside the raw monotonic one, and moving it.
