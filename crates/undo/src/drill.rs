@@ -11,7 +11,7 @@ use firedrill_kernel::stopped::StoppedProcesses;
 use firedrill_kernel::{BootId, KernelError, ProcessIdentity, process};
 
 use crate::crash;
-use crate::effect::{EffectError, Held, Observed, OwnerState, Prepared, Skipped, chain};
+use crate::effect::{self, EffectError, Held, Observed, OwnerState, Prepared, Skipped, chain};
 use crate::log::{self, Contents, Durability, Ending, Log, LogError, Opened, Record};
 use crate::primitive::{Freeze, Primitive};
 use crate::protocol::{Applied, Refusal};
@@ -115,7 +115,7 @@ impl Drill {
             for effect in effects {
                 // A reboot has undone what is volatile.
                 if same_boot || !effect.is_volatile() {
-                    held.push(Held::resume(effect.clone())?);
+                    held.push(effect::resume(effect.clone())?);
                 }
             }
             entries.push(Entry {
@@ -170,6 +170,9 @@ impl Drill {
             // Only for `status` to show, and for recovery to respect a living owner.
             let _ = file.write_all_at(text.as_bytes(), 0);
         }
+        for held in self.entries.iter_mut().flat_map(|entry| &mut entry.held) {
+            held.renew(self.deadline);
+        }
     }
 
     /// Logs the undo, then applies. All or nothing.
@@ -203,13 +206,13 @@ impl Drill {
         let mut held = Vec::new();
         let mut skipped: Vec<Skipped> = Vec::new();
         for effect in effects {
-            match Held::prepare(effect) {
+            match effect::prepare(effect) {
                 Ok(Prepared::Ready(ready)) => held.push(ready),
                 Ok(Prepared::Skipped(skip)) => skipped.push(skip),
                 Err(error) => return Err((not_applied(&error, 0), 0)),
             }
         }
-        let effects: Vec<Primitive> = held.iter().map(Held::primitive).collect();
+        let effects: Vec<Primitive> = held.iter().map(|held| held.primitive()).collect();
         let mut mechanisms: Vec<_> = effects.iter().map(Primitive::mechanism).collect();
         mechanisms.sort_unstable();
         mechanisms.dedup();
@@ -252,7 +255,7 @@ impl Drill {
         let mut failed = None;
         if let Some(entry) = self.entries.last_mut() {
             for held in &mut entry.held {
-                if let Err(error) = held.apply() {
+                if let Err(error) = held.apply(self.deadline) {
                     failed = Some(error);
                     break;
                 }
@@ -379,14 +382,14 @@ impl Drill {
         true
     }
 
-    pub(crate) fn observe(&self, id: u64) -> Result<Observed, Refusal> {
+    pub(crate) fn observe(&mut self, id: u64) -> Result<Observed, Refusal> {
         let entry = self
             .entries
-            .iter()
+            .iter_mut()
             .find(|entry| entry.id == id)
             .ok_or(Refusal::UnknownFault { id })?;
         let mut observed = Observed::default();
-        for held in &entry.held {
+        for held in &mut entry.held {
             observed.merge(
                 held.observe()
                     .map_err(|error| Refusal::Unobservable { why: chain(&error) })?,
@@ -411,7 +414,7 @@ impl Entry {
         match scope {
             Scope::All => true,
             Scope::One(id) => self.id == id,
-            Scope::Faults => !self.held.iter().any(Held::waits_for_owner),
+            Scope::Faults => !self.held.iter().any(|held| held.waits_for_owner()),
         }
     }
 }

@@ -1,15 +1,19 @@
 //! A primitive in force: applying it, taking it back, looking at it.
 //!
-//! Taking back has two steps. [`Held::release`] is one system call per target on a descriptor that
+//! Taking back has two steps. [`Effect::release`] is one system call per target on a descriptor that
 //! is open already: it allocates, forks and opens nothing, so it works on a starved host.
-//! [`Held::restore`] does what may need more (moving back, restarting), after every release.
+//! [`Effect::restore`] does what may need more (moving back, restarting), after every release.
 
 mod freeze;
 mod kill;
 mod rollbacks;
 mod stop;
 
+use std::fmt;
+use std::time::Duration;
+
 use firedrill_kernel::{KernelError, ProcessIdentity};
+use firedrill_worker::Measurement;
 use serde::{Deserialize, Serialize};
 
 use crate::primitive::Primitive;
@@ -22,13 +26,33 @@ use rollbacks::Rollbacks;
 use stop::StoppedProcess;
 
 /// A primitive with the descriptors that taking it back needs.
-#[derive(Debug)]
-pub(crate) enum Held {
-    Stop(StoppedProcess),
-    Freeze(FrozenCgroup),
-    Kill(KilledProcess),
-    Rollbacks(Rollbacks),
+pub(crate) trait Effect: fmt::Debug {
+    /// As it goes to the log: without what was skipped.
+    fn primitive(&self) -> Primitive;
+
+    /// Puts it in force. What ends by itself, by a timer of the kernel or of a worker, ends at the
+    /// deadline (on BOOTTIME) unless renewed.
+    fn apply(&mut self, deadline: Duration) -> Result<(), EffectError>;
+
+    /// Moves the deadline of what ends by itself.
+    fn renew(&mut self, _deadline: Duration) {}
+
+    /// Takes it back as far as one system call can. Errors are kept for [`Self::restore`].
+    fn release(&mut self) {}
+
+    /// Takes back the rest, and compares.
+    fn restore(&mut self, drill: &DrillId, owner: OwnerState) -> Reverted;
+
+    /// How much of it is there, and what it achieved.
+    fn observe(&mut self) -> Result<Observed, EffectError>;
+
+    /// Whether it stays until the owner is lost: a halt leaves rollbacks to the living owner.
+    fn waits_for_owner(&self) -> bool {
+        false
+    }
 }
+
+pub(crate) type Held = Box<dyn Effect>;
 
 /// What came of preparing a primitive.
 #[derive(Debug)]
@@ -77,102 +101,54 @@ pub(crate) enum OwnerState {
 }
 
 /// How much of an effect is there.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Observed {
-    /// Targets that were asked for.
+    /// Parts of the effect that were asked for: one for each process, rule set, worker …
     pub requested: usize,
-    /// Targets on which the effect is seen.
+    /// Those that are seen in place.
     pub achieved: usize,
-    /// Targets on which it is not.
-    pub missing: Vec<ProcessIdentity>,
+    /// Those that are not, in words.
+    pub missing: Vec<String>,
+    /// What was achieved so far, where it can be measured.
+    pub measured: Vec<Measurement>,
 }
 
-impl Held {
-    /// Opens what applying and undoing need; changes nothing.
-    pub(crate) fn prepare(primitive: Primitive) -> Result<Prepared, EffectError> {
-        for process in primitive.targets() {
-            if process.presence()? == firedrill_kernel::Presence::ElsewhereUnknown {
-                return Err(EffectError::OtherNamespace { process });
-            }
-        }
-        match primitive {
-            Primitive::StopProcess { process } => StoppedProcess::prepare(process),
-            Primitive::FreezeCgroup(freeze) => FrozenCgroup::prepare(freeze),
-            Primitive::KillProcess {
-                process,
-                signal,
-                restart,
-            } => KilledProcess::prepare(process, signal, restart),
-            Primitive::RunRollbacks { argv } => {
-                Ok(Prepared::Ready(Self::Rollbacks(Rollbacks::new(argv))))
-            }
+/// Opens what applying and undoing need; changes nothing.
+pub(crate) fn prepare(primitive: Primitive) -> Result<Prepared, EffectError> {
+    for process in primitive.targets() {
+        if process.presence()? == firedrill_kernel::Presence::ElsewhereUnknown {
+            return Err(EffectError::OtherNamespace { process });
         }
     }
-
-    /// Takes up a primitive from the log of another process, to undo it.
-    pub(crate) fn resume(primitive: Primitive) -> Result<Self, KernelError> {
-        Ok(match primitive {
-            Primitive::StopProcess { process } => Self::Stop(StoppedProcess::resume(process)?),
-            Primitive::FreezeCgroup(freeze) => Self::Freeze(FrozenCgroup::resume(freeze)),
-            Primitive::KillProcess {
-                process,
-                signal,
-                restart,
-            } => Self::Kill(KilledProcess::resume(process, signal, restart)?),
-            Primitive::RunRollbacks { argv } => Self::Rollbacks(Rollbacks::new(argv)),
-        })
+    match primitive {
+        Primitive::StopProcess { process } => StoppedProcess::prepare(process),
+        Primitive::FreezeCgroup(freeze) => FrozenCgroup::prepare(freeze),
+        Primitive::KillProcess {
+            process,
+            signal,
+            restart,
+        } => KilledProcess::prepare(process, signal, restart),
+        Primitive::RunRollbacks { argv } => Ok(Prepared::ready(Rollbacks::new(argv))),
     }
+}
 
-    /// The primitive as it goes to the log: without what was skipped.
-    pub(crate) fn primitive(&self) -> Primitive {
-        match self {
-            Self::Stop(stop) => stop.primitive(),
-            Self::Freeze(freeze) => freeze.primitive(),
-            Self::Kill(kill) => kill.primitive(),
-            Self::Rollbacks(rollbacks) => rollbacks.primitive(),
-        }
-    }
+/// Takes up a primitive from the log of another process, to undo it.
+pub(crate) fn resume(primitive: Primitive) -> Result<Held, KernelError> {
+    Ok(match primitive {
+        Primitive::StopProcess { process } => Box::new(StoppedProcess::resume(process)?),
+        Primitive::FreezeCgroup(freeze) => Box::new(FrozenCgroup::resume(freeze)),
+        Primitive::KillProcess {
+            process,
+            signal,
+            restart,
+        } => Box::new(KilledProcess::resume(process, signal, restart)?),
+        Primitive::RunRollbacks { argv } => Box::new(Rollbacks::new(argv)),
+    })
+}
 
-    pub(crate) fn apply(&mut self) -> Result<(), EffectError> {
-        match self {
-            Self::Stop(stop) => stop.apply(),
-            Self::Freeze(freeze) => freeze.apply(),
-            Self::Kill(kill) => kill.apply(),
-            Self::Rollbacks(_) => Ok(()),
-        }
-    }
-
-    /// Takes the effect back as far as one system call can. Errors are kept for [`Self::restore`].
-    pub(crate) fn release(&mut self) {
-        match self {
-            Self::Stop(stop) => stop.release(),
-            Self::Freeze(freeze) => freeze.release(),
-            Self::Kill(_) | Self::Rollbacks(_) => {}
-        }
-    }
-
-    /// Takes back the rest, and compares.
-    pub(crate) fn restore(&mut self, drill: &DrillId, owner: OwnerState) -> Reverted {
-        match self {
-            Self::Stop(stop) => stop.compare(),
-            Self::Freeze(freeze) => freeze.restore(),
-            Self::Kill(kill) => kill.restore(drill),
-            Self::Rollbacks(rollbacks) => rollbacks.restore(owner),
-        }
-    }
-
-    pub(crate) fn observe(&self) -> Result<Observed, KernelError> {
-        match self {
-            Self::Stop(stop) => stop.observe(),
-            Self::Freeze(freeze) => freeze.observe(),
-            Self::Kill(kill) => kill.observe(),
-            Self::Rollbacks(_) => Ok(Observed::default()),
-        }
-    }
-
-    /// Whether it stays until the owner is lost: a halt leaves rollbacks to the living owner.
-    pub(crate) fn waits_for_owner(&self) -> bool {
-        matches!(self, Self::Rollbacks(_))
+impl Prepared {
+    fn ready(effect: impl Effect + 'static) -> Self {
+        Self::Ready(Box::new(effect))
     }
 }
 
@@ -181,6 +157,7 @@ impl Observed {
         self.requested += other.requested;
         self.achieved += other.achieved;
         self.missing.extend(other.missing);
+        self.measured.extend(other.measured);
     }
 
     /// Whether the effect is on every target.
@@ -190,10 +167,16 @@ impl Observed {
     }
 
     fn of(process: ProcessIdentity, achieved: bool) -> Self {
+        Self::one(achieved, || format!("process {}", process.pid))
+    }
+
+    /// One part of an effect, named when it is missing.
+    fn one(achieved: bool, name: impl FnOnce() -> String) -> Self {
         Self {
             requested: 1,
             achieved: usize::from(achieved),
-            missing: if achieved { Vec::new() } else { vec![process] },
+            missing: if achieved { Vec::new() } else { vec![name()] },
+            measured: Vec::new(),
         }
     }
 }

@@ -1,9 +1,12 @@
+use std::time::Duration;
+
 use firedrill_kernel::freezer::{self, Cgroup, Version};
 use firedrill_kernel::{KernelError, Pidfd, Presence};
 
-use super::{EffectError, Held, Observed, Prepared, SkipReason, Skipped, chain};
+use super::{Effect, EffectError, Observed, OwnerState, Prepared, SkipReason, Skipped, chain};
 use crate::primitive::{Freeze, FreezeKind, FrozenMember, Primitive};
 use crate::residue::{Residue, Reverted};
+use crate::state::DrillId;
 
 /// Processes frozen together.
 #[derive(Debug)]
@@ -40,11 +43,11 @@ impl FrozenCgroup {
                     FreezeKind::Own => None,
                     FreezeKind::Existing => Some(Cgroup::open(freeze.version, &freeze.cgroup)?),
                 };
-                Ok(Prepared::Ready(Held::Freeze(Self {
+                Ok(Prepared::ready(Self {
                     freeze,
                     cgroup,
                     refused: None,
-                })))
+                }))
             }
         }
     }
@@ -61,73 +64,6 @@ impl FrozenCgroup {
             cgroup,
             refused,
         }
-    }
-
-    pub(super) fn primitive(&self) -> Primitive {
-        Primitive::FreezeCgroup(self.freeze.clone())
-    }
-
-    pub(super) fn apply(&mut self) -> Result<(), EffectError> {
-        let cgroup = match self.cgroup.take() {
-            Some(cgroup) => cgroup,
-            None => Cgroup::create(self.freeze.version, &self.freeze.cgroup)?,
-        };
-        let cgroup = self.cgroup.insert(cgroup);
-        if self.freeze.kind == FreezeKind::Own {
-            for member in &self.freeze.members {
-                // Held open across the move, so that the pid is its own.
-                if let Some(_same) = Pidfd::open(&member.process)? {
-                    cgroup.adopt(member.process.pid)?;
-                }
-            }
-        }
-        self.refuse_bystanders()?;
-        if let Some(cgroup) = &self.cgroup {
-            cgroup.freeze()?;
-        }
-        // A child forked between the look and the freeze is frozen with its parent.
-        self.refuse_bystanders()
-    }
-
-    pub(super) fn release(&mut self) {
-        if let Some(cgroup) = &self.cgroup
-            && let Err(error) = cgroup.thaw()
-        {
-            self.refused = Some(error);
-        }
-    }
-
-    pub(super) fn restore(&mut self) -> Reverted {
-        let mut reverted = Reverted::default();
-        let cgroup_path = self.freeze.cgroup.clone();
-        if let Some(error) = self.refused.take() {
-            let why = chain(&error);
-            reverted.residue.push(Residue::StillFrozen {
-                cgroup: cgroup_path,
-                why,
-            });
-            return reverted;
-        }
-        for member in &self.freeze.members {
-            match member.process.presence() {
-                Ok(Presence::Alive) => reverted.undone += 1,
-                Ok(_) => reverted.vanished.push(member.process),
-                Err(error) => reverted.residue.push(not_moved_back(member, &error)),
-            }
-        }
-        if let Some(cgroup) = self.cgroup.take()
-            && self.freeze.kind == FreezeKind::Own
-        {
-            self.empty(&cgroup, &mut reverted);
-            if let Err(error) = cgroup.remove() {
-                let why = chain(&error);
-                reverted.residue.push(Residue::CgroupLeft {
-                    cgroup: cgroup_path,
-                    why,
-                });
-            }
-        }
-        reverted
     }
 
     /// Moves everybody back, children born in it included: those go where their parent came from.
@@ -186,8 +122,77 @@ impl FrozenCgroup {
             None => Ok(()),
         }
     }
+}
 
-    pub(super) fn observe(&self) -> Result<Observed, KernelError> {
+impl Effect for FrozenCgroup {
+    fn primitive(&self) -> Primitive {
+        Primitive::FreezeCgroup(self.freeze.clone())
+    }
+
+    fn apply(&mut self, _deadline: Duration) -> Result<(), EffectError> {
+        let cgroup = match self.cgroup.take() {
+            Some(cgroup) => cgroup,
+            None => Cgroup::create(self.freeze.version, &self.freeze.cgroup)?,
+        };
+        let cgroup = self.cgroup.insert(cgroup);
+        if self.freeze.kind == FreezeKind::Own {
+            for member in &self.freeze.members {
+                // Held open across the move, so that the pid is its own.
+                if let Some(_same) = Pidfd::open(&member.process)? {
+                    cgroup.adopt(member.process.pid)?;
+                }
+            }
+        }
+        self.refuse_bystanders()?;
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.freeze()?;
+        }
+        // A child forked between the look and the freeze is frozen with its parent.
+        self.refuse_bystanders()
+    }
+
+    fn release(&mut self) {
+        if let Some(cgroup) = &self.cgroup
+            && let Err(error) = cgroup.thaw()
+        {
+            self.refused = Some(error);
+        }
+    }
+
+    fn restore(&mut self, _drill: &DrillId, _owner: OwnerState) -> Reverted {
+        let mut reverted = Reverted::default();
+        let cgroup_path = self.freeze.cgroup.clone();
+        if let Some(error) = self.refused.take() {
+            let why = chain(&error);
+            reverted.residue.push(Residue::StillFrozen {
+                cgroup: cgroup_path,
+                why,
+            });
+            return reverted;
+        }
+        for member in &self.freeze.members {
+            match member.process.presence() {
+                Ok(Presence::Alive) => reverted.undone += 1,
+                Ok(_) => reverted.vanished.push(member.process),
+                Err(error) => reverted.residue.push(not_moved_back(member, &error)),
+            }
+        }
+        if let Some(cgroup) = self.cgroup.take()
+            && self.freeze.kind == FreezeKind::Own
+        {
+            self.empty(&cgroup, &mut reverted);
+            if let Err(error) = cgroup.remove() {
+                let why = chain(&error);
+                reverted.residue.push(Residue::CgroupLeft {
+                    cgroup: cgroup_path,
+                    why,
+                });
+            }
+        }
+        reverted
+    }
+
+    fn observe(&mut self) -> Result<Observed, EffectError> {
         let mut observed = Observed::default();
         let frozen = match &self.cgroup {
             Some(cgroup) => cgroup.is_frozen()?,

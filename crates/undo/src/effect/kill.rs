@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use firedrill_kernel::{KernelError, Pidfd, Presence, ProcessIdentity, Signal, process};
 
-use super::{EffectError, Held, Observed, Prepared, SkipReason, Skipped, chain};
+use super::{Effect, EffectError, Observed, OwnerState, Prepared, SkipReason, Skipped, chain};
 use crate::primitive::{Primitive, RestartCommand};
 use crate::residue::{Residue, Reverted};
 use crate::state::DrillId;
@@ -36,12 +36,12 @@ impl KilledProcess {
                 why: SkipReason::Vanished,
             }));
         };
-        Ok(Prepared::Ready(Held::Kill(Self {
+        Ok(Prepared::ready(Self {
             process,
             signal,
             restart,
             pidfd: Some(pidfd),
-        })))
+        }))
     }
 
     pub(super) fn resume(
@@ -55,40 +55,6 @@ impl KilledProcess {
             restart,
             pidfd: Pidfd::open(&process)?,
         })
-    }
-
-    pub(super) fn primitive(&self) -> Primitive {
-        Primitive::KillProcess {
-            process: self.process,
-            signal: self.signal,
-            restart: self.restart.clone(),
-        }
-    }
-
-    pub(super) fn apply(&self) -> Result<(), EffectError> {
-        if let Some(pidfd) = &self.pidfd {
-            pidfd.send(self.signal)?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn restore(&mut self, drill: &DrillId) -> Reverted {
-        let mut reverted = Reverted::default();
-        let Some(restart) = &self.restart else {
-            return reverted;
-        };
-        match self.restart_once(drill, restart) {
-            Ok(Some(process)) => {
-                reverted.restarted.push(process);
-                reverted.undone = 1;
-            }
-            Ok(None) => {}
-            Err(why) => reverted.residue.push(Residue::NotRestarted {
-                process: self.process,
-                why,
-            }),
-        }
-        reverted
     }
 
     /// `None` when the target was never killed.
@@ -133,8 +99,44 @@ impl KilledProcess {
             .map(Some)
             .ok_or_else(|| format!("{program} ended at once"))
     }
+}
 
-    pub(super) fn observe(&self) -> Result<Observed, KernelError> {
+impl Effect for KilledProcess {
+    fn primitive(&self) -> Primitive {
+        Primitive::KillProcess {
+            process: self.process,
+            signal: self.signal,
+            restart: self.restart.clone(),
+        }
+    }
+
+    fn apply(&mut self, _deadline: Duration) -> Result<(), EffectError> {
+        if let Some(pidfd) = &self.pidfd {
+            pidfd.send(self.signal)?;
+        }
+        Ok(())
+    }
+
+    fn restore(&mut self, drill: &DrillId, _owner: OwnerState) -> Reverted {
+        let mut reverted = Reverted::default();
+        let Some(restart) = &self.restart else {
+            return reverted;
+        };
+        match self.restart_once(drill, restart) {
+            Ok(Some(process)) => {
+                reverted.restarted.push(process);
+                reverted.undone = 1;
+            }
+            Ok(None) => {}
+            Err(why) => reverted.residue.push(Residue::NotRestarted {
+                process: self.process,
+                why,
+            }),
+        }
+        reverted
+    }
+
+    fn observe(&mut self) -> Result<Observed, EffectError> {
         let gone = self.process.presence()? == Presence::Gone;
         Ok(Observed::of(self.process, gone))
     }

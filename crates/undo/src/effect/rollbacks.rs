@@ -1,8 +1,10 @@
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use super::OwnerState;
+use super::{Effect, EffectError, Observed, OwnerState};
 use crate::primitive::Primitive;
 use crate::residue::{Residue, Reverted};
+use crate::state::DrillId;
 
 /// The rollbacks of the owner's own actions, to be run in its stead.
 #[derive(Debug)]
@@ -15,25 +17,7 @@ impl Rollbacks {
         Self { argv }
     }
 
-    pub(super) fn primitive(&self) -> Primitive {
-        Primitive::RunRollbacks {
-            argv: self.argv.clone(),
-        }
-    }
-
-    /// Runs the command to its end, which may take as long as its own limits allow.
-    pub(super) fn restore(&self, owner: OwnerState) -> Reverted {
-        let mut reverted = Reverted::default();
-        if owner == OwnerState::Present {
-            return reverted;
-        }
-        match self.run() {
-            Ok(()) => reverted.undone = 1,
-            Err(why) => reverted.residue.push(Residue::RollbacksFailed { why }),
-        }
-        reverted
-    }
-
+    /// To its end, which may take as long as its own limits allow.
     fn run(&self) -> Result<(), String> {
         let (program, arguments) = self
             .argv
@@ -52,5 +36,37 @@ impl Rollbacks {
             return Ok(());
         }
         Err(format!("{program}: {status}"))
+    }
+}
+
+impl Effect for Rollbacks {
+    fn primitive(&self) -> Primitive {
+        Primitive::RunRollbacks {
+            argv: self.argv.clone(),
+        }
+    }
+
+    fn restore(&mut self, _drill: &DrillId, owner: OwnerState) -> Reverted {
+        let mut reverted = Reverted::default();
+        if owner == OwnerState::Present {
+            return reverted;
+        }
+        match self.run() {
+            Ok(()) => reverted.undone = 1,
+            Err(why) => reverted.residue.push(Residue::RollbacksFailed { why }),
+        }
+        reverted
+    }
+
+    fn apply(&mut self, _deadline: Duration) -> Result<(), EffectError> {
+        Ok(())
+    }
+
+    fn observe(&mut self) -> Result<Observed, EffectError> {
+        Ok(Observed::default())
+    }
+
+    fn waits_for_owner(&self) -> bool {
+        true
     }
 }

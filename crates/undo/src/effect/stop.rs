@@ -2,10 +2,10 @@ use std::time::{Duration, Instant};
 
 use firedrill_kernel::{KernelError, Pidfd, ProcessIdentity, Signal};
 
-use super::{EffectError, Held, Observed, Prepared, SkipReason, Skipped, chain};
+use super::{Effect, EffectError, Observed, OwnerState, Prepared, SkipReason, Skipped, chain};
 use crate::primitive::Primitive;
 use crate::residue::{Residue, Reverted};
-use crate::state::wait;
+use crate::state::{DrillId, wait};
 
 /// A process stopped by SIGSTOP.
 #[derive(Debug)]
@@ -28,11 +28,11 @@ impl StoppedProcess {
         match process.stat()? {
             None => skipped(SkipReason::Vanished),
             Some(stat) if stat.state.is_stopped() => skipped(SkipReason::StoppedBefore),
-            Some(_) => Ok(Prepared::Ready(Held::Stop(Self {
+            Some(_) => Ok(Prepared::ready(Self {
                 process,
                 pidfd: Some(pidfd),
                 refused: None,
-            }))),
+            })),
         }
     }
 
@@ -44,26 +44,29 @@ impl StoppedProcess {
         })
     }
 
-    pub(super) fn primitive(&self) -> Primitive {
+}
+
+impl Effect for StoppedProcess {
+    fn primitive(&self) -> Primitive {
         Primitive::StopProcess {
             process: self.process,
         }
     }
 
-    pub(super) fn apply(&self) -> Result<(), EffectError> {
+    fn apply(&mut self, _deadline: Duration) -> Result<(), EffectError> {
         if let Some(pidfd) = &self.pidfd {
             pidfd.send(Signal::Stop)?;
         }
         Ok(())
     }
 
-    pub(super) fn release(&mut self) {
+    fn release(&mut self) {
         if let Some(pidfd) = &self.pidfd {
             self.refused = pidfd.send(Signal::Cont).err();
         }
     }
 
-    pub(super) fn compare(&mut self) -> Reverted {
+    fn restore(&mut self, _drill: &DrillId, _owner: OwnerState) -> Reverted {
         let mut reverted = Reverted::default();
         let process = self.process;
         if let Some(error) = self.refused.take() {
@@ -102,7 +105,7 @@ impl StoppedProcess {
         }
     }
 
-    pub(super) fn observe(&self) -> Result<Observed, KernelError> {
+    fn observe(&mut self) -> Result<Observed, EffectError> {
         let stopped = self
             .process
             .stat()?
