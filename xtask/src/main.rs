@@ -4,6 +4,7 @@
 //! - [`compat`]: runs every document of `compat/` through both tools and compares journals
 //! - [`bench`]: measures beside the peers, as ratios
 //! - [`tidy`]: the house's rules that no compiler checks
+//! - [`vm`]: runs a program in a virtual machine of its own
 //!
 //! It deliberately holds nothing that a user of Firedrill needs.
 #![expect(
@@ -16,6 +17,7 @@ mod bench;
 mod compat;
 mod test;
 mod tidy;
+mod vm;
 mod wait;
 mod workspace;
 
@@ -41,6 +43,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Check the house's rules
     Tidy(tidy::Arguments),
+    /// Run a program in a virtual machine of its own
+    Vm(vm::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         Task::Compat(arguments) => compat::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Tidy(arguments) => tidy::run(&arguments),
+        Task::Vm(arguments) => vm::run(&arguments),
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

@@ -1,0 +1,140 @@
+//! A virtual machine: Debian's cloud kernel in QEMU, with a program of ours inside as root.
+//!
+//! - [`kernel`]: the kernel's package, and which modules the guest gets
+//! - [`initramfs`]: the guest's files, as one archive in memory
+//! - `init.sh`: what the guest does, from its first process to power off
+//! - [`qemu`]: the process, its events, what the guest prints
+//! - [`check`]: boots, and shows that everything the tests lean on is there
+//!
+//! It deliberately has no network to the outside, no distribution inside, and no KVM: what a
+//! test finds is the same on every machine that has the packages.
+
+mod check;
+mod initramfs;
+mod kernel;
+mod qemu;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use clap::Subcommand;
+
+use crate::workspace;
+use kernel::Kernel;
+pub(crate) use qemu::Machine;
+
+const DISK_BYTES: u64 = 256 << 20;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Run a command inside as root; its exit code is ours
+    Run(Spec),
+    /// Boot, and show what works inside
+    Check,
+}
+
+/// A machine to be, and the command that it is for.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Spec {
+    /// A program of ours for /bin, with the libraries it needs
+    #[arg(long = "binary", value_name = "PATH")]
+    pub(crate) binaries: Vec<PathBuf>,
+    /// A program of this host for /bin, such as `ip`, `tc` or `nft`
+    #[arg(long = "tool", value_name = "NAME")]
+    pub(crate) tools: Vec<String>,
+    /// A file or folder of this host, inside at the same absolute path
+    #[arg(long = "file", value_name = "PATH")]
+    pub(crate) files: Vec<PathBuf>,
+    /// A disk image for /disk, made (ext4, 256 MiB) if it is not there; it outlives the machine
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) disk: Option<PathBuf>,
+    /// Memory, in QEMU's words: 512M, 2G
+    #[arg(long, default_value = "1G")]
+    pub(crate) memory: String,
+    /// Processors
+    #[arg(long, default_value_t = 2)]
+    pub(crate) cpus: u8,
+    /// Killed after this many seconds, counted from power on
+    #[arg(long = "timeout", value_name = "SECONDS", value_parser = seconds, default_value = "300")]
+    pub(crate) limit: Duration,
+    /// What runs inside, and its arguments
+    #[arg(last = true, required = true)]
+    pub(crate) command: Vec<String>,
+    /// Print what the command prints, as it comes
+    #[arg(skip = true)]
+    pub(crate) shown: bool,
+}
+
+/// How a machine ended, and what it left.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// The command's exit code, 128 + n after signal n; none if the machine ended before it.
+    pub(crate) exit: Option<u8>,
+    /// What the command wrote, standard error included.
+    pub(crate) output: String,
+    /// The kernel's own messages.
+    pub(crate) console: String,
+    /// From power on to the command's start; none if it never started.
+    pub(crate) boot_seconds: Option<f64>,
+    pub(crate) ended: Ended,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    PoweredOff,
+    Rebooted,
+    Panicked,
+    /// By us or by a signal, as if the power had failed.
+    Killed,
+    TimedOut,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let Task::Run(spec) = &arguments.task else {
+        return check::run();
+    };
+    let outcome = start(spec)?.wait()?;
+    if let Some(seconds) = outcome.boot_seconds {
+        eprintln!("vm: {:?}; had booted in {seconds:.1} s", outcome.ended);
+    }
+    match outcome.exit {
+        Some(code) => Ok(ExitCode::from(code)),
+        None => {
+            eprintln!("{}", outcome.console);
+            eprintln!("vm: no exit code; it ended as {:?}", outcome.ended);
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Turns a machine on. It goes with the thread that did, at the latest.
+pub(crate) fn start(spec: &Spec) -> anyhow::Result<Machine> {
+    let home = workspace::target().join("vm");
+    let kernel = Kernel::find_or_fetch(&home)?;
+    let initramfs = initramfs::build(&kernel, spec)?;
+    if let Some(disk) = spec.disk.as_deref().filter(|d| !d.exists()) {
+        make_disk(disk)?;
+    }
+    Machine::turn_on(spec, &kernel.image(), &initramfs, &home)
+}
+
+fn make_disk(image: &Path) -> anyhow::Result<()> {
+    let file = std::fs::File::create(image).with_context(|| image.display().to_string())?;
+    file.set_len(DISK_BYTES)?;
+    workspace::succeed(Command::new("/sbin/mkfs.ext4").arg("-q").arg(image))
+        .context("Debian's package e2fsprogs is needed")
+}
+
+fn seconds(text: &str) -> anyhow::Result<Duration> {
+    let seconds = text.parse()?;
+    ensure!(seconds > 0, "at least one second");
+    Ok(Duration::from_secs(seconds))
+}
