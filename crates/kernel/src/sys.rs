@@ -1,7 +1,7 @@
 //! The calls that rustix does not offer. The only unsafe code of the workspace.
 #![expect(
     unsafe_code,
-    reason = "signal masks, signalfd, close_range and scheduling classes have no safe wrapper"
+    reason = "signal masks, signalfd, close_range, scheduling classes and clock_adjtime have no safe wrapper"
 )]
 
 use std::io;
@@ -58,4 +58,17 @@ pub(crate) fn run_before_others() -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// Reads or changes how the kernel keeps CLOCK_REALTIME: `request` fills in what to change.
+pub(crate) fn adjust_clock(request: impl FnOnce(&mut libc::timex)) -> io::Result<libc::timex> {
+    // SAFETY: an all-zero timex is valid (it is plain integers) and asks for no change.
+    let mut timex: libc::timex = unsafe { std::mem::zeroed() };
+    request(&mut timex);
+    // SAFETY: reads and writes the structure only during the call.
+    let result = unsafe { libc::clock_adjtime(libc::CLOCK_REALTIME, &raw mut timex) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(timex)
 }
