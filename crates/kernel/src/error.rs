@@ -1,6 +1,10 @@
 use std::io;
 use std::path::PathBuf;
 
+use rustix::io::Errno;
+
+use crate::netlink::Refusal;
+
 /// What the kernel refused or said in a form we do not understand.
 ///
 /// A process that is gone is never an error: the readers return `None` for it.
@@ -33,6 +37,28 @@ pub enum KernelError {
         wanted: &'static str,
         waited_ms: u64,
     },
+    /// A request over netlink was refused; with a transaction, everything in it.
+    #[error("{first}{}", further_refusals(further))]
+    Netlink {
+        first: Refusal,
+        further: Vec<Refusal>,
+    },
+    /// The namespace was there when it was named, and is not any more.
+    #[error("the network namespace {namespace} is gone")]
+    NamespaceGone { namespace: String },
+    /// The calling thread is in a foreign namespace and must end without doing anything else.
+    #[error("this thread cannot leave the network namespace {namespace}, and must end")]
+    NamespaceNotLeft {
+        namespace: String,
+        source: io::Error,
+    },
+}
+
+fn further_refusals(further: &[Refusal]) -> String {
+    further
+        .iter()
+        .map(|refusal| format!("; {refusal}"))
+        .collect()
 }
 
 impl KernelError {
@@ -52,8 +78,23 @@ impl KernelError {
             | Self::Create { source, .. }
             | Self::Remove { source, .. }
             | Self::Process { source, .. }
-            | Self::Call { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
-            Self::Malformed { .. } | Self::FreezerStuck { .. } => false,
+            | Self::Call { source, .. }
+            | Self::NamespaceNotLeft { source, .. } => {
+                source.kind() == io::ErrorKind::PermissionDenied
+            }
+            Self::Netlink { first, .. } => matches!(first.errno, Errno::PERM | Errno::ACCESS),
+            Self::Malformed { .. } | Self::FreezerStuck { .. } | Self::NamespaceGone { .. } => {
+                false
+            }
+        }
+    }
+
+    /// Why a request over netlink was refused: its first error.
+    #[must_use]
+    pub fn netlink_errno(&self) -> Option<Errno> {
+        match self {
+            Self::Netlink { first, .. } => Some(first.errno),
+            _ => None,
         }
     }
 }

@@ -9,6 +9,7 @@
 //! - [`clock`]: BOOTTIME deadlines;
 //! - [`freezer`]: cgroup v1 and v2 freezers, found by operating them;
 //! - [`stopped`]: a snapshot of stopped processes, which is only ever compared;
+//! - [`netlink`], [`namespace`]: requests to the kernel over netlink, in a network namespace;
 //! - [`signals`], [`hardening`]: what a small long-lived process needs to stay alive.
 //!
 //! The only unsafe code of the workspace is in the private module `sys`: the calls that rustix does

@@ -5,7 +5,7 @@
 )]
 
 use std::io;
-use std::os::fd::{FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 
 /// Blocks the signals for the calling thread and gives a descriptor that reads them.
 pub(crate) fn signal_descriptor(signals: &[i32]) -> io::Result<OwnedFd> {
@@ -71,4 +71,48 @@ pub(crate) fn adjust_clock(request: impl FnOnce(&mut libc::timex)) -> io::Result
         return Err(io::Error::last_os_error());
     }
     Ok(timex)
+}
+
+/// Switches an option of a netlink socket on. Kernels before 4.12 do not have all of them, and then
+/// only say less.
+pub(crate) fn enable_netlink_option(socket: BorrowedFd<'_>, option: i32) {
+    let on: i32 = 1;
+    // SAFETY: reads the one integer only during the call.
+    let _unsupported = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_NETLINK,
+            option,
+            (&raw const on).cast(),
+            size_of::<i32>() as libc::socklen_t,
+        )
+    };
+}
+
+/// The number of a socket's network namespace, never used again until the next boot (Linux 5.14).
+pub(crate) fn namespace_cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    /// `SO_NETNS_COOKIE` of asm-generic/socket.h.
+    const SO_NETNS_COOKIE: i32 = 71;
+    let mut cookie: u64 = 0;
+    let mut length = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: both pointers are valid for the call, and the length is that of the target.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut length,
+        )
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(cookie)
+}
+
+/// Moves the calling thread into a network namespace of its own.
+pub(crate) fn unshare_network() -> Result<(), rustix::io::Errno> {
+    // SAFETY: only CLONE_FILES makes this call unsafe, and it is not asked for.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }
 }
