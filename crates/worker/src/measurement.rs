@@ -1,5 +1,7 @@
 //! What a fault achieved, beside what was asked.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// One achieved figure with its 95 % interval.
@@ -44,4 +46,123 @@ pub enum Quantity {
     PacketsMatched,
     /// Milliseconds between the clock as it was and as it is.
     ClockOffset,
+}
+
+impl Quantity {
+    /// As the journal writes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AddedDelay => "added-delay",
+            Self::ShareDropped => "share-dropped",
+            Self::ShareDuplicated => "share-duplicated",
+            Self::ShareCorrupted => "share-corrupted",
+            Self::ShareReordered => "share-reordered",
+            Self::ShareRejected => "share-rejected",
+            Self::ShareAnswered => "share-answered",
+            Self::BytesPerSecond => "bytes-per-second",
+            Self::CpuShare => "cpu-share",
+            Self::MemoryHeld => "memory-held",
+            Self::DiskHeld => "disk-held",
+            Self::InodesHeld => "inodes-held",
+            Self::ProcessesHeld => "processes-held",
+            Self::DescriptorsHeld => "descriptors-held",
+            Self::PortsHeld => "ports-held",
+            Self::ConnectionsReset => "connections-reset",
+            Self::PacketsMatched => "packets-matched",
+            Self::ClockOffset => "clock-offset",
+        }
+    }
+
+    /// The unit of its figures; `1` for shares and counts.
+    #[must_use]
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::AddedDelay | Self::ClockOffset => "ms",
+            Self::BytesPerSecond => "bytes/s",
+            Self::CpuShare => "cores",
+            Self::MemoryHeld | Self::DiskHeld => "bytes",
+            _ => "1",
+        }
+    }
+
+    /// What a figure of it is said of, in words.
+    fn subject(self) -> &'static str {
+        match self {
+            Self::AddedDelay => "added delay",
+            Self::ShareDropped => "dropped",
+            Self::ShareDuplicated => "duplicated",
+            Self::ShareCorrupted => "corrupted",
+            Self::ShareReordered => "reordered",
+            Self::ShareRejected => "rejected",
+            Self::ShareAnswered => "DNS messages changed",
+            Self::BytesPerSecond => "rate",
+            Self::CpuShare => "CPU",
+            Self::MemoryHeld => "memory held",
+            Self::DiskHeld => "disk held",
+            Self::InodesHeld => "inodes held",
+            Self::ProcessesHeld => "processes held",
+            Self::DescriptorsHeld => "descriptors held",
+            Self::PortsHeld => "ports held",
+            Self::ConnectionsReset => "connections reset",
+            Self::PacketsMatched => "packets matched",
+            Self::ClockOffset => "clock offset",
+        }
+    }
+
+    fn is_share(self) -> bool {
+        matches!(
+            self,
+            Self::ShareDropped
+                | Self::ShareDuplicated
+                | Self::ShareCorrupted
+                | Self::ShareReordered
+                | Self::ShareRejected
+                | Self::ShareAnswered
+        )
+    }
+
+    /// One figure with its unit: `50.1 ms`, `29.8 %`, `64.0 MiB`.
+    fn show(self, figure: f64) -> String {
+        match self {
+            _ if self.is_share() => format!("{:.2} %", figure * 100.0),
+            Self::AddedDelay | Self::ClockOffset => format!("{figure:.2} ms"),
+            Self::CpuShare => format!("{figure:.3} cores"),
+            Self::MemoryHeld | Self::DiskHeld => bytes(figure),
+            Self::BytesPerSecond => format!("{}/s", bytes(figure)),
+            _ => format!("{figure:.0}"),
+        }
+    }
+}
+
+/// In the largest binary unit that leaves at least one before the point.
+fn bytes(figure: f64) -> String {
+    let mut figure = figure;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if figure < 1024.0 {
+            return format!("{figure:.1} {unit}");
+        }
+        figure /= 1024.0;
+    }
+    format!("{figure:.1} TiB")
+}
+
+impl fmt::Display for Measurement {
+    /// `added delay 50.10 ms (49.90 ms to 50.30 ms, asked 50.00 ms)`; an interval of no width is
+    /// left out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let show = |figure| self.quantity.show(figure);
+        write!(f, "{} {}", self.quantity.subject(), show(self.achieved))?;
+        let mut aside = Vec::new();
+        if show(self.low) != show(self.high) {
+            aside.push(format!("{} to {}", show(self.low), show(self.high)));
+        }
+        if let Some(requested) = self.requested {
+            aside.push(format!("asked {}", show(requested)));
+        }
+        if aside.is_empty() {
+            return Ok(());
+        }
+        write!(f, " ({})", aside.join(", "))
+    }
 }
