@@ -59,8 +59,8 @@ pub(crate) struct Spec {
     /// Memory, in QEMU's words: 512M, 2G
     #[arg(long, default_value = "1G")]
     pub(crate) memory: String,
-    /// Processors
-    #[arg(long, default_value_t = 2)]
+    /// Processors; with one, timers inside are the most exact
+    #[arg(long, default_value_t = 1)]
     pub(crate) cpus: u8,
     /// Killed after this many seconds, counted from power on
     #[arg(long = "timeout", value_name = "SECONDS", value_parser = seconds, default_value = "300")]

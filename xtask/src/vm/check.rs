@@ -95,7 +95,7 @@ fn shell(script: &str, disk: Option<&Path>) -> Spec {
         files: Vec::new(),
         disk: disk.map(Path::to_path_buf),
         memory: "512M".into(),
-        cpus: 2,
+        cpus: 1,
         limit: LIMIT,
         command: ["sh", "-c", script].map(String::from).to_vec(),
         shown: false,

@@ -33,6 +33,9 @@ pub(crate) struct Machine {
     ended: Option<Ended>,
 }
 
+/// A machine's folder: this, the pid of who turned it on, and something random.
+const RUN: &str = "run-";
+
 #[derive(Debug)]
 enum Event {
     Output(Vec<u8>),
@@ -48,7 +51,9 @@ impl Machine {
         initramfs: &[u8],
         home: &Path,
     ) -> anyhow::Result<Self> {
-        let files = tempfile::tempdir_in(home)?;
+        remove_leftovers(home);
+        let name = format!("{RUN}{}-", std::process::id());
+        let files = tempfile::Builder::new().prefix(&name).tempdir_in(home)?;
         std::fs::write(files.path().join("initramfs"), initramfs)?;
         let (mut control, its_control) = UnixStream::pair()?;
         let (output, its_output) = UnixStream::pair()?;
@@ -153,11 +158,14 @@ impl Machine {
 
     fn how_it_ended(&mut self) -> anyhow::Result<Ended> {
         let status = self.qemu.wait()?;
+        let console = self.text_of("console");
         match self.ended {
-            // With `panic=-1` the kernel answers a panic with a reboot.
-            Some(Ended::Rebooted) if self.text_of("console").contains("Kernel panic") => {
-                Ok(Ended::Panicked)
+            // Our `init.sh` failed, or the kernel did, perhaps before it could say why.
+            Some(Ended::Rebooted) if self.booted.is_none() => {
+                bail!("the machine did not boot; has it too little memory?\n{console}")
             }
+            // With `panic=-1` the kernel answers a panic with a reboot.
+            Some(Ended::Rebooted) if console.contains("Kernel panic") => Ok(Ended::Panicked),
             Some(ended) => Ok(ended),
             None if status.code().is_none() => Ok(Ended::Killed),
             None => bail!(
@@ -203,6 +211,17 @@ enum Next {
     Taken,
     Late,
     Gone,
+}
+
+/// What interrupted runs left. Best effort: it is in nobody's way.
+fn remove_leftovers(home: &Path) {
+    for entry in std::fs::read_dir(home).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let pid = name.strip_prefix(RUN).and_then(|n| n.split('-').next());
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 fn command(spec: &Spec, kernel: &Path) -> anyhow::Result<Command> {
