@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use firedrill_experiment::call::{Call, LoadCall};
 use firedrill_experiment::document::UndoClass;
-use firedrill_experiment::journal::{Interruption, Journal, Phase, Run, Status, SteadyState};
+use firedrill_experiment::journal::{
+    Interruption, Journal, Measured, Phase, Run, Status, SteadyState,
+};
 use firedrill_judge::Window;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -126,6 +128,9 @@ pub struct FaultReport {
     pub targets: Vec<String>,
     pub requested: String,
     pub achieved: Option<String>,
+    pub measured: Vec<Measured>,
+    /// What else happened, in words: newcomers that were left alone, and why.
+    pub notes: Vec<String>,
     /// The effect was measured on the target.
     pub observed: bool,
     /// Absent: it was never in place.

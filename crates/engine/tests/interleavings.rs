@@ -320,6 +320,8 @@ fn report(applied: Duration, reverted: Duration) -> FaultReport {
         targets: vec![],
         requested: String::new(),
         achieved: None,
+        measured: Vec::new(),
+        notes: Vec::new(),
         observed: true,
         applied: Some(applied),
         reverted: Some(reverted),

@@ -276,6 +276,9 @@ pub struct FaultRecord {
     pub requested: String,
     /// What was measured, in words; absent when nothing was.
     pub achieved: Option<String>,
+    /// The figures behind it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measured: Vec<Measured>,
     pub effect: Effect,
     /// Requests that met the target, when the document says where to count them.
     pub exposure: Option<u64>,
@@ -286,6 +289,22 @@ pub struct FaultRecord {
     pub revert_ms: Option<f64>,
     /// Differences between the host before and after.
     pub residue: Vec<String>,
+}
+
+/// One figure of what a fault achieved, beside what was asked, with its 95 % interval.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Measured {
+    /// `added-delay`, `share-dropped` …
+    pub quantity: String,
+    /// Of all figures: `ms`, `1`, `bytes/s` …
+    pub unit: String,
+    pub requested: Option<f64>,
+    pub achieved: f64,
+    pub low: f64,
+    pub high: f64,
+    /// Packets, samples or whatever it was counted over.
+    pub samples: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

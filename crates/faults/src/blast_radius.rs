@@ -123,14 +123,8 @@ mod tests {
     use super::*;
 
     fn selection(chosen: usize, population: usize) -> Selection {
-        let target = crate::selector::Target {
-            identity: firedrill_kernel::ProcessIdentity::current().unwrap(),
-            name: "x".into(),
-            command: "x".into(),
-            labels: std::collections::BTreeMap::new(),
-        };
         Selection {
-            chosen: vec![target; chosen],
+            chosen: vec![crate::Target::Host; chosen],
             matched: Vec::new(),
             population,
             spared: Vec::new(),

@@ -3,7 +3,9 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::fault::Kind;
 use crate::infrastructure::{process_kill, process_pause};
+use crate::target::TargetKind;
 
 /// One fault of the catalogue.
 #[derive(Clone, Debug, Serialize)]
@@ -13,6 +15,8 @@ pub struct Entry {
     pub name: &'static str,
     pub layer: &'static str,
     pub summary: &'static str,
+    /// What it can be aimed at.
+    pub targets: Vec<TargetKind>,
     pub parameters: Vec<Parameter>,
     /// What the host must allow.
     pub needs: Vec<&'static str>,
@@ -61,8 +65,11 @@ pub enum UndoClass {
     Irreversible,
 }
 
-/// Every fault, by name.
+/// Every kind of fault: layer by layer, by name within each.
+pub(crate) const KINDS: &[Kind] = &[process_kill::KIND, process_pause::KIND];
+
+/// Every fault, layer by layer.
 #[must_use]
 pub fn catalogue() -> Vec<Entry> {
-    vec![process_kill::entry(), process_pause::entry()]
+    KINDS.iter().map(|kind| (kind.entry)()).collect()
 }

@@ -1,3 +1,5 @@
+use crate::target::TargetKind;
+
 /// What is wrong with a fault as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FaultError {
@@ -28,6 +30,12 @@ pub enum FaultError {
         first: &'static str,
         second: &'static str,
     },
+    #[error("{fault} cannot hit a {kind}; it hits a {}", either(hits))]
+    Target {
+        fault: &'static str,
+        kind: TargetKind,
+        hits: Vec<TargetKind>,
+    },
     #[error("{}", several(all))]
     Several { all: Vec<FaultError> },
 }
@@ -56,9 +64,12 @@ impl FaultError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::UnknownFault { .. } => Some("`firedrill faults` lists them"),
-            Self::UnknownParameter { .. } | Self::Missing { .. } | Self::Value { .. } => {
-                Some("`firedrill faults NAME` shows the parameters with their bounds")
-            }
+            Self::UnknownParameter { .. }
+            | Self::Missing { .. }
+            | Self::Value { .. }
+            | Self::Target { .. } => Some(
+                "`firedrill faults NAME` shows what it hits, and the parameters with their bounds",
+            ),
             Self::Exclusive { .. } | Self::Several { .. } => None,
         }
     }
@@ -67,6 +78,11 @@ impl FaultError {
 fn did_you_mean(near: Option<&str>) -> String {
     near.map(|near| format!("; did you mean {near:?}?"))
         .unwrap_or_default()
+}
+
+fn either(kinds: &[TargetKind]) -> String {
+    let words: Vec<String> = kinds.iter().map(ToString::to_string).collect();
+    words.join(" or a ")
 }
 
 fn several(all: &[FaultError]) -> String {

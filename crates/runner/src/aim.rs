@@ -3,14 +3,22 @@
 use firedrill_experiment::call::FaultCall;
 use firedrill_experiment::document::{BlastRadius, UndoClass};
 use firedrill_experiment::units::format_duration;
-use firedrill_faults::{CompileError, Fault, Selection, Selector, SelectorError};
+use firedrill_faults::{CompileError, Fault, Selection, Selector, SelectorError, Site, Target};
 use firedrill_undo::Primitive;
 
 /// A fault with its targets, within the blast radius.
 #[derive(Debug)]
 pub(crate) struct Aim {
     fault: Fault,
+    selector: Selector,
     selection: Selection,
+    seed: u64,
+}
+
+/// What appeared since the fault began, and is for it.
+pub(crate) struct Newcomers {
+    pub(crate) names: Vec<String>,
+    pub(crate) primitives: Vec<Primitive>,
 }
 
 impl Aim {
@@ -31,6 +39,7 @@ impl Aim {
         };
         let fault = Fault::parse(&call.name, &call.arguments).map_err(hinted)?;
         let selector = Selector::parse(&call.target).map_err(hinted)?;
+        fault.check_target(selector.kind()).map_err(hinted)?;
         let refused =
             |refusal: firedrill_faults::Refused| format!("{refusal} ({})", refusal.hint());
         let selection = selector.select(seed).map_err(|error| match error {
@@ -39,17 +48,76 @@ impl Aim {
         })?;
         limits(radius).check(&selection).map_err(refused)?;
         within_traffic(radius, &selection)?;
-        Ok(Self { fault, selection })
+        Ok(Self {
+            fault,
+            selector,
+            selection,
+            seed,
+        })
     }
 
     pub(crate) fn compile(&self) -> Result<Vec<Primitive>, CompileError> {
-        let identities: Vec<_> = self
-            .selection
+        self.fault.compile(&Site {
+            targets: &self.selection.chosen,
+            seed: self.seed,
+        })
+    }
+
+    /// Whether the fault is for what appears later, too: a pause is, a kill is done once.
+    pub(crate) fn covers_newcomers(&self) -> bool {
+        self.fault.covers_newcomers()
+    }
+
+    /// What matches now, was not there before, and is within the blast radius. The error says why it is left alone.
+    pub(crate) fn newcomers(&mut self, radius: &BlastRadius) -> Result<Option<Newcomers>, String> {
+        // Everything ended: nothing new either.
+        let Ok(now) = self.selector.select(self.seed) else {
+            return Ok(None);
+        };
+        let known = &self.selection.chosen;
+        let fresh: Vec<Target> = now
             .chosen
             .iter()
-            .map(|target| target.identity)
+            .filter(|target| !known.contains(target))
+            .cloned()
             .collect();
-        self.fault.compile(&identities)
+        if fresh.is_empty() {
+            return Ok(None);
+        }
+        let mut together: Vec<Target> = known
+            .iter()
+            .filter(|target| target.exists())
+            .cloned()
+            .collect();
+        together.extend(fresh.iter().cloned());
+        let union = Selection {
+            population: now.population.max(together.len()),
+            chosen: together,
+            ..now
+        };
+        if self
+            .selector
+            .amount_max()
+            .is_some_and(|most| union.chosen.len() > most)
+        {
+            return Ok(None);
+        }
+        limits(radius)
+            .check(&union)
+            .map_err(|refusal| refusal.to_string())?;
+        within_traffic(radius, &union)?;
+        let primitives = self
+            .fault
+            .compile(&Site {
+                targets: &fresh,
+                seed: self.seed,
+            })
+            .map_err(|error| crate::chain(&error))?;
+        self.selection.chosen.extend(fresh.iter().cloned());
+        Ok(Some(Newcomers {
+            names: fresh.iter().map(ToString::to_string).collect(),
+            primitives,
+        }))
     }
 
     pub(crate) fn names(&self) -> Vec<String> {

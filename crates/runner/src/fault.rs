@@ -7,20 +7,24 @@ use std::time::Duration;
 use firedrill_engine::effect::{Failure, FaultReport, Outcome, Signal};
 use firedrill_experiment::call::FaultCall;
 use firedrill_experiment::document::{BlastRadius, UndoClass};
+use firedrill_experiment::journal::Measured;
 use firedrill_undo::{
-    Applied, Ended, Ending, Guardian, GuardianError, Observed, Primitive, Reverted, Watch,
+    Applied, Ended, Ending, Guardian, GuardianError, Measurement, Observed, Primitive, Reverted,
+    Watch,
 };
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use crate::aim::Aim;
+use crate::aim::{Aim, Newcomers};
 use crate::provider::Cancel;
 
 /// How long a fault may take to show its effect.
 const EFFECT_LIMIT: Duration = Duration::from_secs(2);
 /// How often the guardian is listened to; renewals are as frequent.
 const BEAT: Duration = Duration::from_millis(200);
+/// How often to look for what appeared and matches.
+const COVER_EVERY: Duration = Duration::from_secs(1);
 
 /// The way to the guardian; without one, every fault is refused. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +38,14 @@ struct Inner {
     rollbacks: Mutex<Option<u64>>,
     ended: watch::Sender<Option<Loss>>,
     finishing: AtomicBool,
+}
+
+/// A fault in place.
+struct Stay {
+    /// In the guardian's log: the first, and one for each time that something appeared.
+    ids: Vec<u64>,
+    skipped: usize,
+    until: Instant,
 }
 
 /// The guardian undid everything without being asked.
@@ -83,7 +95,7 @@ impl Faults {
             report.refused = Some("there is no guardian to undo it".into());
             return report;
         };
-        let aim = match Aim::take(call, &inner.radius, inner.seed) {
+        let mut aim = match Aim::take(call, &inner.radius, inner.seed) {
             Ok(aim) => aim,
             Err(why) => {
                 report.refused = Some(why);
@@ -119,18 +131,16 @@ impl Faults {
             seen = inner.ask(move |guardian| guardian.observe_until(id, EFFECT_LIMIT)) => seen,
             _ = cancel.cancelled() => inner.ask(move |guardian| guardian.observe(id)).await,
         };
-        report.observed = seen
-            .as_ref()
-            .is_ok_and(|seen| seen.requested > 0 && seen.is_complete());
-        report.achieved = seen.ok().map(|seen| in_words(&seen, placed.skipped.len()));
-
-        let mut ended = inner.ended.subscribe();
-        tokio::select! {
-            () = tokio::time::sleep(call.duration) => {}
-            _ = cancel.cancelled() => {}
-            _ = ended.wait_for(Option::is_some) => {}
+        let mut stay = Stay {
+            ids: vec![id],
+            skipped: placed.skipped.len(),
+            until: Instant::now() + call.duration,
+        };
+        inner.stay(&mut stay, &mut aim, &mut report, cancel).await;
+        inner.look(&stay, seen.ok(), &mut report).await;
+        for id in stay.ids.iter().rev() {
+            inner.take_back(*id, &mut report).await;
         }
-        inner.take_back(id, &mut report).await;
         report.reverted = Some(began.elapsed());
         report
     }
@@ -178,6 +188,80 @@ impl Inner {
         let inner = Arc::clone(self);
         let answer = tokio::task::spawn_blocking(move || question(&inner.guardian)).await;
         answer.unwrap_or(Err(GuardianError::Confused))
+    }
+
+    /// Keeps the fault for its time, and extends it to what appears meanwhile and matches.
+    async fn stay(
+        self: &Arc<Self>,
+        stay: &mut Stay,
+        aim: &mut Aim,
+        report: &mut FaultReport,
+        mut cancel: Cancel,
+    ) {
+        let mut ended = self.ended.subscribe();
+        while Instant::now() < stay.until {
+            tokio::select! {
+                () = tokio::time::sleep_until(stay.until.min(Instant::now() + COVER_EVERY)) => {}
+                _ = cancel.cancelled() => return,
+                _ = ended.wait_for(Option::is_some) => return,
+            }
+            if Instant::now() < stay.until && aim.covers_newcomers() {
+                self.cover(stay, aim, report).await;
+            }
+        }
+    }
+
+    async fn cover(self: &Arc<Self>, stay: &mut Stay, aim: &mut Aim, report: &mut FaultReport) {
+        let Newcomers { names, primitives } = match aim.newcomers(&self.radius) {
+            Ok(Some(newcomers)) => newcomers,
+            Ok(None) => return,
+            Err(why) => {
+                let note = format!("what appeared meanwhile was left alone: {why}");
+                if !report.notes.contains(&note) {
+                    report.notes.push(note);
+                }
+                return;
+            }
+        };
+        match self.ask(move |guardian| guardian.apply(primitives)).await {
+            Ok(placed) => {
+                report.targets.extend(names);
+                stay.ids.push(placed.id);
+                stay.skipped += placed.skipped.len();
+            }
+            Err(error) => report.notes.push(format!(
+                "{} appeared meanwhile and was not hit: {}",
+                names.join(", "),
+                crate::chain(&error)
+            )),
+        }
+    }
+
+    /// What the fault achieved, just before it is taken back.
+    async fn look(
+        self: &Arc<Self>,
+        stay: &Stay,
+        first: Option<Observed>,
+        report: &mut FaultReport,
+    ) {
+        let in_place = first
+            .as_ref()
+            .is_some_and(|seen| seen.requested > 0 && seen.is_complete());
+        let mut last = Observed::default();
+        for id in stay.ids.clone() {
+            if let Ok(seen) = self.ask(move |guardian| guardian.observe(id)).await {
+                last.merge(seen);
+            }
+        }
+        report.observed = in_place && last.idle.is_empty();
+        let seen = if last.requested == 0 {
+            first
+        } else {
+            Some(last)
+        };
+        let Some(seen) = seen else { return };
+        report.measured = seen.measured.iter().map(measured).collect();
+        report.achieved = Some(in_words(&seen, stay.skipped, &report.notes));
     }
 
     async fn take_back(self: &Arc<Self>, id: u64, report: &mut FaultReport) {
@@ -263,11 +347,33 @@ fn note(report: &mut FaultReport, reverted: &Reverted) {
         .extend(reverted.residue.iter().map(ToString::to_string));
 }
 
-fn in_words(seen: &Observed, skipped: usize) -> String {
-    let seen = format!("{} of {} targets", seen.achieved, seen.requested);
-    match skipped {
-        0 => seen,
-        n => format!("{seen}; {n} had ended or were stopped before, and were left alone"),
+fn in_words(seen: &Observed, skipped: usize, notes: &[String]) -> String {
+    let mut words: Vec<String> = seen.measured.iter().map(ToString::to_string).collect();
+    if words.is_empty() || !seen.is_complete() {
+        words.insert(
+            0,
+            format!("{} of {} in place", seen.achieved, seen.requested),
+        );
+    }
+    words.extend(seen.idle.iter().cloned());
+    if skipped > 0 {
+        words.push(format!(
+            "{skipped} had ended or were stopped before, and were left alone"
+        ));
+    }
+    words.extend(notes.iter().cloned());
+    words.join("; ")
+}
+
+fn measured(figure: &Measurement) -> Measured {
+    Measured {
+        quantity: figure.quantity.name().into(),
+        unit: figure.quantity.unit().into(),
+        requested: figure.requested,
+        achieved: figure.achieved,
+        low: figure.low,
+        high: figure.high,
+        samples: figure.samples,
     }
 }
 
@@ -289,6 +395,8 @@ fn blank(call: &FaultCall) -> FaultReport {
             firedrill_experiment::units::format_duration(call.duration)
         ),
         achieved: None,
+        measured: Vec::new(),
+        notes: Vec::new(),
         observed: false,
         applied: None,
         reverted: None,

@@ -109,6 +109,8 @@ pub struct Observed {
     pub achieved: usize,
     /// Those that are not, in words.
     pub missing: Vec<String>,
+    /// What is in place and has met nothing yet, so that it had no effect, in words.
+    pub idle: Vec<String>,
     /// What was achieved so far, where it can be measured.
     pub measured: Vec<Measurement>,
 }
@@ -153,14 +155,16 @@ impl Prepared {
 }
 
 impl Observed {
-    pub(crate) fn merge(&mut self, other: Self) {
+    /// Adds another part.
+    pub fn merge(&mut self, other: Self) {
         self.requested += other.requested;
         self.achieved += other.achieved;
         self.missing.extend(other.missing);
+        self.idle.extend(other.idle);
         self.measured.extend(other.measured);
     }
 
-    /// Whether the effect is on every target.
+    /// Whether every part of the effect is in place.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.achieved == self.requested
@@ -176,7 +180,7 @@ impl Observed {
             requested: 1,
             achieved: usize::from(achieved),
             missing: if achieved { Vec::new() } else { vec![name()] },
-            measured: Vec::new(),
+            ..Self::default()
         }
     }
 }

@@ -213,6 +213,7 @@ fn fault_record(fault: &Fault) -> Option<FaultRecord> {
             .clone()
             .map(|why| format!("refused: {why}"))
             .or(report.achieved.clone()),
+        measured: report.measured.clone(),
         effect: if report.observed && met {
             Effect::Observed
         } else {

@@ -1,6 +1,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
+use firedrill_faults::Site;
 use firedrill_kernel::clock::boottime;
 use firedrill_kernel::{Pidfd, Signal};
 use firedrill_undo::{
@@ -43,7 +44,7 @@ pub(crate) fn guardian_killed(tries: usize) -> Result<(), Box<dyn Error>> {
     let (mut clean, mut injected) = (Vec::new(), Vec::new());
     for number in 0..tries {
         let guardian = spawn(root.path(), &format!("guarded-{number}"))?;
-        let effects = pause("auto")?.compile(&targets.identities()?)?;
+        let effects = pause("auto")?.compile(&Site::of(&targets.identities()?))?;
         let applied = guardian.apply(effects)?;
         injected.push(applied.injected_in);
         guardian.observe_until(applied.id, LONG)?;
@@ -142,7 +143,7 @@ pub(crate) fn halted(tries: usize) -> Result<(), Box<dyn Error>> {
     let mut clean = Vec::new();
     for number in 0..tries {
         let guardian = spawn(root.path(), &format!("halted-{number}"))?;
-        let applied = guardian.apply(pause("auto")?.compile(&targets.identities()?)?)?;
+        let applied = guardian.apply(pause("auto")?.compile(&Site::of(&targets.identities()?))?)?;
         guardian.observe_until(applied.id, LONG)?;
         targets.ask_in_vain()?;
         let start = Instant::now();

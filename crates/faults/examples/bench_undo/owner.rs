@@ -5,12 +5,12 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use firedrill_faults::Fault;
+use firedrill_faults::{Fault, Site};
 use firedrill_kernel::{Pidfd, ProcessIdentity, Signal};
 use firedrill_undo::{Guardian, SpawnConfig, StateDir};
 use serde_json::json;
 
-use crate::targets::Targets;
+use crate::targets::{Targets, target};
 
 /// A drill's owner in a process of its own, seen from the bench.
 pub(crate) struct Owner {
@@ -100,9 +100,9 @@ pub(crate) fn run(words: &[String]) -> Result<(), Box<dyn Error>> {
     let guardian = Guardian::spawn(config)?;
     let mut targets = Vec::new();
     for pid in pids {
-        targets.push(ProcessIdentity::of(pid.parse()?)?.ok_or("a target ended")?);
+        targets.push(target(pid.parse()?)?);
     }
-    let effects = pause(mechanism)?.compile(&targets)?;
+    let effects = pause(mechanism)?.compile(&Site::of(&targets))?;
     let applied = guardian.apply(effects.clone())?;
     if !guardian
         .observe_until(applied.id, Duration::from_secs(5))?

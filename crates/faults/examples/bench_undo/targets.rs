@@ -41,9 +41,8 @@ impl Targets {
         self.0.iter().map(|target| target.child.id()).collect()
     }
 
-    pub(crate) fn identities(&self) -> Result<Vec<ProcessIdentity>, Box<dyn Error>> {
-        let identity = |pid| ProcessIdentity::of(pid)?.ok_or_else(|| "a target ended".into());
-        self.pids().into_iter().map(identity).collect()
+    pub(crate) fn identities(&self) -> Result<Vec<firedrill_faults::Target>, Box<dyn Error>> {
+        self.pids().into_iter().map(target).collect()
     }
 
     /// Asks all, and makes sure that none answers: they are paused indeed.
@@ -95,4 +94,9 @@ impl Drop for Targets {
             let _ = target.child.wait();
         }
     }
+}
+
+pub(crate) fn target(pid: u32) -> Result<firedrill_faults::Target, Box<dyn Error>> {
+    let identity = ProcessIdentity::of(pid)?.ok_or("a target ended")?;
+    Ok(identity.into())
 }

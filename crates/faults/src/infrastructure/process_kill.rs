@@ -3,15 +3,22 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use firedrill_kernel::{ProcessIdentity, Signal};
+use firedrill_kernel::Signal;
 use firedrill_undo::{Primitive, RestartCommand};
 use serde_json::{Map, Value, json};
 
 use crate::FaultError;
 use crate::arguments::{Arguments, command};
 use crate::catalogue::{Entry, Parameter, ParameterKind, UndoClass};
+use crate::fault::{CompileError, Disturbance, Kind, Site};
+use crate::target::TargetKind;
 
-pub(crate) const NAME: &str = "infrastructure.process-kill";
+pub(crate) const KIND: Kind = Kind {
+    entry,
+    parse: |arguments| Ok(Box::new(ProcessKill::parse(arguments)?)),
+};
+
+const NAME: &str = "infrastructure.process-kill";
 
 const SIGNALS: &str = "KILL, TERM, INT, HUP, QUIT, ABRT or SEGV";
 
@@ -26,7 +33,7 @@ pub struct ProcessKill {
 }
 
 impl ProcessKill {
-    pub(crate) fn parse(arguments: &Map<String, Value>) -> Result<Self, FaultError> {
+    fn parse(arguments: &Map<String, Value>) -> Result<Self, FaultError> {
         let mut read = Arguments::new(NAME, arguments, &["signal", "restart", "supervised"]);
         let signal = read.read("signal", SIGNALS, |value| {
             Signal::parse(value.as_str()?)
@@ -52,8 +59,10 @@ impl ProcessKill {
             supervised: supervised.unwrap_or(false),
         })
     }
+}
 
-    pub(crate) fn undo_class(&self) -> UndoClass {
+impl Disturbance for ProcessKill {
+    fn undo_class(&self) -> UndoClass {
         if self.restart.is_some() || self.supervised {
             UndoClass::Replaced
         } else {
@@ -61,15 +70,18 @@ impl ProcessKill {
         }
     }
 
-    pub(crate) fn compile(&self, targets: &[ProcessIdentity]) -> Vec<Primitive> {
-        targets
-            .iter()
-            .map(|process| Primitive::KillProcess {
-                process: *process,
-                signal: self.signal,
-                restart: self.restart.clone(),
-            })
-            .collect()
+    /// What starts in its place is the recovery.
+    fn covers_newcomers(&self) -> bool {
+        false
+    }
+
+    fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
+        let kill = |process| Primitive::KillProcess {
+            process,
+            signal: self.signal,
+            restart: self.restart.clone(),
+        };
+        Ok(site.processes().into_iter().map(kill).collect())
     }
 }
 
@@ -107,11 +119,12 @@ fn restart(value: &Value) -> Option<RestartCommand> {
     })
 }
 
-pub(crate) fn entry() -> Entry {
+fn entry() -> Entry {
     Entry {
         name: NAME,
         layer: "infrastructure",
         summary: "ends processes by a signal",
+        targets: vec![TargetKind::Process],
         parameters: vec![
             Parameter {
                 name: "signal",

@@ -7,11 +7,18 @@ use firedrill_kernel::{KernelError, ProcessIdentity};
 use firedrill_undo::{Freeze, FreezeKind, FrozenMember, Primitive};
 use serde_json::{Map, Value, json};
 
+use crate::FaultError;
 use crate::arguments::Arguments;
 use crate::catalogue::{Entry, Parameter, ParameterKind, UndoClass};
-use crate::{CompileError, FaultError};
+use crate::fault::{CompileError, Disturbance, Kind, Site};
+use crate::target::TargetKind;
 
-pub(crate) const NAME: &str = "infrastructure.process-pause";
+pub(crate) const KIND: Kind = Kind {
+    entry,
+    parse: |arguments| Ok(Box::new(ProcessPause::parse(arguments)?)),
+};
+
+const NAME: &str = "infrastructure.process-pause";
 
 const MECHANISMS: &str = "auto, freezer or signal";
 
@@ -33,7 +40,7 @@ pub enum PauseMechanism {
 }
 
 impl ProcessPause {
-    pub(crate) fn parse(arguments: &Map<String, Value>) -> Result<Self, FaultError> {
+    fn parse(arguments: &Map<String, Value>) -> Result<Self, FaultError> {
         let mut read = Arguments::new(NAME, arguments, &["mechanism"]);
         let mechanism = read.read("mechanism", MECHANISMS, |value| {
             Some(match value.as_str()? {
@@ -48,11 +55,11 @@ impl ProcessPause {
             mechanism: mechanism.unwrap_or_default(),
         })
     }
+}
 
-    pub(crate) fn compile(
-        self,
-        targets: &[ProcessIdentity],
-    ) -> Result<Vec<Primitive>, CompileError> {
+impl Disturbance for ProcessPause {
+    fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
+        let targets = &site.processes()[..];
         let stops = || {
             targets
                 .iter()
@@ -148,11 +155,12 @@ fn own_cgroup(mount: &Path, first: &ProcessIdentity) -> PathBuf {
     mount.join(format!("firedrill-{}-{}", first.pid, first.start))
 }
 
-pub(crate) fn entry() -> Entry {
+fn entry() -> Entry {
     Entry {
         name: NAME,
         layer: "infrastructure",
         summary: "pauses processes: they keep memory and connections, and answer nothing",
+        targets: vec![TargetKind::Process],
         parameters: vec![Parameter {
             name: "mechanism",
             kind: ParameterKind::Choice,
@@ -197,7 +205,7 @@ mod tests {
     fn by_signal_each_target_is_one_primitive() {
         let me = ProcessIdentity::current().unwrap();
         let pause = parse(json!({"mechanism": "signal"})).unwrap();
-        let primitives = pause.compile(&[me]).unwrap();
+        let primitives = pause.compile(&Site::of(&[me.into()])).unwrap();
         assert_eq!(primitives, [Primitive::StopProcess { process: me }]);
     }
 
@@ -215,7 +223,8 @@ mod tests {
             .iter()
             .map(|child| ProcessIdentity::of(child.id()).unwrap().unwrap())
             .collect();
-        let primitives = parse(json!({})).unwrap().compile(&targets).unwrap();
+        let aims: Vec<_> = targets.iter().map(|target| (*target).into()).collect();
+        let primitives = parse(json!({})).unwrap().compile(&Site::of(&aims)).unwrap();
         let hit: Vec<_> = primitives.iter().flat_map(Primitive::targets).collect();
         let stopped = |target: &ProcessIdentity| target.stat().unwrap().unwrap().state.is_stopped();
         let touched = targets.iter().any(stopped);
@@ -233,6 +242,6 @@ mod tests {
     #[test]
     fn no_target_compiles_to_nothing() {
         let pause = parse(json!({})).unwrap();
-        assert_eq!(pause.compile(&[]).unwrap(), []);
+        assert_eq!(pause.compile(&Site::of(&[])).unwrap(), []);
     }
 }

@@ -128,6 +128,7 @@ fn drill(verdict: Verdict) -> Journal {
                 targets: vec!["web-1-a (pid 4711)".into(), "web-1-b (pid 4712)".into()],
                 requested: "2 processes stopped for 18 s".into(),
                 achieved: Some("2 of 2 frozen after 3.1 ms; no CPU time used for 17.99 s".into()),
+                measured: Vec::new(),
                 effect: Effect::Observed,
                 exposure: Some(1_412),
                 applied: 12.0,

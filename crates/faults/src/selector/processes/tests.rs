@@ -47,14 +47,14 @@ impl Drop for Herd {
 }
 
 fn select(value: &Value, seed: u64) -> Result<Selection, SelectorError> {
-    Selector::parse(value).unwrap().select(seed)
+    crate::Selector::parse(value).unwrap().select(seed)
 }
 
 fn pids(selection: &Selection) -> Vec<u32> {
     let mut pids: Vec<u32> = selection
         .chosen
         .iter()
-        .map(|target| target.identity.pid)
+        .filter_map(|target| Some(target.process()?.pid))
         .collect();
     pids.sort_unstable();
     pids
@@ -205,13 +205,14 @@ fn the_command_pattern_and_the_name_both_must_match() {
 
 #[test]
 fn mistakes_are_all_reported_with_what_was_probably_meant() {
-    let error = Selector::parse(&json!({"nmae": "x", "count": 0, "percent": 101})).unwrap_err();
+    let error =
+        crate::Selector::parse(&json!({"nmae": "x", "count": 0, "percent": 101})).unwrap_err();
     assert_eq!(error.each().len(), 4, "{error}");
     assert!(error.to_string().contains("did you mean \"name\"?"));
-    assert!(Selector::parse(&json!({})).is_err());
-    assert!(Selector::parse(&json!([1])).is_err());
-    assert!(Selector::parse(&json!({"command": "("})).is_err());
-    assert!(Selector::parse(&json!({"name": "x", "count": 1, "percent": 5})).is_err());
-    assert!(Selector::parse(&json!({"pid": -1})).is_err());
-    assert!(Selector::parse(&json!({"pid": 4_294_967_296_u64})).is_err());
+    assert!(crate::Selector::parse(&json!({})).is_err());
+    assert!(crate::Selector::parse(&json!([1])).is_err());
+    assert!(crate::Selector::parse(&json!({"command": "("})).is_err());
+    assert!(crate::Selector::parse(&json!({"name": "x", "count": 1, "percent": 5})).is_err());
+    assert!(crate::Selector::parse(&json!({"pid": -1})).is_err());
+    assert!(crate::Selector::parse(&json!({"pid": 4_294_967_296_u64})).is_err());
 }

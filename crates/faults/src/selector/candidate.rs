@@ -5,7 +5,7 @@ use firedrill_kernel::freezer::{self, Hierarchy};
 use firedrill_kernel::{KernelError, ProcessIdentity, process};
 use serde::Serialize;
 
-use super::Target;
+use crate::target::ProcessTarget;
 
 /// Why a process that matches is left alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -124,9 +124,9 @@ impl Candidate {
             .collect()
     }
 
-    pub(super) fn into_target(self) -> Result<Target, KernelError> {
+    pub(super) fn into_target(self) -> Result<ProcessTarget, KernelError> {
         let labels = self.labels();
-        Ok(Target {
+        Ok(ProcessTarget {
             identity: ProcessIdentity::from_stat(&self.stat)?,
             name: self.stat.comm,
             command: self.command,

@@ -1,0 +1,138 @@
+//! A fault with its parameters, and what every fault must be able to say.
+
+use std::fmt;
+
+use firedrill_kernel::{KernelError, ProcessIdentity};
+use firedrill_undo::Primitive;
+use serde_json::{Map, Value};
+
+use crate::FaultError;
+use crate::arguments::nearest;
+use crate::catalogue::{Entry, KINDS, UndoClass};
+use crate::target::{Target, TargetKind};
+
+/// A disturbance with its parameters, ready to be aimed.
+#[derive(Debug)]
+pub struct Fault {
+    entry: Entry,
+    disturbance: Box<dyn Disturbance>,
+}
+
+/// One kind of fault: a line of the catalogue.
+#[derive(Clone, Copy)]
+pub(crate) struct Kind {
+    pub(crate) entry: fn() -> Entry,
+    pub(crate) parse: Parse,
+}
+
+/// Reads the arguments, with every mistake at once.
+pub(crate) type Parse = fn(&Map<String, Value>) -> Result<Box<dyn Disturbance>, FaultError>;
+
+/// What a fault does with its parameters.
+pub(crate) trait Disturbance: fmt::Debug + Send + Sync {
+    /// How it is undone, with these parameters.
+    fn undo_class(&self) -> UndoClass {
+        UndoClass::Reversible
+    }
+
+    /// Whether it is for what appears and matches while it is in place, too.
+    fn covers_newcomers(&self) -> bool {
+        true
+    }
+
+    /// The primitives that have this effect there. Changes nothing, but may operate an empty
+    /// cgroup, table or namespace of our own to find the mechanism that works here.
+    fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError>;
+}
+
+/// Where a fault is aimed.
+#[derive(Clone, Copy, Debug)]
+pub struct Site<'a> {
+    pub targets: &'a [Target],
+    /// What is random in the effect follows from it.
+    pub seed: u64,
+}
+
+/// Why a fault cannot be aimed at its targets.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    #[error("no cgroup freezer can hold just these processes: {why}")]
+    NoFreezer { why: String },
+}
+
+impl Fault {
+    /// Reads a fault by its full name, `layer.fault`, and its arguments.
+    ///
+    /// # Errors
+    /// With every unknown name near to a known one, and every value outside its bounds.
+    pub fn parse(name: &str, arguments: &Map<String, Value>) -> Result<Self, FaultError> {
+        for kind in KINDS {
+            let entry = (kind.entry)();
+            if entry.name == name {
+                let disturbance = (kind.parse)(arguments)?;
+                return Ok(Self { entry, disturbance });
+            }
+        }
+        let names = KINDS.iter().map(|kind| (kind.entry)().name);
+        Err(FaultError::UnknownFault {
+            name: name.into(),
+            near: nearest(name, names),
+        })
+    }
+
+    /// What the catalogue says of it.
+    #[must_use]
+    pub fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// How it is undone, with these parameters.
+    #[must_use]
+    pub fn undo_class(&self) -> UndoClass {
+        self.disturbance.undo_class()
+    }
+
+    /// Whether it is for what appears and matches while it is in place, too.
+    #[must_use]
+    pub fn covers_newcomers(&self) -> bool {
+        self.disturbance.covers_newcomers()
+    }
+
+    /// Whether it can hit what the selector chooses.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn check_target(&self, kind: TargetKind) -> Result<(), FaultError> {
+        if self.entry.targets.contains(&kind) {
+            return Ok(());
+        }
+        Err(FaultError::Target {
+            fault: self.entry.name,
+            kind,
+            hits: self.entry.targets.clone(),
+        })
+    }
+
+    /// The primitives that have this effect there.
+    ///
+    /// # Errors
+    /// When the kernel cannot be read, or no mechanism for it is usable here.
+    pub fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
+        self.disturbance.compile(site)
+    }
+}
+
+impl<'a> Site<'a> {
+    /// These targets, with a seed of zero.
+    #[must_use]
+    pub fn of(targets: &'a [Target]) -> Self {
+        Self { targets, seed: 0 }
+    }
+
+    /// The targets that are processes.
+    pub(crate) fn processes(&self) -> Vec<ProcessIdentity> {
+        self.targets.iter().filter_map(Target::process).collect()
+    }
+}

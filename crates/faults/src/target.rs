@@ -1,0 +1,112 @@
+//! What a fault is aimed at.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use firedrill_kernel::{Presence, ProcessIdentity};
+use serde::Serialize;
+
+/// One thing to hit, found and named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "target", rename_all = "kebab-case")]
+pub enum Target {
+    Process(ProcessTarget),
+    /// This host, or as much of it as is seen from here.
+    Host,
+}
+
+/// A process, as it was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ProcessTarget {
+    pub identity: ProcessIdentity,
+    pub name: String,
+    /// The command line, its words joined by spaces.
+    pub command: String,
+    /// What it declares in `FIREDRILL_LABELS`.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// What a fault can be aimed at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetKind {
+    Process,
+    Host,
+}
+
+impl Target {
+    #[must_use]
+    pub fn kind(&self) -> TargetKind {
+        match self {
+            Self::Process(_) => TargetKind::Process,
+            Self::Host => TargetKind::Host,
+        }
+    }
+
+    /// Whether it is still there, as far as can be told.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        match self {
+            Self::Process(process) => !matches!(process.identity.presence(), Ok(Presence::Gone)),
+            Self::Host => true,
+        }
+    }
+
+    /// The process, where it is one.
+    #[must_use]
+    pub fn process(&self) -> Option<ProcessIdentity> {
+        match self {
+            Self::Process(process) => Some(process.identity),
+            Self::Host => None,
+        }
+    }
+}
+
+impl From<ProcessIdentity> for Target {
+    /// A process that was found otherwise than by a selector; its name is not looked up.
+    fn from(identity: ProcessIdentity) -> Self {
+        Self::Process(ProcessTarget {
+            identity,
+            name: "process".into(),
+            command: String::new(),
+            labels: BTreeMap::new(),
+        })
+    }
+}
+
+impl TargetKind {
+    /// How the command line writes one.
+    #[must_use]
+    pub fn example(self) -> &'static str {
+        match self {
+            Self::Process => "name=NAME",
+            Self::Host => "host=true",
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Process(process) => process.fmt(f),
+            Self::Host => f.write_str("this host"),
+        }
+    }
+}
+
+impl fmt::Display for ProcessTarget {
+    /// `web-2-a (pid 4711)`: the label `instance`, where there is one, says more than the program.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.labels.get("instance").unwrap_or(&self.name);
+        write!(f, "{name} (pid {})", self.identity.pid)
+    }
+}
+
+impl fmt::Display for TargetKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Process => "process",
+            Self::Host => "host",
+        })
+    }
+}
