@@ -62,6 +62,11 @@ pub(crate) struct Spec {
     /// Processors; with one, timers inside are the most exact
     #[arg(long, default_value_t = 1)]
     pub(crate) cpus: u8,
+    /// The guest's clock counts its instructions, one a nanosecond, and skips idle time: what
+    /// it measures of itself is the same on a busy host. What waits for the disk or for
+    /// this host then seems to take any time at all
+    #[arg(long)]
+    pub(crate) virtual_time: bool,
     /// Killed after this many seconds, counted from power on
     #[arg(long = "timeout", value_name = "SECONDS", value_parser = seconds, default_value = "300")]
     pub(crate) limit: Duration,

@@ -233,14 +233,10 @@ fn command(spec: &Spec, kernel: &Path) -> anyhow::Result<Command> {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", qemu]);
     command.args(["-nodefaults", "-no-user-config", "-display", "none"]);
-    command.args([
-        "-machine",
-        "q35",
-        "-accel",
-        "tcg,thread=multi",
-        "-cpu",
-        "max",
-    ]);
+    command.args(["-machine", "q35", "-accel", "tcg", "-cpu", "max"]);
+    if spec.virtual_time {
+        command.args(["-icount", "shift=0,sleep=off"]);
+    }
     command.args(["-m", &spec.memory, "-smp", &spec.cpus.to_string()]);
     command.arg("-kernel").arg(std::path::absolute(kernel)?);
     command.args(["-initrd", "initramfs", "-append"]);
