@@ -160,6 +160,12 @@ pub fn offset() -> Offset {
     best
 }
 
+/// CLOCK_MONOTONIC_RAW in nanoseconds: what nobody can set or steer.
+#[must_use]
+pub fn raw() -> i64 {
+    nanoseconds(rustix::time::clock_gettime(ClockId::MonotonicRaw))
+}
+
 /// Moves CLOCK_REALTIME by `delta_ns`. Timers on CLOCK_REALTIME notice; others do not.
 ///
 /// The kernel then calls its clock unsynchronised: see [`restore_discipline`].

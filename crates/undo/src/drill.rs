@@ -115,7 +115,7 @@ impl Drill {
             for effect in effects {
                 // A reboot has undone what is volatile.
                 if same_boot || !effect.is_volatile() {
-                    held.push(effect::resume(effect.clone())?);
+                    held.extend(effect::resume(effect.clone())?);
                 }
             }
             entries.push(Entry {

@@ -4,26 +4,34 @@
 //! is open already: it allocates, forks and opens nothing, so it works on a starved host.
 //! [`Effect::restore`] does what may need more (moving back, restarting), after every release.
 
+mod clock;
 mod freeze;
 mod kill;
+mod limit;
+mod packets;
 mod rollbacks;
 mod stop;
+mod work;
 
 use std::fmt;
 use std::time::Duration;
 
 use firedrill_kernel::{KernelError, ProcessIdentity};
-use firedrill_worker::Measurement;
+use firedrill_worker::{Measurement, WorkerError};
 use serde::{Deserialize, Serialize};
 
 use crate::primitive::Primitive;
 use crate::residue::Reverted;
 use crate::state::DrillId;
 
+use clock::ShiftedClock;
 use freeze::FrozenCgroup;
 use kill::KilledProcess;
+use limit::LimitedCgroup;
+use packets::FilteredPackets;
 use rollbacks::Rollbacks;
 use stop::StoppedProcess;
+use work::HeldByWorker;
 
 /// A primitive with the descriptors that taking it back needs.
 pub(crate) trait Effect: fmt::Debug {
@@ -89,6 +97,12 @@ pub(crate) enum EffectError {
         cgroup: std::path::PathBuf,
         pid: u32,
     },
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    #[error("{what} has changed between the look and the effect")]
+    Changed { what: String },
+    #[error("{what} has vanished between the look and the effect")]
+    Vanished { what: String },
 }
 
 /// Why something is undone; it decides whether the owner's rollbacks run.
@@ -130,13 +144,19 @@ pub(crate) fn prepare(primitive: Primitive) -> Result<Prepared, EffectError> {
             signal,
             restart,
         } => KilledProcess::prepare(process, signal, restart),
+        Primitive::RunWorker(work) => Ok(HeldByWorker::prepare(work)),
+        Primitive::FilterPackets(filter) => FilteredPackets::prepare(filter),
+        Primitive::ShiftClock(shift) => ShiftedClock::prepare(shift),
+        Primitive::LimitCgroup(limit) => LimitedCgroup::prepare(limit),
         Primitive::RunRollbacks { argv } => Ok(Prepared::ready(Rollbacks::new(argv))),
     }
 }
 
 /// Takes up a primitive from the log of another process, to undo it.
-pub(crate) fn resume(primitive: Primitive) -> Result<Held, KernelError> {
-    Ok(match primitive {
+///
+/// `None` when there is nothing to undo.
+pub(crate) fn resume(primitive: Primitive) -> Result<Option<Held>, KernelError> {
+    Ok(Some(match primitive {
         Primitive::StopProcess { process } => Box::new(StoppedProcess::resume(process)?),
         Primitive::FreezeCgroup(freeze) => Box::new(FrozenCgroup::resume(freeze)),
         Primitive::KillProcess {
@@ -144,8 +164,16 @@ pub(crate) fn resume(primitive: Primitive) -> Result<Held, KernelError> {
             signal,
             restart,
         } => Box::new(KilledProcess::resume(process, signal, restart)?),
+        Primitive::RunWorker(work) => Box::new(HeldByWorker::resume(work)),
+        Primitive::FilterPackets(filter) => Box::new(FilteredPackets::resume(filter)),
+        Primitive::ShiftClock(shift) => return Ok(ShiftedClock::resume(shift).map(held)),
+        Primitive::LimitCgroup(limit) => return Ok(LimitedCgroup::resume(limit).map(held)),
         Primitive::RunRollbacks { argv } => Box::new(Rollbacks::new(argv)),
-    })
+    }))
+}
+
+fn held(effect: impl Effect + 'static) -> Held {
+    Box::new(effect)
 }
 
 impl Prepared {

@@ -36,7 +36,10 @@ pub use effect::{Observed, SkipReason, Skipped};
 pub use firedrill_worker::{Measurement, Quantity};
 pub use guardian::guardian_main;
 pub use log::Ending;
-pub use primitive::{Freeze, FreezeKind, FrozenMember, Mechanism, Primitive, RestartCommand};
+pub use primitive::{
+    CgroupLimit, ClockBefore, ClockChange, ClockShift, Freeze, FreezeKind, FrozenMember, Mechanism,
+    PacketFilter, Primitive, RestartCommand, Work,
+};
 pub use protocol::{Applied, Ended, Ready, Refusal};
 pub use recovery::{Filter, LeftAlone, Recovered, RecoveryError, RecoveryReport, recover};
 pub use residue::{Residue, Reverted};

@@ -4,12 +4,17 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use firedrill_kernel::cgroup::{Cgroup, Limit};
+use firedrill_kernel::namespace::NetNamespace;
+use firedrill_kernel::nftables::Ruleset;
+use firedrill_kernel::realtime::{Discipline, Rate};
 use firedrill_kernel::{ProcessIdentity, Signal, freezer};
+use firedrill_worker::Job;
 use serde::{Deserialize, Serialize};
 
 /// One effect on this host. What it says before it is applied is enough to undo it: names and
 /// identities are chosen first, logged second, and used third.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "effect", rename_all = "kebab-case")]
 pub enum Primitive {
     /// SIGSTOP; inverse: SIGCONT. Skipped where the process is stopped already.
@@ -22,6 +27,16 @@ pub enum Primitive {
         signal: Signal,
         restart: Option<RestartCommand>,
     },
+    /// A worker process that holds the fault; inverse: its end, which its guardian's death and its
+    /// deadline bring as well.
+    RunWorker(Work),
+    /// An nftables table owned by the guardian's socket, its rules bound to the lease; inverse: its
+    /// deletion, which the guardian's death brings as well.
+    FilterPackets(PacketFilter),
+    /// CLOCK_REALTIME moved or at another rate; inverse: where it would be now.
+    ShiftClock(ClockShift),
+    /// A cgroup's limit; inverse: the limit before, if nobody changed it meanwhile.
+    LimitCgroup(CgroupLimit),
     /// No effect; inverse: this command, run only when the owner is dead or lost its lease. A
     /// living owner runs its own rollbacks.
     RunRollbacks { argv: Vec<String> },
@@ -63,6 +78,62 @@ pub struct RestartCommand {
     pub env: BTreeMap<String, String>,
 }
 
+/// A worker and its place.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Work {
+    pub job: Job,
+    /// Cgroups that it runs in, one of each hierarchy that matters.
+    pub place: Vec<PathBuf>,
+}
+
+/// A table of ours in a network namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PacketFilter {
+    pub namespace: NetNamespace,
+    /// The name of its table was chosen before, and is nobody else's.
+    pub ruleset: Ruleset,
+}
+
+/// A disturbance of CLOCK_REALTIME.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ClockShift {
+    pub change: ClockChange,
+    /// Read by the guardian just before it logs.
+    pub before: Option<ClockBefore>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "kebab-case")]
+pub enum ClockChange {
+    Offset { by_ns: i64 },
+    Drift { rate: Rate },
+    /// To and fro, by a worker that is applied after this and ended before it is taken back.
+    Strobe { by_ns: i64 },
+}
+
+/// The clock as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ClockBefore {
+    /// CLOCK_REALTIME − CLOCK_MONOTONIC_RAW, and how well it was read.
+    pub offset_ns: i64,
+    pub error_ns: u64,
+    /// CLOCK_MONOTONIC_RAW at that time.
+    pub raw_ns: i64,
+    pub discipline: Discipline,
+}
+
+/// A limit on a cgroup that exists.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CgroupLimit {
+    pub cgroup: Cgroup,
+    pub limit: Limit,
+    /// Read by the guardian just before it logs.
+    pub before: Option<Limit>,
+}
+
 /// By what means an effect is had; the journal names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -71,6 +142,12 @@ pub enum Mechanism {
     FreezerV1,
     FreezerV2,
     Signal,
+    Worker,
+    Queue,
+    Nftables,
+    ClockSetoffset,
+    ClockRate,
+    CgroupLimit,
     Rollbacks,
 }
 
@@ -84,6 +161,18 @@ impl Primitive {
                 freezer::Version::V2 => Mechanism::FreezerV2,
             },
             Self::KillProcess { .. } => Mechanism::Signal,
+            Self::RunWorker(work) => match work.job {
+                Job::Queue(_) => Mechanism::Queue,
+                _ => Mechanism::Worker,
+            },
+            Self::FilterPackets(_) => Mechanism::Nftables,
+            Self::ShiftClock(shift) => match shift.change {
+                ClockChange::Drift { .. } => Mechanism::ClockRate,
+                ClockChange::Offset { .. } | ClockChange::Strobe { .. } => {
+                    Mechanism::ClockSetoffset
+                }
+            },
+            Self::LimitCgroup(_) => Mechanism::CgroupLimit,
             Self::RunRollbacks { .. } => Mechanism::Rollbacks,
         }
     }
@@ -94,7 +183,11 @@ impl Primitive {
         match self {
             Self::StopProcess { process } | Self::KillProcess { process, .. } => vec![*process],
             Self::FreezeCgroup(freeze) => freeze.members.iter().map(|m| m.process).collect(),
-            Self::RunRollbacks { .. } => Vec::new(),
+            Self::RunWorker(_)
+            | Self::FilterPackets(_)
+            | Self::ShiftClock(_)
+            | Self::LimitCgroup(_)
+            | Self::RunRollbacks { .. } => Vec::new(),
         }
     }
 
@@ -112,6 +205,12 @@ impl fmt::Display for Mechanism {
             Self::FreezerV1 => "cgroup v1 freezer",
             Self::FreezerV2 => "cgroup v2 freezer",
             Self::Signal => "signal",
+            Self::Worker => "worker process",
+            Self::Queue => "nfqueue",
+            Self::Nftables => "nftables",
+            Self::ClockSetoffset => "clock_adjtime(ADJ_SETOFFSET)",
+            Self::ClockRate => "clock_adjtime(ADJ_FREQUENCY)",
+            Self::CgroupLimit => "cgroup limit",
             Self::Rollbacks => "rollback command",
         })
     }

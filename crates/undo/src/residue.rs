@@ -49,6 +49,10 @@ pub enum Residue {
         process: ProcessIdentity,
         why: String,
     },
+    /// An effect that could not be taken back.
+    EffectLeft { effect: String, why: String },
+    /// Something that is not as it was before.
+    Differs { what: String, difference: String },
     /// The owner's rollbacks did not run to their end.
     RollbacksFailed { why: String },
     /// Of a target's process group or descent, and stopped during the fault by somebody else;
@@ -61,12 +65,14 @@ impl Residue {
     #[must_use]
     pub fn keeps_the_entry_open(&self) -> bool {
         match self {
-            Self::CannotContinue { .. } | Self::StillFrozen { .. } | Self::NotMovedBack { .. } => {
-                true
-            }
+            Self::CannotContinue { .. }
+            | Self::StillFrozen { .. }
+            | Self::NotMovedBack { .. }
+            | Self::EffectLeft { .. } => true,
             Self::StillStopped { .. }
             | Self::CgroupLeft { .. }
             | Self::NotRestarted { .. }
+            | Self::Differs { .. }
             | Self::RollbacksFailed { .. }
             | Self::StoppedMeanwhile { .. } => false,
         }
@@ -119,6 +125,12 @@ impl fmt::Display for Residue {
             }
             Self::NotRestarted { process, why } => {
                 write!(f, "process {} was not started again: {why}", process.pid)
+            }
+            Self::EffectLeft { effect, why } => {
+                write!(f, "{effect} could not be taken back: {why}")
+            }
+            Self::Differs { what, difference } => {
+                write!(f, "{what} is not as it was: {difference}")
             }
             Self::RollbacksFailed { why } => write!(f, "the rollbacks failed: {why}"),
             Self::StoppedMeanwhile { process } => write!(

@@ -1,0 +1,449 @@
+//! Which packets a switching fault meets: the parameters that all of them share.
+
+use std::net::{IpAddr, ToSocketAddrs as _};
+
+use firedrill_kernel::nftables::{
+    Action, Chain, ChainKind, Hook, Match, PortRange, Prefix, Rule, Transport,
+};
+use serde_json::{Value, json};
+
+use crate::arguments::Arguments;
+use crate::catalogue::{Parameter, ParameterKind};
+use crate::fault::CompileError;
+
+/// A choice of packets by their way and their peer. Empty lists do not choose.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Filter {
+    pub(crate) direction: Direction,
+    addresses: Vec<Prefix>,
+    /// Looked up when the fault is compiled, and again while it is in place.
+    hosts: Vec<String>,
+    /// Of either side.
+    ports: Vec<PortRange>,
+    remote_ports: Vec<PortRange>,
+    local_ports: Vec<PortRange>,
+    protocol: Option<Transport>,
+    pub(crate) interface: Option<String>,
+    /// Of the packets that match everything else.
+    percent: f64,
+    spare_ssh: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// What leaves the target.
+    #[default]
+    Egress,
+    /// What arrives at it.
+    Ingress,
+    Both,
+}
+
+/// One way of the packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Out,
+    In,
+}
+
+/// What holds for every packet of a target, whatever the filter says.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Bounds {
+    /// Only the sockets of the target, where it is less than a whole namespace.
+    pub(crate) sockets: Option<Match>,
+    /// Peers that are never met: what watches the drill.
+    pub(crate) spare: Vec<std::net::SocketAddr>,
+}
+
+pub(crate) const PARAMETERS: [&str; 9] = [
+    "direction",
+    "address",
+    "host",
+    "port",
+    "remote-port",
+    "local-port",
+    "protocol",
+    "interface",
+    "ssh",
+];
+
+/// Before what others filter, after connections are tracked: where mangling is usual.
+const PRIORITY: i32 = -150;
+
+const SSH: u16 = 22;
+
+const DIRECTIONS: &str = "egress, ingress or both";
+const PROTOCOLS: &str = "tcp, udp, icmp or icmpv6";
+const PREFIXES: &str = "an address, a prefix such as 10.0.0.0/8, or a list of them";
+const PORTS: &str = "a port, a range such as \"8000-8099\", or a list of them";
+
+impl Filter {
+    pub(crate) fn read(read: &mut Arguments<'_>) -> Self {
+        let direction = read.read("direction", DIRECTIONS, |value| {
+            Some(match value.as_str()? {
+                "egress" => Direction::Egress,
+                "ingress" => Direction::Ingress,
+                "both" => Direction::Both,
+                _ => return None,
+            })
+        });
+        let mut ports = |name| read.read(name, PORTS, |value| list(value, port_range));
+        let (either, remote_ports, local_ports) =
+            (ports("port"), ports("remote-port"), ports("local-port"));
+        let protocol = read.read("protocol", PROTOCOLS, |value| {
+            Some(match value.as_str()? {
+                "tcp" => Transport::Tcp,
+                "udp" => Transport::Udp,
+                "icmp" => Transport::Icmp,
+                "icmpv6" => Transport::Icmpv6,
+                _ => return None,
+            })
+        });
+        let has_ports = either.is_some() || remote_ports.is_some() || local_ports.is_some();
+        if has_ports && matches!(protocol, Some(Transport::Icmp | Transport::Icmpv6)) {
+            let found = json!("icmp");
+            read.wrong("protocol", &found, "tcp or udp where ports are given");
+        }
+        let ssh = read.read("ssh", "true or false", Value::as_bool);
+        Self {
+            direction: direction.unwrap_or_default(),
+            addresses: read
+                .read("address", PREFIXES, |value| list(value, prefix))
+                .unwrap_or_default(),
+            hosts: read
+                .read("host", "a host name, or a list of them", |value| {
+                    list(value, host)
+                })
+                .unwrap_or_default(),
+            ports: either.unwrap_or_default(),
+            remote_ports: remote_ports.unwrap_or_default(),
+            local_ports: local_ports.unwrap_or_default(),
+            protocol,
+            interface: read.read("interface", "the name of an interface", interface),
+            percent: 100.0,
+            spare_ssh: !ssh.unwrap_or(false),
+        }
+    }
+
+    /// As [`Self::read`], with `percent` of the packets as one more choice.
+    pub(crate) fn read_with_percent(read: &mut Arguments<'_>) -> Self {
+        let percent = read.read("percent", "a number above 0, at most 100", |value| {
+            value
+                .as_f64()
+                .filter(|percent| *percent > 0.0 && *percent <= 100.0)
+        });
+        Self {
+            percent: percent.unwrap_or(100.0),
+            ..Self::read(read)
+        }
+    }
+
+    /// The chains in which the packets of this filter meet the action; what is spared leaves them
+    /// first. `action` may differ by protocol.
+    pub(crate) fn chains(
+        &self,
+        bounds: &Bounds,
+        actions: &[(Option<Transport>, Action)],
+    ) -> Result<Vec<Chain>, CompileError> {
+        let addresses = self.resolve()?;
+        let mut chains = Vec::new();
+        for way in self.ways() {
+            let mut rules = self.spared(way, bounds);
+            for mut matches in self.choices(way, &addresses) {
+                matches.extend(bounds.sockets.clone());
+                if self.percent < 100.0 {
+                    matches.push(Match::Random {
+                        share: self.percent / 100.0,
+                    });
+                }
+                for (protocol, action) in actions {
+                    if let Some(rule) = rule(matches.clone(), *protocol, *action) {
+                        rules.push(rule);
+                    }
+                }
+            }
+            chains.push(Chain {
+                name: way.chain().into(),
+                hook: way.hook(),
+                kind: ChainKind::Filter,
+                priority: PRIORITY,
+                rules,
+            });
+        }
+        Ok(chains)
+    }
+
+    fn ways(&self) -> Vec<Way> {
+        match self.direction {
+            Direction::Egress => vec![Way::Out],
+            Direction::Ingress => vec![Way::In],
+            Direction::Both => vec![Way::Out, Way::In],
+        }
+    }
+
+    /// Every prefix that is meant, names looked up.
+    fn resolve(&self) -> Result<Vec<Prefix>, CompileError> {
+        let mut addresses = self.addresses.clone();
+        for name in &self.hosts {
+            let found = (name.as_str(), 0_u16)
+                .to_socket_addrs()
+                .map_err(|source| CompileError::HostUnknown {
+                    name: name.clone(),
+                    source,
+                })?;
+            addresses.extend(found.map(|socket| whole(socket.ip())));
+        }
+        addresses.dedup();
+        Ok(addresses)
+    }
+
+    /// One list of matches for each way in which a packet can be meant.
+    fn choices(&self, way: Way, addresses: &[Prefix]) -> Vec<Vec<Match>> {
+        let mut common = Vec::new();
+        match &self.interface {
+            Some(name) => common.push(way.interface(name)),
+            // A host's talk with itself is not its traffic, unless it is named.
+            None if addresses.is_empty() => {
+                common.push(Match::Not(Box::new(way.interface("lo"))));
+            }
+            None => {}
+        }
+        match addresses {
+            [] => {}
+            [one] => common.push(way.peer(*one)),
+            several => common.push(way.peers(several.to_vec())),
+        }
+        let sides = self.port_choices(way);
+        if sides.is_empty() {
+            common.extend(self.protocol.map(Match::Protocol));
+            return vec![common];
+        }
+        let protocols = match self.protocol {
+            Some(protocol) => vec![protocol],
+            None => vec![Transport::Tcp, Transport::Udp],
+        };
+        let with = |protocol: Transport, ports: &[Match]| {
+            let mut matches = common.clone();
+            matches.push(Match::Protocol(protocol));
+            matches.extend(ports.iter().cloned());
+            matches
+        };
+        protocols
+            .iter()
+            .flat_map(|protocol| sides.iter().map(|ports| with(*protocol, ports)))
+            .collect()
+    }
+
+    fn port_choices(&self, way: Way) -> Vec<Vec<Match>> {
+        let either = self
+            .ports
+            .iter()
+            .flat_map(|range| [vec![way.remote(*range)], vec![way.local(*range)]]);
+        let remote = || self.remote_ports.iter().map(|range| way.remote(*range));
+        let local = || self.local_ports.iter().map(|range| way.local(*range));
+        let mut choices: Vec<Vec<Match>> = either.collect();
+        if self.local_ports.is_empty() {
+            choices.extend(remote().map(|one| vec![one]));
+        } else if self.remote_ports.is_empty() {
+            choices.extend(local().map(|one| vec![one]));
+        } else {
+            choices.extend(remote().flat_map(|a| local().map(move |b| vec![a.clone(), b])));
+        }
+        choices
+    }
+
+    /// What leaves the chain unharmed: SSH, and the peers that watch the drill.
+    fn spared(&self, way: Way, bounds: &Bounds) -> Vec<Rule> {
+        let mut rules = Vec::new();
+        let spare = |matches| Rule {
+            matches,
+            action: Action::Return,
+        };
+        if self.spare_ssh {
+            for side in [way.remote(PortRange::one(SSH)), way.local(PortRange::one(SSH))] {
+                rules.push(spare(vec![Match::Protocol(Transport::Tcp), side]));
+            }
+        }
+        for peer in &bounds.spare {
+            let port = way.remote(PortRange::one(peer.port()));
+            let address = way.peer(whole(peer.ip()));
+            rules.push(spare(vec![address, Match::Protocol(Transport::Tcp), port]));
+        }
+        rules
+    }
+}
+
+impl Way {
+    fn chain(self) -> &'static str {
+        match self {
+            Self::Out => "egress",
+            Self::In => "ingress",
+        }
+    }
+
+    fn hook(self) -> Hook {
+        match self {
+            Self::Out => Hook::Output,
+            Self::In => Hook::Input,
+        }
+    }
+
+    fn interface(self, name: &str) -> Match {
+        match self {
+            Self::Out => Match::OutInterface(name.into()),
+            Self::In => Match::InInterface(name.into()),
+        }
+    }
+
+    fn peer(self, prefix: Prefix) -> Match {
+        match self {
+            Self::Out => Match::Destination(prefix),
+            Self::In => Match::Source(prefix),
+        }
+    }
+
+    fn peers(self, prefixes: Vec<Prefix>) -> Match {
+        match self {
+            Self::Out => Match::DestinationSet(prefixes),
+            Self::In => Match::SourceSet(prefixes),
+        }
+    }
+
+    fn remote(self, range: PortRange) -> Match {
+        match self {
+            Self::Out => Match::DestinationPort(range),
+            Self::In => Match::SourcePort(range),
+        }
+    }
+
+    fn local(self, range: PortRange) -> Match {
+        match self {
+            Self::Out => Match::SourcePort(range),
+            Self::In => Match::DestinationPort(range),
+        }
+    }
+}
+
+/// `None` when the matches already ask for another protocol.
+fn rule(mut matches: Vec<Match>, protocol: Option<Transport>, action: Action) -> Option<Rule> {
+    let asked = matches.iter().find_map(|found| match found {
+        Match::Protocol(protocol) => Some(*protocol),
+        _ => None,
+    });
+    match (asked, protocol) {
+        (Some(asked), Some(wanted)) if asked != wanted => return None,
+        (None, Some(wanted)) => matches.insert(0, Match::Protocol(wanted)),
+        _ => {}
+    }
+    Some(Rule { matches, action })
+}
+
+fn whole(address: IpAddr) -> Prefix {
+    Prefix::of(address)
+}
+
+/// One thing, or a list of at least one.
+fn list<T>(value: &Value, read: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {
+    match value {
+        Value::Array(several) if several.is_empty() => None,
+        Value::Array(several) => several.iter().map(read).collect(),
+        one => Some(vec![read(one)?]),
+    }
+}
+
+fn prefix(value: &Value) -> Option<Prefix> {
+    value.as_str()?.trim().parse().ok()
+}
+
+fn host(value: &Value) -> Option<String> {
+    let name = value.as_str()?.trim();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    (!name.is_empty() && name.len() <= 253 && name.chars().all(allowed)).then(|| name.to_owned())
+}
+
+/// As the kernel has it: `IFNAMSIZ`, no slash, no space.
+fn interface(value: &Value) -> Option<String> {
+    let name = value.as_str()?;
+    let forbidden = |c: char| c == '/' || c.is_whitespace() || c.is_control();
+    (!name.is_empty() && name.len() < 16 && !name.contains(forbidden)).then(|| name.to_owned())
+}
+
+fn port_range(value: &Value) -> Option<PortRange> {
+    let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
+    if let Some(number) = value.as_u64() {
+        return u16::try_from(number)
+            .ok()
+            .filter(|port| *port > 0)
+            .map(PortRange::one);
+    }
+    let text = value.as_str()?;
+    match text.split_once('-') {
+        None => port(text).map(PortRange::one),
+        Some((first, last)) => {
+            let (first, last) = (port(first)?, port(last)?);
+            (first <= last).then_some(PortRange { first, last })
+        }
+    }
+}
+
+/// What the catalogue says of the shared parameters.
+pub(crate) fn parameters() -> Vec<Parameter> {
+    let row = |name, kind, bounds, default: Option<Value>, summary| Parameter {
+        name,
+        kind,
+        unit: None,
+        bounds,
+        default,
+        required: false,
+        summary,
+    };
+    use ParameterKind::{Boolean, Choice, List, Text};
+    vec![
+        row(
+            "direction",
+            Choice,
+            Some(DIRECTIONS),
+            Some(json!("egress")),
+            "what leaves the target, what arrives at it, or both",
+        ),
+        row("address", List, Some(PREFIXES), None, "only this peer"),
+        row(
+            "host",
+            List,
+            None,
+            None,
+            "only this peer by name, looked up again while the fault is in place",
+        ),
+        row("port", List, Some(PORTS), None, "only this port, of either side"),
+        row("remote-port", List, Some(PORTS), None, "only this port of the peer"),
+        row("local-port", List, Some(PORTS), None, "only this port of the target"),
+        row("protocol", Choice, Some(PROTOCOLS), None, "only this protocol"),
+        row(
+            "interface",
+            Text,
+            None,
+            None,
+            "only by this interface; without address and interface, loopback is spared",
+        ),
+        row(
+            "ssh",
+            Boolean,
+            None,
+            Some(json!(false)),
+            "hit TCP port 22, too; else it is spared on both sides",
+        ),
+    ]
+}
+
+/// What the catalogue says of `percent`.
+pub(crate) fn percent_parameter() -> Parameter {
+    Parameter {
+        name: "percent",
+        kind: ParameterKind::Number,
+        unit: Some("%"),
+        bounds: Some("above 0, at most 100"),
+        default: Some(json!(100)),
+        required: false,
+        summary: "of the packets that match everything else, each by its own throw",
+    }
+}

@@ -1,0 +1,143 @@
+use std::time::Duration;
+
+use firedrill_kernel::clock::boottime;
+use firedrill_worker::{WorkerConfig, WorkerError, WorkerHandle};
+
+use super::{Effect, EffectError, Observed, OwnerState, Prepared, chain};
+use crate::primitive::{Primitive, Work};
+use crate::residue::{Residue, Reverted};
+use crate::state::DrillId;
+use crate::{Measurement, Quantity};
+
+/// A worker of ours that holds the fault. It dies with its guardian, and at its deadline.
+#[derive(Debug)]
+pub(crate) struct HeldByWorker {
+    work: Work,
+    /// The deadline it was last told, on BOOTTIME.
+    asked: Duration,
+    /// Absent before it is applied, and in a recovery: then it died with its guardian.
+    worker: Option<WorkerHandle>,
+    /// When it was last told a new deadline that it has not confirmed yet.
+    unconfirmed_since: Option<Duration>,
+    refused: Option<String>,
+}
+
+/// How long a worker may take to say what it achieved.
+const MEASURE_LIMIT: Duration = Duration::from_millis(500);
+
+/// One that does not confirm a renewal for this long is stopped or stuck, and is killed: what a
+/// dead worker held is free again.
+const SILENCE_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long a killed worker may take to be gone; much memory takes its time.
+const DYING_LIMIT: Duration = Duration::from_secs(5);
+
+impl HeldByWorker {
+    pub(super) fn prepare(work: Work) -> Prepared {
+        Prepared::ready(Self::resume(work))
+    }
+
+    pub(super) fn resume(work: Work) -> Self {
+        Self {
+            work,
+            asked: Duration::ZERO,
+            worker: None,
+            unconfirmed_since: None,
+            refused: None,
+        }
+    }
+
+    /// Kills a worker that has not answered for too long.
+    fn watch(&mut self, worker: &mut WorkerHandle, asked: Duration) {
+        match worker.last_beat() {
+            Ok(confirmed) if confirmed >= asked => self.unconfirmed_since = None,
+            _ => {
+                let since = *self.unconfirmed_since.get_or_insert_with(boottime);
+                if boottime().saturating_sub(since) >= SILENCE_LIMIT {
+                    self.refused = worker.kill().err().map(|error| chain(&error));
+                }
+            }
+        }
+    }
+}
+
+impl Effect for HeldByWorker {
+    fn primitive(&self) -> Primitive {
+        Primitive::RunWorker(self.work.clone())
+    }
+
+    fn apply(&mut self, deadline: Duration) -> Result<(), EffectError> {
+        let config = WorkerConfig {
+            place: self.work.place.clone(),
+            ..WorkerConfig::new()
+        };
+        self.worker = Some(WorkerHandle::spawn(&config, &self.work.job, deadline)?);
+        self.asked = deadline;
+        Ok(())
+    }
+
+    fn renew(&mut self, deadline: Duration) {
+        let Some(mut worker) = self.worker.take() else {
+            return;
+        };
+        self.watch(&mut worker, self.asked);
+        // One that has ended is seen when it is observed.
+        let _ = worker.extend(deadline);
+        self.asked = deadline;
+        self.worker = Some(worker);
+    }
+
+    fn release(&mut self) {
+        if let Some(worker) = &self.worker {
+            self.refused = worker.kill().err().map(|error| chain(&error));
+        }
+    }
+
+    fn restore(&mut self, _drill: &DrillId, _owner: OwnerState) -> Reverted {
+        let mut reverted = Reverted::default();
+        let Some(worker) = &mut self.worker else {
+            return reverted;
+        };
+        match worker.reap(DYING_LIMIT) {
+            Ok(true) => {
+                self.worker = None;
+                reverted.undone = 1;
+            }
+            outcome => {
+                let why = self.refused.take().unwrap_or_else(|| match outcome {
+                    Err(error) => chain(&error),
+                    Ok(_) => format!("it has not ended within {} s", DYING_LIMIT.as_secs()),
+                });
+                reverted.residue.push(Residue::EffectLeft {
+                    effect: format!("worker {}", worker.identity().pid),
+                    why,
+                });
+            }
+        }
+        reverted
+    }
+
+    fn observe(&mut self) -> Result<Observed, EffectError> {
+        let Some(worker) = &mut self.worker else {
+            return Ok(Observed::one(false, || "the worker".into()));
+        };
+        let measured = match worker.measure(MEASURE_LIMIT) {
+            Ok(measured) => measured,
+            Err(error @ (WorkerError::Died | WorkerError::Failed { .. })) => {
+                return Ok(Observed::one(false, || {
+                    format!("the worker: {}", chain(&error))
+                }));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut observed = Observed::one(true, String::new);
+        let met_nothing = |figure: &Measurement| {
+            figure.quantity == Quantity::PacketsMatched && figure.achieved == 0.0
+        };
+        if measured.iter().any(met_nothing) {
+            observed.idle.push("no packet met it".into());
+        }
+        observed.measured = measured;
+        Ok(observed)
+    }
+}
