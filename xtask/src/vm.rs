@@ -27,7 +27,7 @@ use crate::workspace;
 use kernel::Kernel;
 pub(crate) use qemu::Machine;
 
-const DISK_BYTES: u64 = 256 << 20;
+const DISK_SIZE: &str = "256M";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -139,10 +139,9 @@ pub(crate) fn start(spec: &Spec) -> anyhow::Result<Machine> {
 }
 
 fn make_disk(image: &Path) -> anyhow::Result<()> {
-    let file = std::fs::File::create(image).with_context(|| image.display().to_string())?;
-    file.set_len(DISK_BYTES)?;
-    workspace::succeed(Command::new("/sbin/mkfs.ext4").arg("-q").arg(image))
-        .context("Debian's package e2fsprogs is needed")
+    let mut mkfs = Command::new("/sbin/mkfs.ext4");
+    mkfs.arg("-q").arg(image).arg(DISK_SIZE);
+    workspace::succeed(&mut mkfs).context("Debian's package e2fsprogs is needed")
 }
 
 fn seconds(text: &str) -> anyhow::Result<Duration> {
