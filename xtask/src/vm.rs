@@ -4,6 +4,7 @@
 //! - [`initramfs`]: the guest's files, as one archive in memory
 //! - `init.sh`: what the guest does, from its first process to power off
 //! - [`qemu`]: the process, its events, what the guest prints
+//! - [`package`]: the tests of a package, run inside
 //! - [`check`]: boots, and shows that everything the tests lean on is there
 //!
 //! It deliberately has no network to the outside, no distribution inside, and no KVM: what a
@@ -12,6 +13,7 @@
 mod check;
 mod initramfs;
 mod kernel;
+mod package;
 mod qemu;
 
 use std::path::{Path, PathBuf};
@@ -25,7 +27,7 @@ use crate::workspace;
 use kernel::Kernel;
 pub(crate) use qemu::Machine;
 
-const DISK_BYTES: u64 = 256 << 20;
+const DISK_SIZE: &str = "256M";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -37,6 +39,8 @@ pub(crate) struct Arguments {
 enum Task {
     /// Run a command inside as root; its exit code is ours
     Run(Spec),
+    /// Run the tests of a package inside; after `--` what goes to each test binary
+    Test(package::Arguments),
     /// Boot, and show what works inside
     Check,
 }
@@ -70,8 +74,8 @@ pub(crate) struct Spec {
     /// Killed after this many seconds, counted from power on
     #[arg(long = "timeout", value_name = "SECONDS", value_parser = seconds, default_value = "300")]
     pub(crate) limit: Duration,
-    /// What runs inside, and its arguments
-    #[arg(last = true, required = true)]
+    /// What runs inside, or the arguments of the tests
+    #[arg(last = true)]
     pub(crate) command: Vec<String>,
     /// Print what the command prints, as it comes
     #[arg(skip = true)]
@@ -103,10 +107,13 @@ pub(crate) enum Ended {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let Task::Run(spec) = &arguments.task else {
-        return check::run();
+    let spec = match &arguments.task {
+        Task::Run(spec) => spec.clone(),
+        Task::Test(package) => package.spec()?,
+        Task::Check => return check::run(),
     };
-    let outcome = start(spec)?.wait()?;
+    ensure!(!spec.command.is_empty(), "no command, after `--`");
+    let outcome = start(&spec)?.wait()?;
     if let Some(seconds) = outcome.boot_seconds {
         eprintln!("vm: {:?}; had booted in {seconds:.1} s", outcome.ended);
     }
@@ -132,10 +139,9 @@ pub(crate) fn start(spec: &Spec) -> anyhow::Result<Machine> {
 }
 
 fn make_disk(image: &Path) -> anyhow::Result<()> {
-    let file = std::fs::File::create(image).with_context(|| image.display().to_string())?;
-    file.set_len(DISK_BYTES)?;
-    workspace::succeed(Command::new("/sbin/mkfs.ext4").arg("-q").arg(image))
-        .context("Debian's package e2fsprogs is needed")
+    let mut mkfs = Command::new("/sbin/mkfs.ext4");
+    mkfs.arg("-q").arg(image).arg(DISK_SIZE);
+    workspace::succeed(&mut mkfs).context("Debian's package e2fsprogs is needed")
 }
 
 fn seconds(text: &str) -> anyhow::Result<Duration> {

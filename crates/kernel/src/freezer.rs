@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::{KernelError, process};
 
 /// The two kernel interfaces.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Version {
     V1,
@@ -234,26 +234,7 @@ impl Cgroup {
     /// # Errors
     /// When processes are still in it.
     pub fn remove(self) -> Result<(), KernelError> {
-        // A process that just left or ended may still be accounted to it for an instant.
-        let start = Instant::now();
-        loop {
-            match fs::remove_dir(&self.path) {
-                Ok(()) => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-                Err(error)
-                    if error.raw_os_error() == Some(Errno::BUSY.raw_os_error())
-                        && start.elapsed() < SETTLE =>
-                {
-                    pause_briefly();
-                }
-                Err(source) => {
-                    return Err(KernelError::Remove {
-                        path: self.path,
-                        source,
-                    });
-                }
-            }
-        }
+        remove_empty(&self.path)
     }
 
     fn write_state(&self, frozen: bool) -> Result<(), KernelError> {
@@ -321,6 +302,33 @@ pub fn move_into(cgroup: &Path, pid: u32) -> Result<bool, KernelError> {
         Ok(()) => Ok(true),
         Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => Ok(false),
         Err(source) => Err(KernelError::Write { path, source }),
+    }
+}
+
+/// Removes a cgroup without processes; one that is gone counts as removed.
+///
+/// # Errors
+/// When processes are still in it.
+pub(crate) fn remove_empty(cgroup: &Path) -> Result<(), KernelError> {
+    // A process that just left or ended may still be accounted to it for an instant.
+    let start = Instant::now();
+    loop {
+        match fs::remove_dir(cgroup) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error)
+                if error.raw_os_error() == Some(Errno::BUSY.raw_os_error())
+                    && start.elapsed() < SETTLE =>
+            {
+                pause_briefly();
+            }
+            Err(source) => {
+                return Err(KernelError::Remove {
+                    path: cgroup.into(),
+                    source,
+                });
+            }
+        }
     }
 }
 

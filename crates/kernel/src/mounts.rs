@@ -342,7 +342,13 @@ mod tests {
         fs::create_dir(&point).unwrap();
         let before = list().unwrap();
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=1m,nr_inodes=77", "firedrill-test"])
+            .args([
+                "-t",
+                "tmpfs",
+                "-o",
+                "size=1m,nr_inodes=77",
+                "firedrill-test",
+            ])
             .arg(&point)
             .status();
         if !mounted.is_ok_and(|status| status.success()) {
@@ -359,8 +365,8 @@ mod tests {
             let points = mounts.into_iter().map(|mount| mount.point);
             points.filter(|found| *found == point).collect()
         };
-        assert_eq!(ours(changes(&before, &during).added), [point.clone()]);
-        assert_eq!(ours(changes(&during, &after).removed), [point.clone()]);
+        assert_eq!(ours(changes(&before, &during).added), std::slice::from_ref(&point));
+        assert_eq!(ours(changes(&during, &after).removed), std::slice::from_ref(&point));
         assert_eq!(held.source, "firedrill-test");
         assert_eq!((space.total_bytes, space.inodes_total), (1 << 20, 77));
         assert!(!space.read_only);

@@ -454,9 +454,18 @@ mod tests {
     #[test]
     fn rates_out_of_range_are_refused() {
         for rate in [
-            Rate { frequency: FREQUENCY_MAX + 1, ..Rate::TRUE },
-            Rate { tick_us: 8_999, ..Rate::TRUE },
-            Rate { tick_us: i64::MAX, ..Rate::TRUE },
+            Rate {
+                frequency: FREQUENCY_MAX + 1,
+                ..Rate::TRUE
+            },
+            Rate {
+                tick_us: 8_999,
+                ..Rate::TRUE
+            },
+            Rate {
+                tick_us: i64::MAX,
+                ..Rate::TRUE
+            },
         ] {
             assert!(set_rate(rate).is_err());
         }
@@ -469,7 +478,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join("chronyd");
         std::fs::copy("/bin/sleep", &program).unwrap();
-        let mut child = std::process::Command::new(&program).arg("60").spawn().unwrap();
+        let mut child = std::process::Command::new(&program)
+            .arg("60")
+            .spawn()
+            .unwrap();
         let found = ntp_daemons().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();

@@ -116,3 +116,22 @@ pub(crate) fn unshare_network() -> Result<(), rustix::io::Errno> {
     // SAFETY: only CLONE_FILES makes this call unsafe, and it is not asked for.
     unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }
 }
+
+/// `SO_PRIORITY`: the priority of the packets that a socket sends.
+#[cfg(test)]
+pub(crate) fn set_priority(socket: BorrowedFd<'_>, priority: u32) -> io::Result<()> {
+    // SAFETY: reads the one integer only during the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PRIORITY,
+            (&raw const priority).cast(),
+            size_of::<u32>() as libc::socklen_t,
+        )
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}

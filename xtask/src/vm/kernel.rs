@@ -105,10 +105,12 @@ fn fetch(home: &Path, root: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(home)?;
     let depends = workspace::output(Command::new("apt-cache").args(["depends", NEWEST]))
         .context("apt-cache cannot be asked; the kernel comes from Debian's packages")?;
-    let package = depends.split_whitespace().last().unwrap_or_default();
-    if !package.starts_with("linux-image-") {
+    let named = depends
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Depends: "));
+    let Some(package) = named else {
         bail!("apt knows no package {NEWEST}; is `apt-get update` needed?");
-    }
+    };
     eprintln!("vm: fetching {package}");
     // Whole or not at all, also when two of us do this at once.
     let unpacking = tempfile::tempdir_in(home)?;
