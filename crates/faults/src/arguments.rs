@@ -1,5 +1,9 @@
 //! Reading JSON arguments: every mistake is kept, so that all are reported at once.
 
+use std::ops::RangeBounds;
+use std::time::Duration;
+
+use firedrill_experiment::units;
 use serde_json::{Map, Value};
 
 use crate::FaultError;
@@ -69,6 +73,85 @@ impl<'a> Arguments<'a> {
         FaultError::all(self.errors)
     }
 }
+
+impl Arguments<'_> {
+    /// A number within bounds, which are told in `expected`.
+    pub(crate) fn number(
+        &mut self,
+        name: &str,
+        bounds: impl RangeBounds<f64>,
+        expected: &str,
+    ) -> Option<f64> {
+        self.read(name, expected, |value| {
+            value.as_f64().filter(|number| bounds.contains(number))
+        })
+    }
+
+    /// Above 0, at most 100.
+    pub(crate) fn percent(&mut self, name: &str) -> Option<f64> {
+        self.read(name, PERCENT, |value| {
+            value
+                .as_f64()
+                .filter(|percent| *percent > 0.0 && *percent <= 100.0)
+        })
+    }
+
+    /// A whole number within bounds, which are told in `expected`.
+    pub(crate) fn whole(
+        &mut self,
+        name: &str,
+        bounds: impl RangeBounds<u64>,
+        expected: &str,
+    ) -> Option<u64> {
+        self.read(name, expected, |value| {
+            value.as_u64().filter(|number| bounds.contains(number))
+        })
+    }
+
+    /// With its unit; at most `most`.
+    pub(crate) fn duration(&mut self, name: &str, most: Duration) -> Option<Duration> {
+        let expected = format!(
+            "a time such as 250ms, above 0, at most {}",
+            units::format_duration(most)
+        );
+        self.read(name, &expected, |value| {
+            units::duration(value)
+                .ok()
+                .filter(|time| !time.is_zero() && *time <= most)
+        })
+    }
+
+    /// In bytes, with its unit; at least one.
+    pub(crate) fn size(&mut self, name: &str) -> Option<u64> {
+        self.read(name, "a size such as 64MiB, above 0", |value| {
+            units::size(value).ok().filter(|bytes| *bytes > 0)
+        })
+    }
+
+    pub(crate) fn flag(&mut self, name: &str) -> Option<bool> {
+        self.read(name, "true or false", Value::as_bool)
+    }
+
+    /// What must be given; the fault is not built without it, so the default never counts.
+    pub(crate) fn require<T: Default>(
+        &mut self,
+        name: &'static str,
+        value: Option<T>,
+        what: &'static str,
+    ) -> T {
+        if value.is_none() && self.get(name).is_none() {
+            self.mistake(FaultError::Missing {
+                owner: self.owner,
+                name,
+                what,
+            });
+        }
+        value.unwrap_or_default()
+    }
+}
+
+/// How a percentage is asked for.
+pub(crate) const PERCENT: &str = "a number above 0, at most 100";
 
 /// A list of strings, none of them empty text in first place: a command.
 pub(crate) fn command(value: &Value) -> Option<Vec<String>> {

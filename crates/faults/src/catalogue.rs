@@ -5,6 +5,9 @@ use serde_json::Value;
 
 use crate::fault::Kind;
 use crate::infrastructure::{process_kill, process_pause};
+use crate::switching::{
+    bandwidth, blackhole, corrupt, duplicate, latency, loss, reject, reorder,
+};
 use crate::target::TargetKind;
 
 /// One fault of the catalogue.
@@ -25,6 +28,8 @@ pub struct Entry {
     /// Who undoes it when its owner is dead.
     pub recovery_path: &'static str,
     pub undo: UndoClass,
+    /// Parameters for the command line, to try it.
+    pub example: &'static str,
     /// How the effect is seen, so that a drill never claims one that was not there.
     pub observed_effect: &'static str,
 }
@@ -49,6 +54,16 @@ pub enum ParameterKind {
     /// One of the words in `bounds`.
     Choice,
     Boolean,
+    Number,
+    /// A number of seconds, or a string with a unit: `250ms`.
+    Duration,
+    /// A number of bytes, or a string with a unit: `64MiB`.
+    Size,
+    Text,
+    /// An object as `bounds` says.
+    Object,
+    /// One or a list of what `bounds` says.
+    List,
     /// A list of words, or an object with `argv`, `cwd` and `env`.
     Command,
 }
@@ -66,7 +81,18 @@ pub enum UndoClass {
 }
 
 /// Every kind of fault: layer by layer, by name within each.
-pub(crate) const KINDS: &[Kind] = &[process_kill::KIND, process_pause::KIND];
+pub(crate) const KINDS: &[Kind] = &[
+    process_kill::KIND,
+    process_pause::KIND,
+    bandwidth::KIND,
+    blackhole::KIND,
+    corrupt::KIND,
+    duplicate::KIND,
+    latency::KIND,
+    loss::KIND,
+    reject::KIND,
+    reorder::KIND,
+];
 
 /// Every fault, layer by layer.
 #[must_use]

@@ -1,9 +1,13 @@
 //! A fault with its parameters, and what every fault must be able to say.
 
 use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use firedrill_kernel::qdisc::QdiscError;
 use firedrill_kernel::{KernelError, ProcessIdentity};
 use firedrill_undo::Primitive;
+use firedrill_worker::JobError;
 use serde_json::{Map, Value};
 
 use crate::FaultError;
@@ -51,6 +55,8 @@ pub struct Site<'a> {
     pub targets: &'a [Target],
     /// What is random in the effect follows from it.
     pub seed: u64,
+    /// Peers whose packets no fault may meet: what watches the drill.
+    pub spare: &'a [SocketAddr],
 }
 
 /// Why a fault cannot be aimed at its targets.
@@ -58,6 +64,21 @@ pub struct Site<'a> {
 pub enum CompileError {
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    #[error("the name {name:?} cannot be looked up")]
+    HostUnknown {
+        name: String,
+        source: std::io::Error,
+    },
+    #[error("{what} cannot be met alone: {why}")]
+    NotApart { what: String, why: &'static str },
+    #[error("netem is not usable: {why}")]
+    NoNetem { why: String },
+    #[error("{what}")]
+    NoMechanism { what: &'static str },
+    #[error(transparent)]
+    Job(JobError),
+    #[error(transparent)]
+    Qdisc(#[from] QdiscError),
     #[error("no cgroup freezer can hold just these processes: {why}")]
     NoFreezer { why: String },
 }
@@ -128,11 +149,24 @@ impl<'a> Site<'a> {
     /// These targets, with a seed of zero.
     #[must_use]
     pub fn of(targets: &'a [Target]) -> Self {
-        Self { targets, seed: 0 }
+        Self {
+            targets,
+            seed: 0,
+            spare: &[],
+        }
     }
 
     /// The targets that are processes.
     pub(crate) fn processes(&self) -> Vec<ProcessIdentity> {
         self.targets.iter().filter_map(Target::process).collect()
     }
+}
+
+/// A name for something of ours in the kernel that nobody else has: by the process that asks for
+/// it, and a count.
+pub(crate) fn fresh_name() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let start = ProcessIdentity::current().map_or(0, |me| me.start & 0xffff_ffff);
+    format!("firedrill-{:x}-{start:x}-{count:x}", std::process::id())
 }

@@ -4,7 +4,7 @@
 //! Map:
 //! - [`fault`]: what every fault must say; [`catalogue()`]: what can be said of each without
 //!   having one;
-//! - [`infrastructure`]: faults of hosts and processes;
+//! - [`infrastructure`]: faults of hosts and processes; [`switching`]: of the network between;
 //! - [`selector`], [`target`]: what a fault hits; [`blast_radius`]: and how much it may;
 //! - [`doctor()`]: what this host can do.
 //!
@@ -22,6 +22,7 @@ mod error;
 pub mod fault;
 pub mod infrastructure;
 pub mod selector;
+pub mod switching;
 pub mod target;
 
 pub use blast_radius::{BlastRadius, Refused};

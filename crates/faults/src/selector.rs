@@ -4,7 +4,10 @@
 mod candidate;
 mod processes;
 
+use std::path::{Path, PathBuf};
+
 use firedrill_kernel::KernelError;
+use firedrill_kernel::namespace::NetNamespace;
 use serde_json::Value;
 
 use crate::FaultError;
@@ -19,6 +22,9 @@ pub use processes::{Processes, Spared};
 pub enum Selector {
     Processes(Box<Processes>),
     Host,
+    /// By its name for `ip netns`, by the path of a file that stands for it, or by a pid.
+    Namespace(String),
+    Cgroup(PathBuf),
 }
 
 /// What was chosen, and out of what.
@@ -41,6 +47,8 @@ pub enum SelectorError {
     Refused(#[from] Refused),
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    #[error("{} is not the directory of a cgroup", path.display())]
+    NoCgroup { path: PathBuf },
     #[error("the pattern {pattern:?} gave up on the command line of process {pid}: {why}")]
     Pattern {
         pattern: String,
@@ -66,6 +74,22 @@ impl Selector {
                 expected: "an object such as {\"name\": \"nginx\"} or {\"host\": true}".into(),
             });
         };
+        if map.contains_key("namespace") {
+            let mut read = Arguments::new(OWNER, map, &["namespace"]);
+            let name = read.read("namespace", "a name, a path or a pid", text);
+            read.finish()?;
+            return Ok(Self::Namespace(name.unwrap_or_default()));
+        }
+        if map.contains_key("cgroup") {
+            let mut read = Arguments::new(OWNER, map, &["cgroup"]);
+            let path = read.read("cgroup", "the path of a cgroup's directory", |value| {
+                text(value)
+                    .map(PathBuf::from)
+                    .filter(|path| path.is_absolute())
+            });
+            read.finish()?;
+            return Ok(Self::Cgroup(path.unwrap_or_default()));
+        }
         if map.contains_key("host") {
             let mut read = Arguments::new(OWNER, map, &["host"]);
             read.read("host", "true", |value| {
@@ -83,6 +107,8 @@ impl Selector {
         match self {
             Self::Processes(_) => TargetKind::Process,
             Self::Host => TargetKind::Host,
+            Self::Namespace(_) => TargetKind::Namespace,
+            Self::Cgroup(_) => TargetKind::Cgroup,
         }
     }
 
@@ -91,7 +117,7 @@ impl Selector {
     pub fn amount_max(&self) -> Option<usize> {
         match self {
             Self::Processes(processes) => processes.amount_max(),
-            Self::Host => Some(1),
+            Self::Host | Self::Namespace(_) | Self::Cgroup(_) => Some(1),
         }
     }
 
@@ -104,8 +130,36 @@ impl Selector {
         match self {
             Self::Processes(processes) => processes.select(seed),
             Self::Host => Ok(Selection::only(Target::Host)),
+            Self::Namespace(name) => {
+                let namespace = namespace(name)?;
+                Ok(Selection::only(Target::Namespace(namespace)))
+            }
+            Self::Cgroup(path) if path.join("cgroup.procs").exists() => {
+                Ok(Selection::only(Target::Cgroup(path.clone())))
+            }
+            Self::Cgroup(path) => Err(SelectorError::NoCgroup { path: path.clone() }),
         }
     }
+}
+
+fn text(value: &Value) -> Option<String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    (!text.is_empty()).then_some(text)
+}
+
+fn namespace(name: &str) -> Result<NetNamespace, SelectorError> {
+    let open = if let Ok(pid) = name.parse() {
+        NetNamespace::of_process(pid)?
+    } else if name.contains('/') {
+        NetNamespace::at(Path::new(name))?
+    } else {
+        NetNamespace::named(name)?
+    };
+    Ok(open.namespace().clone())
 }
 
 impl Selection {

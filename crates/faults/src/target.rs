@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
+use firedrill_kernel::namespace::NetNamespace;
 use firedrill_kernel::{Presence, ProcessIdentity};
 use serde::Serialize;
 
@@ -13,6 +15,10 @@ pub enum Target {
     Process(ProcessTarget),
     /// This host, or as much of it as is seen from here.
     Host,
+    /// A network namespace.
+    Namespace(NetNamespace),
+    /// A cgroup, by its directory.
+    Cgroup(PathBuf),
 }
 
 /// A process, as it was found.
@@ -32,6 +38,8 @@ pub struct ProcessTarget {
 pub enum TargetKind {
     Process,
     Host,
+    Namespace,
+    Cgroup,
 }
 
 impl Target {
@@ -40,6 +48,8 @@ impl Target {
         match self {
             Self::Process(_) => TargetKind::Process,
             Self::Host => TargetKind::Host,
+            Self::Namespace(_) => TargetKind::Namespace,
+            Self::Cgroup(_) => TargetKind::Cgroup,
         }
     }
 
@@ -49,6 +59,8 @@ impl Target {
         match self {
             Self::Process(process) => !matches!(process.identity.presence(), Ok(Presence::Gone)),
             Self::Host => true,
+            Self::Namespace(namespace) => !matches!(namespace.open(), Ok(None)),
+            Self::Cgroup(path) => path.exists(),
         }
     }
 
@@ -57,7 +69,7 @@ impl Target {
     pub fn process(&self) -> Option<ProcessIdentity> {
         match self {
             Self::Process(process) => Some(process.identity),
-            Self::Host => None,
+            Self::Host | Self::Namespace(_) | Self::Cgroup(_) => None,
         }
     }
 }
@@ -81,6 +93,8 @@ impl TargetKind {
         match self {
             Self::Process => "name=NAME",
             Self::Host => "host=true",
+            Self::Namespace => "namespace=NAME",
+            Self::Cgroup => "cgroup=PATH",
         }
     }
 }
@@ -90,6 +104,8 @@ impl fmt::Display for Target {
         match self {
             Self::Process(process) => process.fmt(f),
             Self::Host => f.write_str("this host"),
+            Self::Namespace(namespace) => write!(f, "network namespace {namespace}"),
+            Self::Cgroup(path) => write!(f, "cgroup {}", path.display()),
         }
     }
 }
@@ -107,6 +123,8 @@ impl fmt::Display for TargetKind {
         f.write_str(match self {
             Self::Process => "process",
             Self::Host => "host",
+            Self::Namespace => "network namespace",
+            Self::Cgroup => "cgroup",
         })
     }
 }

@@ -9,6 +9,7 @@ mod freeze;
 mod kill;
 mod limit;
 mod packets;
+mod root;
 mod rollbacks;
 mod stop;
 mod work;
@@ -16,6 +17,7 @@ mod work;
 use std::fmt;
 use std::time::Duration;
 
+use firedrill_kernel::qdisc::QdiscError;
 use firedrill_kernel::{KernelError, ProcessIdentity};
 use firedrill_worker::{Measurement, WorkerError};
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,7 @@ use freeze::FrozenCgroup;
 use kill::KilledProcess;
 use limit::LimitedCgroup;
 use packets::FilteredPackets;
+use root::ReplacedRoot;
 use rollbacks::Rollbacks;
 use stop::StoppedProcess;
 use work::HeldByWorker;
@@ -99,6 +102,10 @@ pub(crate) enum EffectError {
     },
     #[error(transparent)]
     Worker(#[from] WorkerError),
+    #[error(transparent)]
+    Qdisc(#[from] QdiscError),
+    #[error("{what} is taken by {by}, which is left alone")]
+    Taken { what: String, by: String },
     #[error("{what} has changed between the look and the effect")]
     Changed { what: String },
     #[error("{what} has vanished between the look and the effect")]
@@ -146,6 +153,7 @@ pub(crate) fn prepare(primitive: Primitive) -> Result<Prepared, EffectError> {
         } => KilledProcess::prepare(process, signal, restart),
         Primitive::RunWorker(work) => Ok(HeldByWorker::prepare(work)),
         Primitive::FilterPackets(filter) => FilteredPackets::prepare(filter),
+        Primitive::ReplaceRoot(root) => ReplacedRoot::prepare(root),
         Primitive::ShiftClock(shift) => ShiftedClock::prepare(shift),
         Primitive::LimitCgroup(limit) => LimitedCgroup::prepare(limit),
         Primitive::RunRollbacks { argv } => Ok(Prepared::ready(Rollbacks::new(argv))),
@@ -166,6 +174,7 @@ pub(crate) fn resume(primitive: Primitive) -> Result<Option<Held>, KernelError> 
         } => Box::new(KilledProcess::resume(process, signal, restart)?),
         Primitive::RunWorker(work) => Box::new(HeldByWorker::resume(work)),
         Primitive::FilterPackets(filter) => Box::new(FilteredPackets::resume(filter)),
+        Primitive::ReplaceRoot(root) => Box::new(ReplacedRoot::resume(root)),
         Primitive::ShiftClock(shift) => return Ok(ShiftedClock::resume(shift).map(held)),
         Primitive::LimitCgroup(limit) => return Ok(LimitedCgroup::resume(limit).map(held)),
         Primitive::RunRollbacks { argv } => Box::new(Rollbacks::new(argv)),

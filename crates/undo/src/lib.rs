@@ -38,7 +38,7 @@ pub use guardian::guardian_main;
 pub use log::Ending;
 pub use primitive::{
     CgroupLimit, ClockBefore, ClockChange, ClockShift, Freeze, FreezeKind, FrozenMember, Mechanism,
-    PacketFilter, Primitive, RestartCommand, Work,
+    PacketFilter, Primitive, RestartCommand, RootQdisc, Work,
 };
 pub use protocol::{Applied, Ended, Ready, Refusal};
 pub use recovery::{Filter, LeftAlone, Recovered, RecoveryError, RecoveryReport, recover};

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use firedrill_kernel::cgroup::{Cgroup, Limit};
 use firedrill_kernel::namespace::NetNamespace;
 use firedrill_kernel::nftables::Ruleset;
-use firedrill_kernel::realtime::{Discipline, Rate};
+use firedrill_kernel::qdisc::{Bands, Discipline};
+use firedrill_kernel::realtime::{self, Rate};
 use firedrill_kernel::{ProcessIdentity, Signal, freezer};
 use firedrill_worker::Job;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,10 @@ pub enum Primitive {
     /// An nftables table owned by the guardian's socket, its rules bound to the lease; inverse: its
     /// deletion, which the guardian's death brings as well.
     FilterPackets(PacketFilter),
+    /// A root qdisc of ours that lets everything through, and a band beside the normal way; inverse:
+    /// its deletion, whereupon the kernel attaches its default again. Nothing is led into the band
+    /// but by rules of [`Self::FilterPackets`].
+    ReplaceRoot(RootQdisc),
     /// CLOCK_REALTIME moved or at another rate; inverse: where it would be now.
     ShiftClock(ClockShift),
     /// A cgroup's limit; inverse: the limit before, if nobody changed it meanwhile.
@@ -94,6 +99,18 @@ pub struct PacketFilter {
     pub ruleset: Ruleset,
 }
 
+/// A root of ours on an interface that has the kernel's default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct RootQdisc {
+    pub namespace: NetNamespace,
+    /// Of the interface, whose index is in `bands`.
+    pub name: String,
+    pub bands: Bands,
+    /// In the first band.
+    pub discipline: Discipline,
+}
+
 /// A disturbance of CLOCK_REALTIME.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -121,7 +138,7 @@ pub struct ClockBefore {
     pub error_ns: u64,
     /// CLOCK_MONOTONIC_RAW at that time.
     pub raw_ns: i64,
-    pub discipline: Discipline,
+    pub discipline: realtime::Discipline,
 }
 
 /// A limit on a cgroup that exists.
@@ -145,6 +162,8 @@ pub enum Mechanism {
     Worker,
     Queue,
     Nftables,
+    Netem,
+    Qdisc,
     ClockSetoffset,
     ClockRate,
     CgroupLimit,
@@ -166,6 +185,10 @@ impl Primitive {
                 _ => Mechanism::Worker,
             },
             Self::FilterPackets(_) => Mechanism::Nftables,
+            Self::ReplaceRoot(root) => match root.discipline {
+                Discipline::Netem(_) => Mechanism::Netem,
+                Discipline::Tbf(_) | Discipline::Pfifo { .. } => Mechanism::Qdisc,
+            },
             Self::ShiftClock(shift) => match shift.change {
                 ClockChange::Drift { .. } => Mechanism::ClockRate,
                 ClockChange::Offset { .. } | ClockChange::Strobe { .. } => {
@@ -185,6 +208,7 @@ impl Primitive {
             Self::FreezeCgroup(freeze) => freeze.members.iter().map(|m| m.process).collect(),
             Self::RunWorker(_)
             | Self::FilterPackets(_)
+            | Self::ReplaceRoot(_)
             | Self::ShiftClock(_)
             | Self::LimitCgroup(_)
             | Self::RunRollbacks { .. } => Vec::new(),
@@ -208,6 +232,8 @@ impl fmt::Display for Mechanism {
             Self::Worker => "worker process",
             Self::Queue => "nfqueue",
             Self::Nftables => "nftables",
+            Self::Netem => "netem",
+            Self::Qdisc => "qdisc",
             Self::ClockSetoffset => "clock_adjtime(ADJ_SETOFFSET)",
             Self::ClockRate => "clock_adjtime(ADJ_FREQUENCY)",
             Self::CgroupLimit => "cgroup limit",

@@ -159,6 +159,7 @@ fn entry() -> Entry {
         recovery_path: "the guardian runs the restart command when its owner dies or the lease runs \
                         out; `firedrill recover` does when both are dead; never twice for one target",
         undo: UndoClass::Replaced,
+        example: "signal=TERM",
         observed_effect: "the process of this pid and start time is gone",
     }
 }

@@ -179,6 +179,7 @@ fn entry() -> Entry {
         recovery_path: "the guardian thaws or continues when its owner dies or the lease runs out; \
                         `firedrill recover` does when both are dead; a reboot ends it",
         undo: UndoClass::Reversible,
+        example: "",
         observed_effect: "every target is in state T, or in a cgroup that reports itself frozen",
     }
 }

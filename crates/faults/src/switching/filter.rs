@@ -1,6 +1,6 @@
 //! Which packets a switching fault meets: the parameters that all of them share.
 
-use std::net::{IpAddr, ToSocketAddrs as _};
+use std::net::ToSocketAddrs as _;
 
 use firedrill_kernel::nftables::{
     Action, Chain, ChainKind, Hook, Match, PortRange, Prefix, Rule, Transport,
@@ -27,6 +27,8 @@ pub(crate) struct Filter {
     /// Of the packets that match everything else.
     percent: f64,
     spare_ssh: bool,
+    /// Packets with this mark are let pass: copies that we made.
+    spare_mark: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,7 +57,7 @@ pub(crate) struct Bounds {
     pub(crate) spare: Vec<std::net::SocketAddr>,
 }
 
-pub(crate) const PARAMETERS: [&str; 9] = [
+const PARAMETERS: [&str; 9] = [
     "direction",
     "address",
     "host",
@@ -122,16 +124,49 @@ impl Filter {
             interface: read.read("interface", "the name of an interface", interface),
             percent: 100.0,
             spare_ssh: !ssh.unwrap_or(false),
+            spare_mark: None,
         }
+    }
+
+    /// As [`Self::read`], in both directions unless told otherwise.
+    pub(crate) fn read_both_ways(read: &mut Arguments<'_>) -> Self {
+        let told = read.get("direction").is_some();
+        let filter = Self::read(read);
+        if told {
+            return filter;
+        }
+        Self {
+            direction: Direction::Both,
+            ..filter
+        }
+    }
+
+    /// Only that share (0 to 1) of the packets.
+    pub(crate) fn of_share(self, share: f64) -> Self {
+        Self {
+            percent: share * 100.0,
+            ..self
+        }
+    }
+
+    /// Without the packets that carry that mark.
+    pub(crate) fn sparing_mark(&self, mark: u32) -> Self {
+        Self {
+            spare_mark: Some(mark),
+            ..self.clone()
+        }
+    }
+
+    /// Whether it names addresses of this host's talk with itself.
+    pub(crate) fn may_mean_loopback(&self) -> bool {
+        self.addresses
+            .iter()
+            .any(|prefix| prefix.address().is_loopback())
     }
 
     /// As [`Self::read`], with `percent` of the packets as one more choice.
     pub(crate) fn read_with_percent(read: &mut Arguments<'_>) -> Self {
-        let percent = read.read("percent", "a number above 0, at most 100", |value| {
-            value
-                .as_f64()
-                .filter(|percent| *percent > 0.0 && *percent <= 100.0)
-        });
+        let percent = read.percent("percent");
         Self {
             percent: percent.unwrap_or(100.0),
             ..Self::read(read)
@@ -152,6 +187,11 @@ impl Filter {
             for mut matches in self.choices(way, &addresses) {
                 matches.extend(bounds.sockets.clone());
                 if self.percent < 100.0 {
+                    // What could have been hit, to know the share that was.
+                    rules.push(Rule {
+                        matches: matches.clone(),
+                        action: Action::Count,
+                    });
                     matches.push(Match::Random {
                         share: self.percent / 100.0,
                     });
@@ -191,7 +231,7 @@ impl Filter {
                     name: name.clone(),
                     source,
                 })?;
-            addresses.extend(found.map(|socket| whole(socket.ip())));
+            addresses.extend(found.map(|socket| Prefix::from(socket.ip())));
         }
         addresses.dedup();
         Ok(addresses)
@@ -264,9 +304,13 @@ impl Filter {
                 rules.push(spare(vec![Match::Protocol(Transport::Tcp), side]));
             }
         }
+        if let Some(value) = self.spare_mark {
+            let mask = u32::MAX;
+            rules.push(spare(vec![Match::Mark { mask, value }]));
+        }
         for peer in &bounds.spare {
             let port = way.remote(PortRange::one(peer.port()));
-            let address = way.peer(whole(peer.ip()));
+            let address = way.peer(Prefix::from(peer.ip()));
             rules.push(spare(vec![address, Match::Protocol(Transport::Tcp), port]));
         }
         rules
@@ -338,8 +382,9 @@ fn rule(mut matches: Vec<Match>, protocol: Option<Transport>, action: Action) ->
     Some(Rule { matches, action })
 }
 
-fn whole(address: IpAddr) -> Prefix {
-    Prefix::of(address)
+/// The parameters that a fault knows: its own, and those of the filter.
+pub(crate) fn names(own: &[&'static str]) -> Vec<&'static str> {
+    own.iter().copied().chain(PARAMETERS).collect()
 }
 
 /// One thing, or a list of at least one.
@@ -387,7 +432,7 @@ fn port_range(value: &Value) -> Option<PortRange> {
 }
 
 /// What the catalogue says of the shared parameters.
-pub(crate) fn parameters() -> Vec<Parameter> {
+pub(crate) fn parameters(direction: &str) -> Vec<Parameter> {
     let row = |name, kind, bounds, default: Option<Value>, summary| Parameter {
         name,
         kind,
@@ -403,7 +448,7 @@ pub(crate) fn parameters() -> Vec<Parameter> {
             "direction",
             Choice,
             Some(DIRECTIONS),
-            Some(json!("egress")),
+            Some(json!(direction)),
             "what leaves the target, what arrives at it, or both",
         ),
         row("address", List, Some(PREFIXES), None, "only this peer"),

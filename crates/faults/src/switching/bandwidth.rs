@@ -1,0 +1,107 @@
+//! Lets only so many bytes a second through.
+
+use firedrill_undo::Primitive;
+use firedrill_worker::queue::shape::{Rate, Shape};
+use serde_json::{Map, Value, json};
+
+use super::filter::{self, Filter};
+use super::rules;
+use super::shaping::{self, Shaping};
+use crate::FaultError;
+use crate::arguments::Arguments;
+use crate::catalogue::{Entry, Parameter, ParameterKind, UndoClass};
+use crate::fault::{CompileError, Disturbance, Kind, Site};
+
+pub(crate) const KIND: Kind = Kind {
+    entry,
+    parse: |arguments| Ok(Box::new(Bandwidth::parse(arguments)?)),
+};
+
+const NAME: &str = "switching.bandwidth";
+
+const OWN: [&str; 4] = ["rate", "burst", "overhead", "mechanism"];
+
+/// `switching.bandwidth`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bandwidth(Shaping);
+
+impl Bandwidth {
+    fn parse(arguments: &Map<String, Value>) -> Result<Self, FaultError> {
+        let mut read = Arguments::new(NAME, arguments, &filter::names(&OWN));
+        let rate = read.size("rate");
+        let rate = read.require("rate", rate, "bytes per second, such as 1MiB");
+        let burst = read.size("burst");
+        let overhead = read.number("overhead", -256.0..=256.0, "a whole number from -256 to 256");
+        let mechanism = shaping::mechanism(&mut read);
+        let filter = Filter::read(&mut read);
+        read.finish()?;
+        Ok(Self(Shaping {
+            filter,
+            mechanism,
+            shape: Shape {
+                rate: Some(Rate {
+                    bytes_per_second: rate,
+                    packet_overhead: overhead.unwrap_or(0.0) as i32,
+                    burst: burst.unwrap_or(0),
+                }),
+                ..Shape::default()
+            },
+        }))
+    }
+}
+
+impl Disturbance for Bandwidth {
+    fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
+        self.0.compile(site)
+    }
+}
+
+fn entry() -> Entry {
+    let row = |name, kind, bounds, default, summary| Parameter {
+        name,
+        kind,
+        unit: None,
+        bounds,
+        default,
+        required: name == "rate",
+        summary,
+    };
+    let mut parameters = vec![
+        row(
+            "rate",
+            ParameterKind::Size,
+            Some("above 0"),
+            None,
+            "bytes per second that pass, for all matching packets together",
+        ),
+        row(
+            "burst",
+            ParameterKind::Size,
+            Some("above 0; nfqueue only"),
+            None,
+            "bytes that an idle link may send at once",
+        ),
+        row(
+            "overhead",
+            ParameterKind::Number,
+            Some("-256 to 256"),
+            Some(json!(0)),
+            "bytes counted on top of every packet: 14 for Ethernet",
+        ),
+        shaping::mechanism_parameter(),
+    ];
+    parameters.extend(filter::parameters("egress"));
+    Entry {
+        name: NAME,
+        layer: "switching",
+        summary: "lets only so many bytes a second through",
+        targets: rules::TARGETS.to_vec(),
+        parameters,
+        needs: shaping::NEEDS.to_vec(),
+        mechanisms: shaping::MECHANISMS.to_vec(),
+        recovery_path: shaping::RECOVERY,
+        undo: UndoClass::Reversible,
+        observed_effect: "bytes per second that passed while there were more, with its interval",
+        example: "rate=1MiB",
+    }
+}

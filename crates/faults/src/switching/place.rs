@@ -1,0 +1,109 @@
+//! From a target to the packets that are its own: a network namespace, and perhaps only some of its
+//! sockets.
+
+use std::path::{Path, PathBuf};
+
+use firedrill_kernel::cgroup::{Controller, Hierarchy};
+use firedrill_kernel::freezer::Version;
+use firedrill_kernel::namespace::NetNamespace;
+use firedrill_kernel::nftables::Match;
+
+use crate::fault::{CompileError, Site};
+use crate::target::Target;
+
+/// Where the rules of a fault are put, and whose packets they meet.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Place {
+    pub(crate) namespace: NetNamespace,
+    /// `None`: everybody's in the namespace.
+    pub(crate) sockets: Option<Match>,
+}
+
+/// One place for each network namespace and cgroup among the targets.
+pub(crate) fn places(site: &Site<'_>) -> Result<Vec<Place>, CompileError> {
+    let mut places: Vec<Place> = Vec::new();
+    for target in site.targets {
+        let place = place(target)?;
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+    Ok(places)
+}
+
+fn place(target: &Target) -> Result<Place, CompileError> {
+    match target {
+        Target::Host => Ok(Place {
+            namespace: NetNamespace::current()?.namespace().clone(),
+            sockets: None,
+        }),
+        Target::Namespace(namespace) => Ok(Place {
+            namespace: namespace.clone(),
+            sockets: None,
+        }),
+        Target::Cgroup(path) => of_cgroup(path),
+        Target::Process(process) => of_process(process.identity.pid),
+    }
+}
+
+/// A process in a namespace other than ours is met by that namespace, as the processes of a pod
+/// are; one in ours by its cgroup.
+fn of_process(pid: u32) -> Result<Place, CompileError> {
+    let here = NetNamespace::current()?;
+    let there = NetNamespace::of_process(pid)?;
+    if !there.namespace().is_same(here.namespace()) {
+        return Ok(Place {
+            namespace: there.namespace().clone(),
+            sockets: None,
+        });
+    }
+    let hierarchy = unified()?;
+    let cgroup = hierarchy
+        .as_ref()
+        .map(|hierarchy| hierarchy.cgroup_of(Controller::CpuAccounting, pid))
+        .transpose()?
+        .flatten();
+    match (hierarchy, cgroup) {
+        (Some(hierarchy), Some(cgroup)) if cgroup.path != hierarchy.mount => {
+            of_cgroup(&cgroup.path)
+        }
+        _ => Err(CompileError::NotApart {
+            what: format!("process {pid}"),
+            why: "it shares its network namespace with others, and no cgroup v2 of its own tells \
+                  its packets from theirs",
+        }),
+    }
+}
+
+fn of_cgroup(path: &Path) -> Result<Place, CompileError> {
+    let hierarchy = unified()?.ok_or_else(|| CompileError::NotApart {
+        what: format!("the cgroup {}", path.display()),
+        why: "packets are told by cgroup v2 only, and none is mounted",
+    })?;
+    let below = path
+        .strip_prefix(&hierarchy.mount)
+        .map(Path::to_owned)
+        .unwrap_or_else(|_| PathBuf::from(path));
+    let level = below.components().count();
+    let level = u8::try_from(level).unwrap_or(u8::MAX);
+    if level == 0 || !path.starts_with(&hierarchy.mount) {
+        return Err(CompileError::NotApart {
+            what: format!("the cgroup {}", path.display()),
+            why: "it is not below the mounted cgroup v2 hierarchy",
+        });
+    }
+    Ok(Place {
+        namespace: NetNamespace::current()?.namespace().clone(),
+        sockets: Some(Match::CgroupV2 {
+            path: path.to_owned(),
+            level,
+        }),
+    })
+}
+
+fn unified() -> Result<Option<Hierarchy>, CompileError> {
+    let mounted = Hierarchy::mounted(Controller::CpuAccounting)?;
+    Ok(mounted
+        .into_iter()
+        .find(|hierarchy| hierarchy.version == Version::V2))
+}
