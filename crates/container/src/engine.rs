@@ -84,12 +84,15 @@ impl Engine {
         })
     }
 
-    /// The containers that run (or are paused); with `all`, also those that do not.
+    /// The containers with processes; with `all`, also those without.
     ///
     /// # Errors
     /// When the engine does not answer, or not in a form we understand.
     pub fn list(&self, all: bool) -> Result<Vec<Container>, EngineError> {
-        self.get(&format!("/containers/json?all={}", u8::from(all)))
+        // All are asked for, because Podman's short list leaves out paused containers.
+        let mut containers: Vec<Container> = self.get("/containers/json?all=1")?;
+        containers.retain(|container| all || container.state.has_processes());
+        Ok(containers)
     }
 
     /// The containers of [`Engine::list`] with all of these properties.
@@ -237,8 +240,10 @@ impl Engine {
             (true, true) => excerpt(&answer.body),
         };
         let request = request.to_owned();
+        // Podman answers 500 while it is removing the container.
+        let is_gone = answer.status == 404 || refusal.cause == "no such container";
         match answer.status {
-            404 if !id.is_empty() => EngineError::Gone {
+            _ if is_gone && !id.is_empty() => EngineError::Gone {
                 socket: self.socket.clone(),
                 id: id.to_owned(),
             },

@@ -78,6 +78,8 @@ fn statuses_become_typed_answers() {
     assert!(matches!(told, Err(EngineError::Conflict { message, .. }) if message == "busy"));
     let podman = start(500, r#"{"cause":"container state improper","message":"m"}"#);
     assert!(matches!(podman, Err(EngineError::Conflict { message, .. }) if message == "m"));
+    let removing = start(500, r#"{"cause":"no such container","message":"m"}"#);
+    assert!(matches!(removing, Err(EngineError::Gone { .. })));
     let plain = start(500, "not json\n");
     assert!(
         matches!(plain, Err(EngineError::Refused { status: 500, message, .. }) if message == "not json")
