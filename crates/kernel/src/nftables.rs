@@ -82,40 +82,42 @@ impl Table {
     ///
     /// # Errors
     /// [`KernelError::Ruleset`] when the ruleset is not valid; [`KernelError::Netlink`] with the
-    /// kernel's reasons, `EEXIST` when there is a table of that name.
+    /// kernel's reasons, `EEXIST` or `EPERM` when there is a table of that name. When no kind of
+    /// packet queue works, with those for nft's own.
     pub fn create(mut socket: Socket, ruleset: &Ruleset) -> Result<Self, KernelError> {
         ruleset.validate()?;
-        let queues = ruleset.chains.iter().flat_map(|chain| &chain.rules);
-        let queues = queues
-            .into_iter()
-            .any(|rule| matches!(rule.action, Action::Queue { .. }));
-        let mechanisms: &[QueueMechanism] = if queues {
-            &[
-                QueueMechanism::Native,
-                QueueMechanism::Compat,
-                QueueMechanism::CompatSplit,
-            ]
-        } else {
-            &[QueueMechanism::Native]
-        };
+        let mut rules = ruleset.chains.iter().flat_map(|chain| &chain.rules);
+        if !rules.any(|rule| matches!(rule.action, Action::Queue { .. })) {
+            let owned = make(&mut socket, ruleset, QueueMechanism::Native)?;
+            return Ok(Self::made(socket, ruleset, owned, None));
+        }
         let mut refused = None;
-        for queue in mechanisms {
-            match make(&mut socket, ruleset, *queue) {
-                Ok(owned) => {
-                    return Ok(Self {
-                        socket,
-                        name: ruleset.table.clone(),
-                        families: queue.families().to_vec(),
-                        owned,
-                        lease: ruleset.lease,
-                        queue: queues.then_some(*queue),
-                    });
+        for queue in [
+            QueueMechanism::Native,
+            QueueMechanism::Compat,
+            QueueMechanism::CompatSplit,
+        ] {
+            match make(&mut socket, ruleset, queue) {
+                Ok(owned) => return Ok(Self::made(socket, ruleset, owned, Some(queue))),
+                Err(error) if another_mechanism_may_do(&error) => {
+                    refused.get_or_insert(error);
                 }
-                Err(error) if another_mechanism_may_do(&error) => refused = Some(error),
                 Err(error) => return Err(error),
             }
         }
-        Err(refused.unwrap_or_else(|| KernelError::call("a table without rules", Errno::INVAL)))
+        Err(refused.unwrap_or_else(|| KernelError::call("a packet queue", Errno::OPNOTSUPP)))
+    }
+
+    fn made(socket: Socket, ruleset: &Ruleset, owned: bool, queue: Option<QueueMechanism>) -> Self {
+        let families = queue.unwrap_or(QueueMechanism::Native).families();
+        Self {
+            socket,
+            name: ruleset.table.clone(),
+            families: families.to_vec(),
+            owned,
+            lease: ruleset.lease,
+            queue,
+        }
     }
 
     /// Lets the rules match for `left` from now, instead of what was left before. Zero stops them

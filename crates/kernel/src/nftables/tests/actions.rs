@@ -117,26 +117,39 @@ fn an_icmp_error_reaches_the_sender_with_its_reason() {
 }
 
 #[test]
-fn a_queue_without_a_listener_passes_with_bypass_and_drops_without() {
+fn a_queue_without_a_listener_passes_with_bypass_and_drops_without_by_every_mechanism() {
     let Some(lab) = Lab::new() else { return };
-    for (bypass, expected) in [(true, SENT), (false, 0)] {
-        let queue = Action::Queue { number: 77, bypass };
-        let ruleset = filter(Hook::Input, vec![rule(udp_to(PORT), queue)]);
-        let made = in_namespace(&lab.far, || {
-            Ok(Table::create(Socket::open(Protocol::Netfilter)?, &ruleset))
-        });
-        let mut table = match made {
-            Ok(table) => table,
-            Err(error) => {
-                eprintln!("skipped: this kernel has no packet queue: {error}");
-                return;
-            }
-        };
-        assert_eq!(lab.arrived(v4(), SENT), expected, "{bypass}");
-        assert_eq!(lab.arrived(v6(), SENT), expected, "{bypass}");
-        assert_eq!(packets(&mut table), [2 * SENT as u64]);
-        println!("queue by {:?}", table.queue());
-        table.delete().unwrap();
+    let mut tried = 0;
+    for mechanism in [
+        QueueMechanism::Native,
+        QueueMechanism::Compat,
+        QueueMechanism::CompatSplit,
+    ] {
+        for (bypass, expected) in [(true, SENT), (false, 0)] {
+            let queue = Action::Queue { number: 77, bypass };
+            let mut ruleset = filter(Hook::Input, vec![rule(udp_to(PORT), queue)]);
+            ruleset.lease = true;
+            let mut socket = lab.far_socket();
+            let owned = match make(&mut socket, &ruleset, mechanism) {
+                Ok(owned) => owned,
+                Err(error) => {
+                    eprintln!("skipped: {mechanism:?}: {error}");
+                    continue;
+                }
+            };
+            tried += 1;
+            let mut table = Table::made(socket, &ruleset, owned, Some(mechanism));
+            assert!(lab.passes(v4()) && lab.passes(v6()), "no lease yet");
+            table.renew(Duration::from_secs(60)).unwrap();
+            assert_eq!(lab.arrived(v4(), SENT), expected, "{mechanism:?} {bypass}");
+            assert_eq!(lab.arrived(v6(), SENT), expected, "{mechanism:?} {bypass}");
+            assert_eq!(packets(&mut table), [2 * SENT as u64], "{mechanism:?}");
+            table.delete().unwrap();
+            assert_eq!(tables(&mut lab.far_socket()).unwrap(), []);
+        }
+    }
+    if tried == 0 {
+        eprintln!("skipped: this kernel has no packet queue");
     }
 }
 
