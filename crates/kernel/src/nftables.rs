@@ -142,10 +142,10 @@ impl Table {
     }
 
     /// What each rule has counted, in the order of the ruleset. A rule that can hold for no packet
-    /// is not listed.
+    /// is not listed; nothing is when the table is gone.
     ///
     /// # Errors
-    /// When the table is gone.
+    /// With the kernel's reason.
     pub fn counters(&mut self) -> Result<Vec<RuleCount>, KernelError> {
         listing::counters(&mut self.socket, &self.families, &self.name)
     }

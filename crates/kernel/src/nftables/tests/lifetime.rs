@@ -136,6 +136,45 @@ fn a_second_table_of_that_name_is_refused_and_the_first_stays() {
 }
 
 #[test]
+fn without_privilege_the_permission_is_what_is_missing() {
+    let refused = in_fresh(|| {
+        // Of this thread only, which ends with the namespace.
+        let nobody = rustix::thread::Uid::from_raw(65534);
+        rustix::thread::set_thread_res_uid(nobody, nobody, nobody)
+            .map_err(|errno| KernelError::call("another user", errno))?;
+        let made = Table::create(Socket::open(Protocol::Netfilter)?, &drop_all(false));
+        Ok::<_, KernelError>(made.map(drop))
+    });
+    match refused {
+        Ok(made) => {
+            let error = made.unwrap_err();
+            assert!(error.is_permission(), "{error:?}");
+            assert!(
+                error
+                    .to_string()
+                    .contains("make the nft table firedrill-test"),
+                "{error}"
+            );
+        }
+        Err(error) => eprintln!("skipped: {error}"),
+    }
+}
+
+#[test]
+fn a_table_that_is_gone_cannot_be_renewed_and_is_deleted_without_an_error() {
+    let Some(lab) = Lab::new() else { return };
+    let mut table = lab.table(&drop_all(true));
+    let port = tables(&mut lab.far_socket()).unwrap()[0].owner_port;
+    assert!(port.is_some());
+    // The owner itself deletes it behind the handle's back.
+    assert!(delete_named(&mut table.socket, 1, "firedrill-test").unwrap());
+    let error = table.renew(Duration::from_secs(1)).unwrap_err();
+    assert_eq!(error.netlink_errno(), Some(Errno::NOENT), "{error}");
+    assert_eq!(table.counters().unwrap(), []);
+    table.delete().unwrap();
+}
+
+#[test]
 fn a_refused_rule_leaves_nothing_and_says_which() {
     let Some(lab) = Lab::new() else { return };
     let mut ruleset = drop_all(false);
@@ -186,9 +225,11 @@ fn renewing_leaves_no_gap() {
     let renewals = 300;
     let arrived = std::thread::scope(|scope| {
         let renewing = scope.spawn(|| {
+            let start = Instant::now();
             for _ in 0..renewals {
                 table.renew(Duration::from_secs(20)).unwrap();
             }
+            println!("a renewal took {:?}", start.elapsed() / renewals);
         });
         let mut arrived = 0;
         while !renewing.is_finished() {
