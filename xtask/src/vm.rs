@@ -17,7 +17,7 @@ mod package;
 mod qemu;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -141,7 +141,8 @@ pub(crate) fn start(spec: &Spec) -> anyhow::Result<Machine> {
 fn make_disk(image: &Path) -> anyhow::Result<()> {
     let mut mkfs = Command::new("/sbin/mkfs.ext4");
     mkfs.arg("-q").arg(image).arg(DISK_SIZE);
-    workspace::succeed(&mut mkfs).context("Debian's package e2fsprogs is needed")
+    workspace::succeed(mkfs.stdout(Stdio::null()))
+        .with_context(|| format!("cannot make {} (with e2fsprogs)", image.display()))
 }
 
 fn seconds(text: &str) -> anyhow::Result<Duration> {

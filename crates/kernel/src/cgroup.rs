@@ -100,8 +100,12 @@ impl Controller {
 }
 
 impl Hierarchy {
-    /// The mounted hierarchies in which the controller may be found, v2 first. Being mounted does
-    /// not mean being usable: see [`Hierarchy::usable`].
+    /// The mounted hierarchies that have the controller. Having it does not mean that we may use
+    /// it: see [`Hierarchy::usable`].
+    ///
+    /// A controller is in one hierarchy only, but for processor time: beside a v1 hierarchy that
+    /// groups processes, v2 counts it too, and often for one group with everything in it. So v1
+    /// comes first.
     ///
     /// # Errors
     /// When the mounts cannot be read.
@@ -109,8 +113,9 @@ impl Hierarchy {
         let mut found: Vec<Self> = mounts::list()?
             .iter()
             .filter_map(|mount| Self::from_mount(mount, controller))
+            .filter(|hierarchy| hierarchy.has(controller))
             .collect();
-        found.sort_by_key(|hierarchy| hierarchy.version == Version::V1);
+        found.sort_by_key(|hierarchy| hierarchy.version);
         found.dedup_by(|a, b| a.version == b.version && a.root == b.root);
         Ok(found)
     }
@@ -216,6 +221,15 @@ impl Hierarchy {
         })
     }
 
+    /// On v2, whether the controller was left to it; a v1 hierarchy says so in its mount options.
+    fn has(&self, controller: Controller) -> bool {
+        let (Version::V2, Some(name)) = (self.version, controller.name_v2()) else {
+            return true;
+        };
+        fs::read_to_string(self.mount.join("cgroup.controllers"))
+            .is_ok_and(|names| names.split_ascii_whitespace().any(|word| word == name))
+    }
+
     /// Where a path of `/proc/PID/cgroup` is found below the mount.
     fn place(&self, path: &Path) -> Option<PathBuf> {
         // Processes outside of our cgroup namespace show as `/../…`.
@@ -235,15 +249,14 @@ impl Hierarchy {
 }
 
 impl Cgroup {
-    /// The cgroup of a process for one controller, in the hierarchy that has it.
+    /// The cgroup of a process for one controller, in the hierarchy that has it; `None` if the
+    /// process is gone or the controller nowhere to be seen.
     ///
     /// # Errors
     /// When `/proc` cannot be read.
     pub fn of(pid: u32, controller: Controller) -> Result<Option<Self>, KernelError> {
         for hierarchy in Hierarchy::mounted(controller)? {
-            if let Some(cgroup) = hierarchy.cgroup_of(controller, pid)?
-                && cgroup.has(controller)
-            {
+            if let Some(cgroup) = hierarchy.cgroup_of(controller, pid)? {
                 return Ok(Some(cgroup));
             }
         }
@@ -277,7 +290,7 @@ impl Cgroup {
         self.path.is_dir()
     }
 
-    /// Whether its files for the controller are there. A root cgroup has none to limit.
+    /// Whether its files for the controller are there. The root of a hierarchy lacks some.
     #[must_use]
     pub fn has(&self, controller: Controller) -> bool {
         self.path.join(controller.file(self.version)).exists()

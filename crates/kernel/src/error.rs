@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 
 use crate::netlink::Refusal;
+use crate::nftables::RulesetError;
 
 /// What the kernel refused or said in a form we do not understand.
 ///
@@ -43,6 +44,9 @@ pub enum KernelError {
         first: Refusal,
         further: Vec<Refusal>,
     },
+    /// A ruleset that the kernel was not even asked for.
+    #[error("the ruleset is not valid: {0}")]
+    Ruleset(#[from] RulesetError),
     /// The namespace was there when it was named, and is not any more.
     #[error("the network namespace {namespace} is gone")]
     NamespaceGone { namespace: String },
@@ -83,9 +87,10 @@ impl KernelError {
                 source.kind() == io::ErrorKind::PermissionDenied
             }
             Self::Netlink { first, .. } => matches!(first.errno, Errno::PERM | Errno::ACCESS),
-            Self::Malformed { .. } | Self::FreezerStuck { .. } | Self::NamespaceGone { .. } => {
-                false
-            }
+            Self::Malformed { .. }
+            | Self::FreezerStuck { .. }
+            | Self::NamespaceGone { .. }
+            | Self::Ruleset(_) => false,
         }
     }
 

@@ -10,6 +10,8 @@
 //! - [`freezer`]: cgroup v1 and v2 freezers, found by operating them;
 //! - [`stopped`]: a snapshot of stopped processes, which is only ever compared;
 //! - [`netlink`], [`namespace`]: requests to the kernel over netlink, in a network namespace;
+//! - [`nftables`]: tables of our own, bound to a descriptor and to a lease;
+//! - [`socket`]: the mark of what a socket sends;
 //! - [`signals`], [`hardening`]: what a small long-lived process needs to stay alive.
 //!
 //! The only unsafe code of the workspace is in the private module `sys`: the calls that rustix does
@@ -32,6 +34,7 @@ pub mod qdisc;
 pub mod realtime;
 pub mod signals;
 pub mod sock_diag;
+pub mod socket;
 pub mod stopped;
 mod sys;
 

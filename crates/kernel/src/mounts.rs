@@ -365,8 +365,14 @@ mod tests {
             let points = mounts.into_iter().map(|mount| mount.point);
             points.filter(|found| *found == point).collect()
         };
-        assert_eq!(ours(changes(&before, &during).added), std::slice::from_ref(&point));
-        assert_eq!(ours(changes(&during, &after).removed), std::slice::from_ref(&point));
+        assert_eq!(
+            ours(changes(&before, &during).added),
+            std::slice::from_ref(&point)
+        );
+        assert_eq!(
+            ours(changes(&during, &after).removed),
+            std::slice::from_ref(&point)
+        );
         assert_eq!(held.source, "firedrill-test");
         assert_eq!((space.total_bytes, space.inodes_total), (1 << 20, 77));
         assert!(!space.read_only);

@@ -162,16 +162,16 @@ impl Socket {
     /// [`KernelError::Netlink`] with every refusal in it; then nothing has changed. When the
     /// acknowledgement is lost (`ENOBUFS`, `ETIMEDOUT`) it is unknown whether it has.
     pub fn transaction(&mut self, subsystem: u16, batch: &[Message]) -> Result<(), KernelError> {
-        let Some(last) = batch.last() else {
+        let Some(whole) = batch.first() else {
             return Ok(());
         };
-        let mark = |doing, kind| {
+        // A refusal of the transaction as such is told by what it begins with.
+        let mark = |kind| {
             // struct nfgenmsg: family, version, and the subsystem in network byte order.
             let [high, low] = subsystem.to_be_bytes();
-            Message::new(doing, kind, 0, &[0, 0, high, low])
+            Message::new(whole.doing.as_str(), kind, 0, &[0, 0, high, low])
         };
-        let begin = mark("begin a transaction", BATCH_BEGIN);
-        let end = mark("end a transaction", BATCH_END);
+        let (begin, end) = (mark(BATCH_BEGIN), mark(BATCH_END));
         let begin_sequence = self.next_sequence();
         let mut bytes = Vec::new();
         begin.encode(REQUEST, begin_sequence, &mut bytes);
@@ -185,7 +185,7 @@ impl Socket {
             sequences.push(sequence);
         }
         end.encode(REQUEST, self.next_sequence(), &mut bytes);
-        self.send(&bytes, &last.doing)?;
+        self.send(&bytes, &whole.doing)?;
         self.collect(&begin, begin_sequence, batch, &sequences)
     }
 

@@ -135,3 +135,21 @@ pub(crate) fn set_priority(socket: BorrowedFd<'_>, priority: u32) -> io::Result<
     }
     Ok(())
 }
+
+/// Marks what a socket sends.
+pub(crate) fn set_mark(socket: BorrowedFd<'_>, mark: u32) -> io::Result<()> {
+    // SAFETY: reads the one integer only during the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MARK,
+            (&raw const mark).cast(),
+            size_of::<u32>() as libc::socklen_t,
+        )
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
 /// One achieved figure with its 95 % interval.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +37,8 @@ pub enum Quantity {
     CpuShare,
     /// Bytes.
     MemoryHeld,
+    /// By everybody, on the host or in the cgroup.
+    MemoryUsed,
     DiskHeld,
     /// Counts.
     InodesHeld,
@@ -63,6 +66,7 @@ impl Quantity {
             Self::BytesPerSecond => "bytes-per-second",
             Self::CpuShare => "cpu-share",
             Self::MemoryHeld => "memory-held",
+            Self::MemoryUsed => "memory-used",
             Self::DiskHeld => "disk-held",
             Self::InodesHeld => "inodes-held",
             Self::ProcessesHeld => "processes-held",
@@ -81,7 +85,7 @@ impl Quantity {
             Self::AddedDelay | Self::ClockOffset => "ms",
             Self::BytesPerSecond => "bytes/s",
             Self::CpuShare => "cores",
-            Self::MemoryHeld | Self::DiskHeld => "bytes",
+            Self::MemoryHeld | Self::MemoryUsed | Self::DiskHeld => "bytes",
             _ => "1",
         }
     }
@@ -99,6 +103,7 @@ impl Quantity {
             Self::BytesPerSecond => "rate",
             Self::CpuShare => "CPU",
             Self::MemoryHeld => "memory held",
+            Self::MemoryUsed => "memory used",
             Self::DiskHeld => "disk held",
             Self::InodesHeld => "inodes held",
             Self::ProcessesHeld => "processes held",
@@ -128,7 +133,7 @@ impl Quantity {
             _ if self.is_share() => format!("{:.2} %", figure * 100.0),
             Self::AddedDelay | Self::ClockOffset => format!("{figure:.2} ms"),
             Self::CpuShare => format!("{figure:.3} cores"),
-            Self::MemoryHeld | Self::DiskHeld => bytes(figure),
+            Self::MemoryHeld | Self::MemoryUsed | Self::DiskHeld => bytes(figure),
             Self::BytesPerSecond => format!("{}/s", bytes(figure)),
             _ => format!("{figure:.0}"),
         }
@@ -166,3 +171,75 @@ impl fmt::Display for Measurement {
         write!(f, " ({})", aside.join(", "))
     }
 }
+
+/// The 97.5 % point of the normal distribution.
+const Z: f64 = 1.959_963_984_540_054;
+
+impl Measurement {
+    /// A figure that was counted or read, not sampled: its interval is itself.
+    #[must_use]
+    pub fn exact(quantity: Quantity, requested: Option<f64>, achieved: f64) -> Self {
+        Self {
+            quantity,
+            requested,
+            achieved,
+            low: achieved,
+            high: achieved,
+            samples: 1,
+        }
+    }
+
+    /// The mean of independent samples with Student's interval. `None` below two samples, which
+    /// say nothing of their spread.
+    #[must_use]
+    pub fn mean(quantity: Quantity, requested: Option<f64>, samples: &[f64]) -> Option<Self> {
+        if samples.len() < 2 {
+            return None;
+        }
+        let n = samples.len() as f64;
+        let mean = samples.iter().sum::<f64>() / n;
+        let squares: f64 = samples.iter().map(|sample| (sample - mean).powi(2)).sum();
+        let error = (squares / (n - 1.0) / n).sqrt();
+        let t = StudentsT::new(0.0, 1.0, n - 1.0).map_or(Z, |t| t.inverse_cdf(0.975));
+        Some(Self {
+            quantity,
+            requested,
+            achieved: mean,
+            low: mean - t * error,
+            high: mean + t * error,
+            samples: samples.len() as u64,
+        })
+    }
+
+    /// The share of `hits` among `trials` with Wilson's interval (Wilson 1927), which holds at
+    /// shares near 0 and 1 too. `None` without trials, or with more hits than trials.
+    #[must_use]
+    pub fn share(
+        quantity: Quantity,
+        requested: Option<f64>,
+        hits: u64,
+        trials: u64,
+    ) -> Option<Self> {
+        if trials == 0 || hits > trials {
+            return None;
+        }
+        let n = trials as f64;
+        let share = hits as f64 / n;
+        let square = Z * Z;
+        let middle = (share + square / (2.0 * n)) / (1.0 + square / n);
+        let half =
+            Z / (1.0 + square / n) * (share * (1.0 - share) / n + square / (4.0 * n * n)).sqrt();
+        Some(Self {
+            quantity,
+            requested,
+            achieved: share,
+            // At 0 and 1 the bound is the share itself, but for rounding.
+            low: (middle - half).clamp(0.0, share),
+            high: (middle + half).clamp(share, 1.0),
+            samples: trials,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,350 @@
-//! The packet queue: a netfilter queue whose packets are held, dropped, changed or sent twice.
+//! The packet queue: a netfilter queue whose packets are held, dropped, changed or sent twice. It
+//! stands in for netem where the kernel has none.
+//!
+//! Map:
+//! - [`shape`]: netem's parameters, and what becomes of a packet by them; pure;
+//! - [`loss`], [`distribution`], [`random`]: its models; pure;
+//! - `binding`, `wire`: the kernel's side; `held`: packets that wait; `copies`: packets sent twice;
+//! - `tally`: what was achieved.
+//!
+//! Which packets come here is decided by rules in the kernel, which are not made here. A queue
+//! holds packets only as long as its process runs: a killed one drops them, and a stopped one keeps
+//! them until the kernel's part of the queue is full; from then on packets pass untouched.
+
+mod binding;
+mod copies;
+pub mod distribution;
+mod held;
+pub mod loss;
+mod packet;
+pub mod random;
+pub mod shape;
+mod station;
+mod tally;
+mod wire;
+
+use std::convert::Infallible;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use firedrill_kernel::namespace::NetNamespace;
+use firedrill_kernel::{KernelError, hardening};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use binding::{Binding, Received, Settings};
+use copies::Copies;
+use held::{Item, Release};
+use station::Station;
+use tally::Tally;
+use wire::Verdict;
+
+pub use distribution::{Distribution, netem_table};
+pub use shape::{Shape, ShapeError};
+pub use tally::Counters;
+
+use crate::{Control, Measurement};
+
+/// A packet may leave so much before its time when the process is awake anyway, nanoseconds. This
+/// halves the times it wakes up, and makes up for the time that waking takes.
+const EARLY: u64 = 30_000;
+/// The deadline is looked at at least this often.
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+/// Datagrams taken before packets that are due get their turn.
+const DATAGRAMS: u32 = 256;
+/// Room in the kernel's queue beyond the limit, so that it is this process that drops.
+const MARGIN: u32 = 1024;
+
+/// A queue and what it does to its packets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct QueueJob {
+    /// The number that the rules send packets to.
+    pub number: u16,
+    /// A file that stands for a network namespace (`/proc/PID/ns/net`, `/run/netns/NAME`); absent
+    /// for the worker's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<PathBuf>,
+    pub program: Program,
+    /// The same seed gives the same packets the same fate.
+    pub seed: u64,
+    /// Packets held at once; what comes beyond is dropped, as with netem.
+    #[serde(default = "default_limit_packets")]
+    pub limit_packets: u32,
+    /// Bytes held at once.
+    #[serde(default = "default_limit_bytes")]
+    pub limit_bytes: u64,
+}
+
+/// One second at 10,000 packets a second.
+fn default_limit_packets() -> u32 {
+    10_000
+}
+
+fn default_limit_bytes() -> u64 {
+    256 * 1024 * 1024
+}
+
+/// What is done to packets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Program {
+    Shape(Shape),
+}
+
+/// Why a queue does not work.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    #[error(transparent)]
+    Shape(#[from] ShapeError),
+    #[error("a packet queue needs room for at least one packet")]
+    NoRoom,
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    #[error("cannot {doing}")]
+    Socket {
+        doing: &'static str,
+        source: std::io::Error,
+    },
+}
+
+impl QueueError {
+    fn socket(doing: &'static str, errno: Errno) -> Self {
+        Self::Socket {
+            doing,
+            source: errno.into(),
+        }
+    }
+}
+
+impl QueueJob {
+    /// Checks every parameter.
+    ///
+    /// # Errors
+    /// The first that is out of range.
+    pub fn validate(&self) -> Result<(), QueueError> {
+        if self.limit_packets == 0 || self.limit_bytes == 0 {
+            return Err(QueueError::NoRoom);
+        }
+        match &self.program {
+            Program::Shape(shape) => shape.validate()?,
+        }
+        Ok(())
+    }
+}
+
+/// Serves a queue for as long as the process lives.
+///
+/// # Errors
+/// [`Queue::open`] and [`Queue::turn`].
+pub fn run(job: QueueJob, control: &Control) -> Result<Infallible, QueueError> {
+    // Whoever is scheduled late releases late; whoever is killed drops what it holds.
+    let _best_effort = hardening::harden();
+    let mut queue = Queue::open(job)?;
+    let observer = queue.observer();
+    control.ready(move || observer.measurements());
+    loop {
+        queue.turn(LONGEST_WAIT)?;
+        control.check();
+    }
+}
+
+/// A queue at work. Dropping it drops the packets it holds.
+#[derive(Debug)]
+pub struct Queue {
+    binding: Binding,
+    copies: Option<Copies>,
+    station: Station,
+    /// Every packet leaves in the order it came, and none is dropped: then one verdict is enough
+    /// for all that leave together.
+    in_order: bool,
+    observer: Observer,
+}
+
+/// Reads what a queue has done so far, from any thread.
+#[derive(Clone, Debug)]
+pub struct Observer {
+    program: Arc<Program>,
+    tally: Arc<Mutex<Tally>>,
+}
+
+impl Observer {
+    /// What was achieved, beside what was asked.
+    #[must_use]
+    pub fn measurements(&self) -> Vec<Measurement> {
+        self.tally().measurements(&self.program)
+    }
+
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.tally().counters
+    }
+
+    /// A quantile (0 to 1) of the time from arrival to release, milliseconds; `None` before the
+    /// first packet. Within 1/64.
+    #[must_use]
+    pub fn delay_quantile(&self, quantile: f64) -> Option<f64> {
+        self.tally().delay_quantile(quantile)
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    /// Binds the queue in its network namespace, for the calling thread to serve.
+    ///
+    /// # Errors
+    /// A parameter out of range, no such namespace, a queue that another process serves (`EPERM`),
+    /// or missing privilege (CAP_NET_ADMIN; CAP_NET_RAW for copies; CAP_SYS_ADMIN to enter the
+    /// namespace).
+    pub fn open(job: QueueJob) -> Result<Self, QueueError> {
+        job.validate()?;
+        let station = Station::new(&job)?;
+        let settings = Settings {
+            number: job.number,
+            copied: station.copied(),
+            maximum: job.limit_packets.saturating_add(MARGIN),
+            large_segments: station.takes_large_segments(),
+        };
+        let spare_mark = station.spare_mark();
+        let open = move || -> Result<_, QueueError> {
+            let copies = spare_mark.map(Copies::open).transpose()?;
+            Ok((Binding::open(settings)?, copies))
+        };
+        let (binding, copies) = match &job.namespace {
+            Some(path) => NetNamespace::at(path)?.within(open)?,
+            None => open()?,
+        };
+        // Without it the kernel may wake this thread 50 µs late.
+        let _refused = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
+        Ok(Self {
+            binding,
+            copies,
+            in_order: station.keeps_order(),
+            station,
+            observer: Observer {
+                program: Arc::new(job.program),
+                tally: Arc::default(),
+            },
+        })
+    }
+
+    #[must_use]
+    pub fn observer(&self) -> Observer {
+        self.observer.clone()
+    }
+
+    /// Waits for packets or for the time of one that is held, at most `longest`, and serves them.
+    ///
+    /// # Errors
+    /// When the socket fails.
+    pub fn turn(&mut self, longest: Duration) -> Result<(), QueueError> {
+        self.wait(longest)?;
+        let mut tally = self.observer.tally.lock();
+        let tally = match &mut tally {
+            Ok(tally) => &mut **tally,
+            Err(poisoned) => &mut **poisoned.get_mut(),
+        };
+        for _ in 0..DATAGRAMS {
+            let arrived = now();
+            let station = &mut self.station;
+            let mut vanished = 0;
+            let received = self.binding.receive(&mut vanished, |queued| {
+                station.arrive(arrived, queued, &mut tally.counters);
+            })?;
+            tally.counters.vanished += vanished;
+            match received {
+                Received::Datagram => {}
+                Received::Overflow => tally.counters.unseen += 1,
+                Received::Nothing => break,
+            }
+        }
+        let now = now();
+        let mut last = None;
+        while let Some(item) = self.station.held.pop_until(now + EARLY) {
+            if self.in_order && item.release == Release::Accept {
+                tally.released(now.saturating_sub(item.arrived), item.bytes);
+                last = Some(item.id);
+                continue;
+            }
+            release(&mut self.binding, self.copies.as_ref(), item, now, tally)?;
+        }
+        if let Some(id) = last {
+            self.binding.accept_up_to(id);
+        }
+        tally.watch(now, self.station.held.len() > 0);
+        self.binding.flush()
+    }
+
+    /// Lets everything pass that is held, at once.
+    ///
+    /// # Errors
+    /// When the socket fails.
+    pub fn let_go(&mut self) -> Result<(), QueueError> {
+        while let Some(item) = self.station.held.pop_until(u64::MAX) {
+            let verdict = match item.release {
+                Release::Drop => Verdict::Drop,
+                Release::Copy(_) => continue,
+                Release::Accept | Release::Replace(_) => Verdict::Accept,
+            };
+            self.binding.verdict(item.id, verdict, None)?;
+        }
+        self.binding.flush()
+    }
+
+    fn wait(&self, longest: Duration) -> Result<(), QueueError> {
+        let until_next = self
+            .station
+            .held
+            .next_time()
+            .map(|at| Duration::from_nanos(at.saturating_sub(now())));
+        let time = until_next.map_or(longest, |time| time.min(longest));
+        let time = Timespec {
+            tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: i64::from(time.subsec_nanos()),
+        };
+        let mut ready = [PollFd::new(&self.binding, PollFlags::IN)];
+        match rustix::event::poll(&mut ready, Some(&time)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(QueueError::socket("wait for packets", errno)),
+        }
+    }
+}
+
+fn release(
+    binding: &mut Binding,
+    copies: Option<&Copies>,
+    item: Item,
+    now: u64,
+    tally: &mut Tally,
+) -> Result<(), QueueError> {
+    let delay = now.saturating_sub(item.arrived);
+    match item.release {
+        Release::Drop => return binding.verdict(item.id, Verdict::Drop, None),
+        Release::Copy(bytes) => {
+            if copies.is_some_and(|copies| copies.send(&bytes)) {
+                tally.counters.duplicated += 1;
+            } else {
+                tally.counters.copies_refused += 1;
+            }
+            return Ok(());
+        }
+        Release::Accept => binding.verdict(item.id, Verdict::Accept, None)?,
+        Release::Replace(bytes) => binding.verdict(item.id, Verdict::Accept, Some(&bytes))?,
+    }
+    tally.released(delay, item.bytes);
+    Ok(())
+}
+
+/// Nanoseconds of the monotonic clock.
+fn now() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let rest = u64::try_from(time.tv_nsec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(rest)
+}

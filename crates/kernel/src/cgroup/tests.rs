@@ -111,13 +111,7 @@ fn a_process_that_is_moved_in_is_held_by_the_quota_and_moved_out_again() {
     };
     let busy = Process::start("while :; do :; done");
     let pid = busy.0.id();
-    let home = Cgroup::of(pid, Controller::Cpu).unwrap();
-    let home = home.unwrap_or(
-        Hierarchy::usable(Controller::Cpu)
-            .unwrap()
-            .map(|h| h.cgroup_of(Controller::Cpu, pid).unwrap().unwrap())
-            .unwrap(),
-    );
+    let home = Cgroup::of(pid, Controller::Cpu).unwrap().unwrap();
     own.0
         .set(&Limit::Cpu(CpuQuota {
             quota_us: Some(20_000),
@@ -255,4 +249,83 @@ fn a_path_outside_of_what_is_mounted_has_no_place() {
     assert_eq!(place("/docker/abc/x"), Some(hierarchy.mount.join("x")));
     assert_eq!(place("/docker/other"), None);
     assert_eq!(place("/docker/abc/../other"), None);
+}
+
+/// The files of v2 cannot be had on a host whose controllers are all in v1: their forms are.
+#[test]
+fn limits_of_v2_are_written_in_its_words() {
+    let directory = tempfile::tempdir().unwrap();
+    let cgroup = Cgroup {
+        version: Version::V2,
+        path: directory.path().into(),
+    };
+    let device = (8, 16);
+    let io = IoLimit {
+        device,
+        read_bytes: Some(1_048_576),
+        write_bytes: None,
+        read_requests: None,
+        write_requests: Some(120),
+    };
+    let quota = |quota_us| {
+        Limit::Cpu(CpuQuota {
+            quota_us,
+            period_us: 100_000,
+        })
+    };
+    for (file, limit, words) in [
+        ("cpu.max", quota(Some(20_000)), "20000 100000"),
+        ("cpu.max", quota(None), "max 100000"),
+        ("memory.max", Limit::Memory(Some(1 << 20)), "1048576"),
+        ("memory.max", Limit::Memory(None), "max"),
+        ("pids.max", Limit::Pids(Some(9)), "9"),
+        ("pids.max", Limit::Pids(None), "max"),
+        (
+            "io.max",
+            Limit::Io(io),
+            "8:16 rbps=1048576 wbps=max riops=max wiops=120",
+        ),
+    ] {
+        fs::write(cgroup.path.join(file), "").unwrap();
+        assert_eq!(cgroup.set(&limit).unwrap(), limit, "{file}");
+        assert_eq!(fs::read_to_string(cgroup.path.join(file)).unwrap(), words);
+    }
+}
+
+#[test]
+fn use_of_v2_is_read_from_its_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let cgroup = Cgroup {
+        version: Version::V2,
+        path: directory.path().into(),
+    };
+    for (file, text) in [
+        (
+            "cpu.stat",
+            "usage_usec 1500\nuser_usec 1000\nnr_throttled 2\nthrottled_usec 70\n",
+        ),
+        ("memory.current", "4096\n"),
+        ("memory.events", "low 0\noom 1\noom_kill 3\n"),
+        ("pids.current", "2\n"),
+    ] {
+        fs::write(cgroup.path.join(file), text).unwrap();
+    }
+    assert_eq!(cgroup.cpu_usage().unwrap(), Duration::from_micros(1500));
+    assert_eq!(cgroup.throttled().unwrap(), Duration::from_micros(70));
+    assert_eq!(cgroup.memory_usage().unwrap(), 4096);
+    assert_eq!(cgroup.out_of_memory_kills().unwrap(), 3);
+    assert_eq!(cgroup.tasks().unwrap(), 2);
+}
+
+#[test]
+fn every_controller_of_this_process_is_found() {
+    for controller in Controller::ALL {
+        let Some(hierarchy) = Hierarchy::usable(controller).unwrap() else {
+            eprintln!("skipped: {controller:?} works in no hierarchy here");
+            continue;
+        };
+        let cgroup = Cgroup::of(std::process::id(), controller).unwrap().unwrap();
+        assert!(cgroup.path.starts_with(&hierarchy.mount));
+        assert!(cgroup.processes().unwrap().contains(&std::process::id()));
+    }
 }

@@ -167,7 +167,7 @@ mod tests {
 
     #[test]
     fn prio_is_encoded_as_by_tc() {
-        // tc qdisc add dev v0 root handle fd00: prio bands 4 priomap 0 0 …
+        // prio bands 4 priomap 0 0 …; after it tc sends an empty attribute, which nobody reads.
         let mut expected = vec![4, 0, 0, 0];
         expected.extend([0; 16]);
         assert_eq!(bands(BandsKind::Prio).prio_options(), expected);

@@ -1,3 +1,5 @@
+mod reading;
+
 use serde::{Deserialize, Serialize};
 
 use super::QdiscError;

@@ -22,7 +22,7 @@ const BURST: u16 = 6;
 /// One tick of the packet scheduler's clock: `PSCHED_SHIFT` is 6.
 const TICK_NS: u64 = 64;
 
-const NANOSECONDS: u128 = 1_000_000_000;
+const NANOSECONDS_PER_SECOND: u128 = 1_000_000_000;
 
 impl Tbf {
     /// `TCA_OPTIONS`. tc adds a table of transmission times, which kernels that know the link
@@ -63,13 +63,18 @@ pub(super) fn rate_specification(bytes_per_second: u64) -> [u8; 12] {
 
 /// How long so many bytes take at a rate, in ticks.
 pub(super) fn transmission_ticks(bytes: u64, bytes_per_second: u64) -> u32 {
-    let nanoseconds = u128::from(bytes) * NANOSECONDS / u128::from(bytes_per_second.max(1));
-    ticks(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
+    let duration = u128::from(bytes) * NANOSECONDS_PER_SECOND / u128::from(bytes_per_second.max(1));
+    ticks(u64::try_from(duration).unwrap_or(u64::MAX))
 }
 
 /// Nanoseconds in ticks, cut to what 32 bits hold (275 s).
 pub(super) fn ticks(nanoseconds: u64) -> u32 {
     u32::try_from(nanoseconds / TICK_NS).unwrap_or(u32::MAX)
+}
+
+/// The time of so many ticks.
+pub(super) fn nanoseconds(ticks: u32) -> u64 {
+    u64::from(ticks) * TICK_NS
 }
 
 #[cfg(test)]

@@ -1,0 +1,36 @@
+//! The client against real engines: Docker and Podman, started for each test with a data root of
+//! their own and taken away whole. Needs root and the packages that [`started`] names.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::print_stdout,
+    reason = "what was skipped, and what was measured"
+)]
+
+mod ending;
+mod looking;
+mod measuring;
+mod pausing;
+mod started;
+
+use started::Started;
+
+/// Runs a story on each engine that can be started here, and checks that nothing is left of it.
+fn on_docker(story: impl FnOnce(&Started)) {
+    on(Started::docker(), story);
+}
+
+fn on_podman(story: impl FnOnce(&Started)) {
+    on(Started::podman(), story);
+}
+
+fn on(started: Result<Started, String>, story: impl FnOnce(&Started)) {
+    match started {
+        Ok(started) => {
+            story(&started);
+            let left = started.end();
+            assert!(left.is_empty(), "left behind: {left:#?}");
+        }
+        Err(reason) => println!("skipped: {reason}"),
+    }
+}

@@ -1,0 +1,5 @@
+mod actions;
+mod lab;
+mod lifetime;
+mod matches;
+mod plain_data;

@@ -1,0 +1,116 @@
+//! Where packets arrive: their fate is decided, and they are held until it comes.
+
+use super::binding::Copied;
+use super::held::{Held, Release};
+use super::packet;
+use super::shape::{Passage, Shaper};
+use super::tally::Counters;
+use super::wire::Queued;
+use super::{Program, QueueError, QueueJob};
+
+#[derive(Debug)]
+pub(crate) struct Station {
+    pub(crate) held: Held,
+    program: Running,
+    limit_packets: usize,
+    limit_bytes: u64,
+}
+
+#[derive(Debug)]
+enum Running {
+    Shape(Box<Shaper>),
+}
+
+impl Station {
+    pub(crate) fn new(job: &QueueJob) -> Result<Self, QueueError> {
+        let program = match &job.program {
+            Program::Shape(shape) => {
+                Running::Shape(Box::new(Shaper::new(shape.clone(), job.seed)?))
+            }
+        };
+        Ok(Self {
+            held: Held::default(),
+            program,
+            limit_packets: usize::try_from(job.limit_packets).unwrap_or(usize::MAX),
+            limit_bytes: job.limit_bytes,
+        })
+    }
+
+    /// One byte is the cheapest way to learn the length: the kernel tells it of what it cuts off.
+    pub(crate) fn copied(&self) -> Copied {
+        match &self.program {
+            Running::Shape(shaper) if !shaper.shape().needs_payload() => Copied::Part(1),
+            Running::Shape(_) => Copied::Whole,
+        }
+    }
+
+    pub(crate) fn takes_large_segments(&self) -> bool {
+        match &self.program {
+            Running::Shape(shaper) => !shaper.shape().judges_packets(),
+        }
+    }
+
+    pub(crate) fn keeps_order(&self) -> bool {
+        match &self.program {
+            Running::Shape(shaper) => {
+                !shaper.shape().judges_packets() && shaper.shape().jitter.is_zero()
+            }
+        }
+    }
+
+    /// The mark of copies, when there are to be any.
+    pub(crate) fn spare_mark(&self) -> Option<u32> {
+        match &self.program {
+            Running::Shape(shaper) => {
+                let shape = shaper.shape();
+                (shape.duplicate.share > 0.0).then_some(shape.spare_mark)
+            }
+        }
+    }
+
+    /// Takes a packet that came at `now`.
+    pub(crate) fn arrive(&mut self, now: u64, queued: Queued<'_>, counters: &mut Counters) {
+        counters.matched += 1;
+        counters.matched_bytes += u64::from(queued.length);
+        let full = self.held.len() >= self.limit_packets || self.held.bytes() >= self.limit_bytes;
+        if full {
+            counters.overflowed += 1;
+            self.hold(now, now, queued, Release::Drop);
+            return;
+        }
+        match &mut self.program {
+            Running::Shape(shaper) => {
+                let decision = shaper.decide(now, queued.length);
+                let Some(passage) = decision.packet else {
+                    counters.dropped += 1;
+                    self.hold(now, now, queued, Release::Drop);
+                    return;
+                };
+                counters.reordered += u64::from(passage.ahead);
+                let release = match passage.corrupt {
+                    Some(_) => {
+                        counters.corrupted += 1;
+                        Release::Replace(changed(&queued, passage))
+                    }
+                    None => Release::Accept,
+                };
+                self.hold(passage.at, now, queued, release);
+                if let Some(copy) = decision.copy {
+                    self.hold(copy.at, now, queued, Release::Copy(changed(&queued, copy)));
+                }
+            }
+        }
+    }
+
+    fn hold(&mut self, at: u64, now: u64, queued: Queued<'_>, release: Release) {
+        self.held.push(at, now, queued.id, queued.length, release);
+    }
+}
+
+fn changed(queued: &Queued<'_>, passage: Passage) -> Box<[u8]> {
+    let mut bytes: Box<[u8]> = queued.payload.into();
+    if let Some(choice) = passage.corrupt {
+        packet::flip_bit(&mut bytes, choice);
+    }
+    bytes
+}

@@ -1,0 +1,114 @@
+//! Inodes of a file system: files without names, kept open.
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustix::fs::{OFlags, fstatvfs};
+use serde::{Deserialize, Serialize};
+
+use super::descriptors::allow_descriptors;
+use super::room::{Amount, Room};
+use super::{StressError, unnamed};
+use crate::control::Control;
+use crate::measurement::{Measurement, Quantity};
+
+/// Inodes of the file system of a directory. One process holds them, so their number is bounded by
+/// the descriptors of a process (`fs.nr_open`, usually 1,048,576).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InodeFill {
+    pub directory: PathBuf,
+    /// Inodes, or the fill level as `df -i` shows it.
+    pub amount: Amount,
+    /// Inodes that stay free.
+    pub reserve: u64,
+}
+
+/// Files between two looks at the deadline.
+const STEP: usize = 256;
+
+impl InodeFill {
+    /// # Errors
+    /// When a parameter is out of range.
+    pub fn validate(&self) -> Result<(), StressError> {
+        self.amount.validate()
+    }
+
+    pub(crate) fn run(self, control: &Control) -> Result<Infallible, StressError> {
+        let first = unnamed::create(&self.directory, OFlags::empty())?;
+        // The first file is one of them: it is counted as used from here on.
+        let room = self.room(&first)?;
+        let before = Room {
+            used: room.used.saturating_sub(1),
+            ..room
+        };
+        let wanted = before.share(self.amount, self.reserve)?;
+        allow_descriptors(wanted, "inodes")?;
+        let mut held: Vec<File> = Vec::new();
+        if wanted > 0 {
+            held.push(first);
+        }
+        while (held.len() as u64) < wanted {
+            if held.len().is_multiple_of(STEP) {
+                control.check();
+                self.keep_reserve(&held, wanted)?;
+            }
+            held.push(unnamed::create(&self.directory, OFlags::empty())?);
+        }
+        let count = held.len() as f64;
+        control.ready(move || {
+            vec![Measurement::exact(
+                Quantity::InodesHeld,
+                Some(wanted as f64),
+                count,
+            )]
+        });
+        loop {
+            control.wait(Duration::from_secs(60));
+            // Held for as long as the process lives.
+            std::hint::black_box(&held);
+        }
+    }
+
+    fn room(&self, file: &File) -> Result<Room, StressError> {
+        let stat = fstatvfs(file).map_err(|errno| StressError::File {
+            doing: "read how many inodes are free",
+            directory: self.directory.clone(),
+            source: errno.into(),
+        })?;
+        if stat.f_files == 0 {
+            return Err(StressError::NoInodeLimit {
+                directory: self.directory.clone(),
+            });
+        }
+        Ok(Room {
+            total: stat.f_files,
+            used: stat.f_files.saturating_sub(stat.f_favail),
+            unit: "inodes",
+        })
+    }
+
+    /// Others make files too.
+    fn keep_reserve(&self, held: &[File], wanted: u64) -> Result<(), StressError> {
+        let Some(file) = held.first() else {
+            return Ok(());
+        };
+        let room = self.room(file)?;
+        let free = room
+            .total
+            .saturating_sub(room.used)
+            .saturating_sub(self.reserve);
+        let left = wanted.saturating_sub(held.len() as u64);
+        if left > free {
+            return Err(StressError::NoRoom {
+                wanted: left,
+                free,
+                reserve: self.reserve,
+                unit: room.unit,
+            });
+        }
+        Ok(())
+    }
+}
