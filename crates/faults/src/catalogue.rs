@@ -5,9 +5,7 @@ use serde_json::Value;
 
 use crate::fault::Kind;
 use crate::infrastructure::{process_kill, process_pause};
-use crate::switching::{
-    bandwidth, blackhole, corrupt, duplicate, latency, loss, reject, reorder,
-};
+use crate::switching::{bandwidth, blackhole, corrupt, duplicate, latency, loss, reject, reorder};
 use crate::target::TargetKind;
 
 /// One fault of the catalogue.

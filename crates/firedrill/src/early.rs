@@ -16,6 +16,7 @@ pub(crate) fn dispatch() -> Option<ExitCode> {
     let command = words.next()?;
     match command.to_str()? {
         "guardian" => Some(firedrill_undo::guardian_main(words)),
+        "worker" => Some(firedrill_undo::worker_main(words)),
         "shop" => shop(&words.collect::<Vec<_>>()),
         _ => None,
     }

@@ -57,10 +57,15 @@ impl Aim {
     }
 
     pub(crate) fn compile(&self) -> Result<Vec<Primitive>, CompileError> {
-        self.fault.compile(&Site {
-            targets: &self.selection.chosen,
+        self.fault.compile(&self.site(&self.selection.chosen))
+    }
+
+    fn site<'a>(&'a self, targets: &'a [Target]) -> Site<'a> {
+        Site {
+            targets,
             seed: self.seed,
-        })
+            spare: &[],
+        }
     }
 
     /// Whether the fault is for what appears later, too: a pause is, a kill is done once.
@@ -108,10 +113,7 @@ impl Aim {
         within_traffic(radius, &union)?;
         let primitives = self
             .fault
-            .compile(&Site {
-                targets: &fresh,
-                seed: self.seed,
-            })
+            .compile(&self.site(&fresh))
             .map_err(|error| crate::chain(&error))?;
         self.selection.chosen.extend(fresh.iter().cloned());
         Ok(Some(Newcomers {

@@ -33,7 +33,7 @@ pub struct ActiveDrill {
 }
 
 /// A fault that is in the log and not undone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ActiveFault {
     pub id: u64,
     pub effects: Vec<Primitive>,

@@ -9,8 +9,8 @@ mod freeze;
 mod kill;
 mod limit;
 mod packets;
-mod root;
 mod rollbacks;
+mod root;
 mod stop;
 mod work;
 
@@ -31,8 +31,8 @@ use freeze::FrozenCgroup;
 use kill::KilledProcess;
 use limit::LimitedCgroup;
 use packets::FilteredPackets;
-use root::ReplacedRoot;
 use rollbacks::Rollbacks;
+use root::ReplacedRoot;
 use stop::StoppedProcess;
 use work::HeldByWorker;
 

@@ -123,10 +123,16 @@ pub struct ClockShift {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "kebab-case")]
 pub enum ClockChange {
-    Offset { by_ns: i64 },
-    Drift { rate: Rate },
+    Offset {
+        by_ns: i64,
+    },
+    Drift {
+        rate: Rate,
+    },
     /// To and fro, by a worker that is applied after this and ended before it is taken back.
-    Strobe { by_ns: i64 },
+    Strobe {
+        by_ns: i64,
+    },
 }
 
 /// The clock as it was.

@@ -31,7 +31,11 @@ impl Bandwidth {
         let rate = read.size("rate");
         let rate = read.require("rate", rate, "bytes per second, such as 1MiB");
         let burst = read.size("burst");
-        let overhead = read.number("overhead", -256.0..=256.0, "a whole number from -256 to 256");
+        let overhead = read.number(
+            "overhead",
+            -256.0..=256.0,
+            "a whole number from -256 to 256",
+        );
         let mechanism = shaping::mechanism(&mut read);
         let filter = Filter::read(&mut read);
         read.finish()?;

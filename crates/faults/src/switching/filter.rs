@@ -106,7 +106,7 @@ impl Filter {
             let found = json!("icmp");
             read.wrong("protocol", &found, "tcp or udp where ports are given");
         }
-        let ssh = read.read("ssh", "true or false", Value::as_bool);
+        let ssh = read.flag("ssh");
         Self {
             direction: direction.unwrap_or_default(),
             addresses: read
@@ -225,12 +225,12 @@ impl Filter {
     fn resolve(&self) -> Result<Vec<Prefix>, CompileError> {
         let mut addresses = self.addresses.clone();
         for name in &self.hosts {
-            let found = (name.as_str(), 0_u16)
-                .to_socket_addrs()
-                .map_err(|source| CompileError::HostUnknown {
+            let found = (name.as_str(), 0_u16).to_socket_addrs().map_err(|source| {
+                CompileError::HostUnknown {
                     name: name.clone(),
                     source,
-                })?;
+                }
+            })?;
             addresses.extend(found.map(|socket| Prefix::from(socket.ip())));
         }
         addresses.dedup();
@@ -300,7 +300,10 @@ impl Filter {
             action: Action::Return,
         };
         if self.spare_ssh {
-            for side in [way.remote(PortRange::one(SSH)), way.local(PortRange::one(SSH))] {
+            for side in [
+                way.remote(PortRange::one(SSH)),
+                way.local(PortRange::one(SSH)),
+            ] {
                 rules.push(spare(vec![Match::Protocol(Transport::Tcp), side]));
             }
         }
@@ -459,10 +462,34 @@ pub(crate) fn parameters(direction: &str) -> Vec<Parameter> {
             None,
             "only this peer by name, looked up again while the fault is in place",
         ),
-        row("port", List, Some(PORTS), None, "only this port, of either side"),
-        row("remote-port", List, Some(PORTS), None, "only this port of the peer"),
-        row("local-port", List, Some(PORTS), None, "only this port of the target"),
-        row("protocol", Choice, Some(PROTOCOLS), None, "only this protocol"),
+        row(
+            "port",
+            List,
+            Some(PORTS),
+            None,
+            "only this port, of either side",
+        ),
+        row(
+            "remote-port",
+            List,
+            Some(PORTS),
+            None,
+            "only this port of the peer",
+        ),
+        row(
+            "local-port",
+            List,
+            Some(PORTS),
+            None,
+            "only this port of the target",
+        ),
+        row(
+            "protocol",
+            Choice,
+            Some(PROTOCOLS),
+            None,
+            "only this protocol",
+        ),
         row(
             "interface",
             Text,

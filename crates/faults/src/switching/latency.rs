@@ -56,7 +56,10 @@ impl Latency {
                 _ => return None,
             })
         });
-        let spread = [("correlation", correlation.is_some()), ("distribution", distribution.is_some())];
+        let spread = [
+            ("correlation", correlation.is_some()),
+            ("distribution", distribution.is_some()),
+        ];
         for (name, given) in spread {
             if given && jitter.is_none() && read.get("jitter").is_none() {
                 read.mistake(FaultError::Missing {

@@ -15,7 +15,10 @@ pub(super) const TARGETS: &[TargetKind] = &[
     TargetKind::Cgroup,
 ];
 
-pub(super) const NEEDS: &[&str] = &["CAP_NET_ADMIN in the target's network namespace", "nf_tables"];
+pub(super) const NEEDS: &[&str] = &[
+    "CAP_NET_ADMIN in the target's network namespace",
+    "nf_tables",
+];
 
 pub(super) const MECHANISM: &str =
     "nftables: a table owned by the guardian's socket, whose rules stop to match with the lease";

@@ -48,8 +48,7 @@ pub(super) const MECHANISMS: [&str; 2] = [
     "nfqueue: a queue in a worker process with netem's parameters; packets pass when it is gone",
 ];
 
-pub(super) const RECOVERY: &str =
-    "no packet is led into the fault any more once the guardian is dead or the lease has run out; \
+pub(super) const RECOVERY: &str = "no packet is led into the fault any more once the guardian is dead or the lease has run out; \
      the worker dies with its guardian; `firedrill recover` removes an idle root qdisc of ours, as \
      does a reboot";
 

@@ -27,7 +27,8 @@ Examples:
   firedrill inject infrastructure.process-pause --target name=web --for 10s
   firedrill inject infrastructure.process-kill signal=TERM --target pid=4711 --for 5s
   firedrill inject infrastructure.process-pause --target label.zone=2 --percent 50 \\
-      --targets-max 3 --for 30s")]
+      --targets-max 3 --for 30s
+  firedrill inject switching.latency delay=50ms port=5432 --target namespace=db --for 30s")]
 pub(crate) struct InjectArgs {
     /// The fault, as `firedrill faults` names it
     #[arg(value_name = "FAULT")]
@@ -38,7 +39,8 @@ pub(crate) struct InjectArgs {
     /// How long, with its unit: 30s, 2m
     #[arg(long = "for", value_name = "DURATION", value_parser = some_time)]
     pub(crate) duration: Duration,
-    /// What it hits: pid=N, name=NAME, command=PATTERN or label.KEY=VALUE; repeat to narrow
+    /// What it hits: pid=N, name=NAME, command=PATTERN or label.KEY=VALUE (repeat to narrow);
+    /// namespace=NAME, cgroup=PATH or host=true
     #[arg(
         long,
         required = true,

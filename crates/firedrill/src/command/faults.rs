@@ -78,6 +78,8 @@ fn show(entry: &Entry, out: &Out) -> Result<(), Failure> {
     }
     let row = |name: &str, text: &str| out.line(format!("  {DIM}{name:<10}{DIM:#} {text}"));
     out.line("")?;
+    let targets: Vec<String> = entry.targets.iter().map(ToString::to_string).collect();
+    row("targets", &targets.join(", "))?;
     row("needs", &or_nothing(&entry.needs))?;
     row("mechanism", &entry.mechanisms.join(", else "))?;
     row(
@@ -86,9 +88,12 @@ fn show(entry: &Entry, out: &Out) -> Result<(), Failure> {
     )?;
     row("recovery", entry.recovery_path)?;
     row("observed", entry.observed_effect)?;
+    let target = entry.targets.first().map_or("", |kind| kind.example());
+    let words = ["firedrill inject", entry.name, entry.example];
+    let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
+    let command = words.join(" ");
     out.line(format!(
-        "\n{BOLD}Try it{BOLD:#}\n  firedrill inject {} --target name=NAME --for 10s",
-        entry.name
+        "\n{BOLD}Try it{BOLD:#}\n  {command} --target {target} --for 10s"
     ))
 }
 
@@ -97,9 +102,18 @@ fn parameter_in_words(parameter: &Parameter) -> String {
         ParameterKind::Choice => "one of",
         ParameterKind::Boolean => "true or false",
         ParameterKind::Command => "a command",
+        ParameterKind::Number => "a number",
+        ParameterKind::Duration => "a time such as 250ms",
+        ParameterKind::Size => "a size such as 64MiB",
+        ParameterKind::Text => "words",
+        ParameterKind::Object | ParameterKind::List => "",
     };
     let mut facts = vec![match parameter.bounds {
-        Some(bounds) => format!("{kind} {bounds}"),
+        Some(bounds) => match parameter.kind {
+            ParameterKind::Choice | ParameterKind::Command => format!("{kind} {bounds}"),
+            ParameterKind::Object | ParameterKind::List => bounds.to_owned(),
+            _ => format!("{kind}, {bounds}"),
+        },
         None => kind.to_owned(),
     }];
     facts.extend(parameter.unit.map(|unit| format!("in {unit}")));

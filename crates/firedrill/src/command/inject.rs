@@ -70,7 +70,10 @@ fn target(words: &[KeyValue]) -> Result<Map<String, Value>, Failure> {
                     .parse::<u32>()
                     .map_err(|_| Failure::usage(format!("`{value}` is not a process id")))?,
             ),
-            "name" | "command" => {
+            "host" => {
+                target.insert(key.clone(), json!(value == "true"));
+            }
+            "name" | "command" | "namespace" | "cgroup" => {
                 target.insert(key.clone(), json!(value));
             }
             key => match key.strip_prefix("label.") {
@@ -79,7 +82,7 @@ fn target(words: &[KeyValue]) -> Result<Map<String, Value>, Failure> {
                 }
                 None => {
                     return Err(Failure::usage(format!("a target is not chosen by `{key}`"))
-                        .hint("pid=N, name=NAME, command=PATTERN or label.KEY=VALUE"));
+                        .hint("pid=N, name=NAME, command=PATTERN, label.KEY=VALUE, namespace=NAME, cgroup=PATH or host=true"));
                 }
             },
         }

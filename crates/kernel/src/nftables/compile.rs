@@ -256,6 +256,8 @@ impl Compiler<'_> {
 
     fn action(&self, action: Action) -> Attributes {
         match action {
+            // Every rule counts what it matches; this one goes on to the next.
+            Action::Count => Attributes::new(),
             Action::Drop => x::verdict(0),
             Action::Accept => x::verdict(1),
             Action::Return => x::verdict(-5),

@@ -149,6 +149,8 @@ pub enum ConnectionState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
+    /// Nothing: the packet is counted, and meets the next rule.
+    Count,
     Drop,
     Accept,
     /// Leaves the chain.

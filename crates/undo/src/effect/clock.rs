@@ -105,8 +105,8 @@ impl Effect for ShiftedClock {
             }
             ClockChange::Drift { rate } => {
                 let elapsed = (reading.raw_ns - self.before.raw_ns) as f64;
-                let gained = rate.parts_per_million()
-                    - self.before.discipline.rate.parts_per_million();
+                let gained =
+                    rate.parts_per_million() - self.before.discipline.rate.parts_per_million();
                 (discipline()?.rate == rate, Some(elapsed * gained / 1e12))
             }
             ClockChange::Strobe { by_ns } => (true, Some(by_ns as f64 / 1e6)),

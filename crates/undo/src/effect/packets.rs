@@ -150,6 +150,8 @@ impl Met {
                     Action::RejectReset | Action::RejectIcmp(_) => {
                         met.what = Some(Quantity::ShareRejected);
                     }
+                    // The worker that serves the queue counts what it was given.
+                    Action::Queue { .. } => continue,
                     _ => {}
                 }
                 met.hits_packets = true;
@@ -164,24 +166,16 @@ impl Met {
         if !self.hits_packets {
             return Vec::new();
         }
-        let count = self.hit as f64;
-        let mut measurements = vec![Measurement {
-            quantity: Quantity::PacketsMatched,
-            requested: None,
-            achieved: count,
-            low: count,
-            high: count,
-            samples: self.hit,
-        }];
+        let mut measurements = vec![Measurement::exact(
+            Quantity::PacketsMatched,
+            None,
+            self.hit as f64,
+        )];
         if let (Some(quantity), Some(requested)) = (self.what, self.share)
             && self.asked > 0
         {
-            measurements.push(Measurement::proportion(
-                quantity,
-                Some(requested),
-                self.hit.min(self.asked),
-                self.asked,
-            ));
+            let share = Measurement::share(quantity, Some(requested), self.hit, self.asked);
+            measurements.extend(share);
         }
         measurements
     }

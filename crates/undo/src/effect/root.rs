@@ -33,7 +33,7 @@ impl ReplacedRoot {
         if let Some(foreign) = present.filter(|present| !present.is_default()) {
             return Err(EffectError::Taken {
                 what: format!("the root of {}", root.name),
-                by: foreign.kind().into(),
+                by: foreign.kind,
             });
         }
         Ok(Prepared::ready(Self {
@@ -134,12 +134,9 @@ impl Effect for ReplacedRoot {
         let mut observed = Observed::one(true, String::new);
         let seen = u64::from(statistics.drops) + statistics.packets;
         if seen > 0 && statistics.drops > 0 {
-            observed.measured.push(Measurement::proportion(
-                Quantity::ShareDropped,
-                None,
-                statistics.drops.into(),
-                seen,
-            ));
+            let dropped = statistics.drops.into();
+            let share = Measurement::share(Quantity::ShareDropped, None, dropped, seen);
+            observed.measured.extend(share);
         }
         Ok(observed)
     }

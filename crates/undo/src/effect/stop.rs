@@ -43,7 +43,6 @@ impl StoppedProcess {
             refused: None,
         })
     }
-
 }
 
 impl Effect for StoppedProcess {

@@ -8,7 +8,7 @@ use crate::residue::micros;
 use crate::state::DrillId;
 
 /// One line of the undo log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "kebab-case")]
 pub enum Record {
     /// The first: whose drill it is.
