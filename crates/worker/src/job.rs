@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use serde::{Deserialize, Serialize};
 
 use crate::control::Control;
-use crate::queue::{QueueError, QueueJob};
+use crate::queue::{self, QueueError, QueueJob};
 use crate::stress::{
     CpuLoad, DescriptorFill, DiskFill, InodeFill, IoLoad, MemoryLoad, PidFill, PortHold,
     StressError,
@@ -76,7 +76,7 @@ impl Job {
             Self::Pids(job) => job.run(control)?,
             Self::Descriptors(job) => job.run(control)?,
             Self::Ports(job) => job.run(control)?,
-            Self::Queue(job) => job.run(control)?,
+            Self::Queue(job) => queue::run(job, control)?,
         })
     }
 }
