@@ -88,6 +88,14 @@ impl FileSystem {
         ))
     }
 
+    /// It cannot reserve room: what is to be taken has to be written.
+    pub(crate) fn without_fallocate(megabytes: u32) -> Self {
+        Self::mount(&format!(
+            "truncate -s {megabytes}M image && mkfs.ext4 -q -m 0 -O ^extent,^64bit image \
+             && mount -o loop image mnt"
+        ))
+    }
+
     fn mount(how: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("mnt")).unwrap();
