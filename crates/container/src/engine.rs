@@ -203,7 +203,7 @@ impl Engine {
     }
 
     /// Ends it by its stop signal, and by SIGKILL after `grace` (whole seconds, rounded up).
-    /// Podman refuses this for a paused container, and kills it all the same.
+    /// Podman answers status 500 for a paused container: unpause it first.
     ///
     /// # Errors
     /// [`EngineError::Gone`], or when the engine is late.
