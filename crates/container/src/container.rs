@@ -31,7 +31,11 @@ pub struct Details {
     pub image: String,
     pub labels: BTreeMap<String, String>,
     pub state: State,
+    /// As the engine has it; see [`Details::frozen`].
     pub paused: bool,
+    /// Whether the kernel has its cgroup frozen; `None` where that cannot be seen. Docker learns of
+    /// pauses by events, and for some milliseconds may say the opposite of what is so.
+    pub frozen: Option<bool>,
     /// Of its first process, in the engine's pid namespace; `None` while it does not run.
     pub pid: Option<u32>,
     /// RFC 3339 as the engine wrote it, to the nanosecond; `None` if it was never started.
@@ -79,6 +83,13 @@ pub enum State {
     Dead,
     /// A word that we do not know: nothing is concluded from it.
     Unknown(String),
+}
+
+impl Details {
+    /// Whether engine and kernel say the same of a pause, as far as both can be asked.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.frozen.is_none_or(|frozen| frozen == self.paused)
+    }
 }
 
 impl State {
@@ -224,6 +235,7 @@ impl From<Inspected> for Details {
             labels: inspected.config.labels.unwrap_or_default(),
             // Some engines leave the status at `running` and only set the flag.
             paused: state.paused || state.status == State::Paused,
+            frozen: None,
             pid: (state.pid != 0).then_some(state.pid),
             state: state.status,
             // The zero time of Go.

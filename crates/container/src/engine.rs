@@ -3,14 +3,16 @@
 mod discovery;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use firedrill_kernel::freezer::{self, Hierarchy};
 use firedrill_kernel::{Signal, process};
+use rustix::time::Timespec;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::http::{self, Answer, HttpError, Method};
-use crate::{Container, Details, EngineError, Selector};
+use crate::{Container, Details, EngineError, Selector, State};
 
 /// An engine by its socket. Holds nothing open.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -47,6 +49,13 @@ pub enum Change {
 
 /// For anything that should take an engine milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long Docker's own events may lag behind what it did.
+const SETTLE: Duration = Duration::from_secs(2);
+const BETWEEN_LOOKS: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 5_000_000,
+};
 
 /// The oldest API whose fields and statuses we rely on; Podman's compatible API begins here too.
 const API_OLDEST: &str = "1.24";
@@ -120,6 +129,7 @@ impl Engine {
         // A process that ended since the engine answered has neither.
         if let Some(groups) = groups {
             details.cgroups = groups;
+            details.frozen = is_frozen(pid);
             details.network_namespace = Some(PathBuf::from(format!("/proc/{pid}/ns/net")));
         }
         Ok(details)
@@ -141,27 +151,59 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Conflict`] when it does not run; [`EngineError::Gone`].
     pub fn pause(&self, id: &str) -> Result<Change, EngineError> {
+        // Docker answers a conflict for a paused container, for one that it does not yet know to be
+        // unpaused, and for one that does not run.
         match self.post(id, "pause", PATIENCE) {
-            // Docker answers so for a paused container and for one that does not run.
-            Err(error @ EngineError::Conflict { .. }) => self.already(id, true, error),
-            answer => answer,
-        }
-    }
-
-    /// # Errors
-    /// [`EngineError::Gone`], or when it is still paused.
-    pub fn unpause(&self, id: &str) -> Result<Change, EngineError> {
-        match self.post(id, "unpause", PATIENCE) {
-            // Docker 20.10 answers 500 for a container that is not paused.
-            Err(error @ (EngineError::Conflict { .. } | EngineError::Refused { .. })) => {
-                self.already(id, false, error)
+            Err(error @ EngineError::Conflict { .. }) => {
+                let details = self.settled(id)?;
+                match details.state {
+                    _ if details.paused => Ok(Change::Already),
+                    State::Running => self.post(id, "pause", PATIENCE),
+                    _ => Err(error),
+                }
             }
             answer => answer,
         }
     }
 
+    /// # Errors
+    /// [`EngineError::Gone`], or when it is still paused; [`EngineError::StillFrozen`] when only
+    /// the engine believes that it is not.
+    pub fn unpause(&self, id: &str) -> Result<Change, EngineError> {
+        match self.post(id, "unpause", PATIENCE) {
+            // Docker 20.10 answers 500 for a container that is not paused, or that it does not yet
+            // know to be paused.
+            Err(EngineError::Conflict { .. } | EngineError::Refused { .. }) => {}
+            answer => return answer,
+        }
+        let details = self.settled(id)?;
+        if details.paused {
+            return self.post(id, "unpause", PATIENCE);
+        }
+        if details.frozen == Some(true) {
+            return Err(EngineError::StillFrozen {
+                id: id.to_owned(),
+                pid: details.pid.unwrap_or_default(),
+            });
+        }
+        Ok(Change::Already)
+    }
+
+    /// Inspects until engine and kernel agree on whether it is paused, or a time is over.
+    pub(crate) fn settled(&self, id: &str) -> Result<Details, EngineError> {
+        let start = Instant::now();
+        loop {
+            let details = self.inspect(id)?;
+            if details.is_settled() || start.elapsed() > SETTLE {
+                return Ok(details);
+            }
+            // An interrupted wait is only shorter.
+            let _ = rustix::event::poll(&mut [], Some(&BETWEEN_LOOKS));
+        }
+    }
+
     /// Ends it by its stop signal, and by SIGKILL after `grace` (whole seconds, rounded up).
-    /// Podman refuses this for a paused container, and kills it all the same.
+    /// Podman answers status 500 for a paused container: unpause it first.
     ///
     /// # Errors
     /// [`EngineError::Gone`], or when the engine is late.
@@ -183,13 +225,6 @@ impl Engine {
     pub fn restart(&self, id: &str, grace: Duration) -> Result<(), EngineError> {
         let action = format!("restart?t={}", whole_seconds(grace));
         self.post(id, &action, grace + PATIENCE).map(|_| ())
-    }
-
-    fn already(&self, id: &str, paused: bool, error: EngineError) -> Result<Change, EngineError> {
-        if self.inspect(id)?.paused == paused {
-            return Ok(Change::Already);
-        }
-        Err(error)
     }
 
     fn get<T: DeserializeOwned>(&self, target: &str) -> Result<T, EngineError> {
@@ -336,6 +371,18 @@ fn name(signal: Signal) -> &'static str {
         Signal::Abrt => "SIGABRT",
         Signal::Segv => "SIGSEGV",
     }
+}
+
+/// Frozen in any hierarchy, v1 or v2; `None` where no freezer of it can be read.
+fn is_frozen(pid: u32) -> Option<bool> {
+    Hierarchy::mounted()
+        .ok()?
+        .into_iter()
+        .filter_map(|hierarchy| {
+            let cgroup = hierarchy.cgroup_of(pid).ok()??;
+            freezer::is_told_to_freeze(hierarchy.version, &cgroup).ok()
+        })
+        .reduce(|one, other| one || other)
 }
 
 /// The container of a target; empty where it is about none.

@@ -51,6 +51,12 @@ pub enum EngineError {
         status: u16,
         message: String,
     },
+    /// Engine and kernel disagree, and not only for a moment: the freeze is not the engine's, or the
+    /// engine has lost track of its own.
+    #[error(
+        "container {id} (pid {pid}) is not paused, says its engine, and frozen, says the kernel"
+    )]
+    StillFrozen { id: String, pid: u32 },
     #[error("cannot read what /proc says about process {pid} of container {id}")]
     Process {
         id: String,
@@ -74,6 +80,9 @@ impl EngineError {
             Self::Late { .. } => {
                 Some("see the engine's log: one that hangs may still have carried out the request")
             }
+            Self::StillFrozen { .. } => Some(
+                "see who froze its cgroup (/proc/PID/cgroup); thaw it there, or restart the container",
+            ),
             _ => None,
         }
     }

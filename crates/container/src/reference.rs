@@ -81,7 +81,10 @@ impl ContainerRef {
         match self.standing()? {
             Standing::Gone => Ok(Unpaused::Gone),
             Standing::Restarted(_) => Ok(Unpaused::Restarted),
-            Standing::Same(details) if !details.paused => Ok(Unpaused::Before),
+            // The kernel is asked too: an engine that lags must not leave a container frozen.
+            Standing::Same(details) if !details.paused && details.is_settled() => {
+                Ok(Unpaused::Before)
+            }
             Standing::Same(_) => match self.engine().unpause(&self.id) {
                 Ok(Change::Done) => Ok(Unpaused::ByUs),
                 Ok(Change::Already) => Ok(Unpaused::Before),

@@ -4,6 +4,7 @@
 //! Map:
 //! - [`shape`]: netem's parameters, and what becomes of a packet by them; pure;
 //! - [`loss`], [`distribution`], [`random`]: its models; pure;
+//! - [`dns`]: DNS messages by name; pure;
 //! - `binding`, `wire`: the kernel's side; `held`: packets that wait; `copies`: packets sent twice;
 //! - `tally`: what was achieved.
 //!
@@ -14,6 +15,7 @@
 mod binding;
 mod copies;
 pub mod distribution;
+pub mod dns;
 mod held;
 pub mod loss;
 mod packet;
@@ -43,6 +45,7 @@ use tally::Tally;
 use wire::Verdict;
 
 pub use distribution::{Distribution, netem_table};
+pub use dns::{DnsAction, DnsError, DnsProgram, DnsRule};
 pub use shape::{Shape, ShapeError};
 pub use tally::Counters;
 
@@ -93,6 +96,7 @@ fn default_limit_bytes() -> u64 {
 #[serde(rename_all = "kebab-case")]
 pub enum Program {
     Shape(Shape),
+    Dns(DnsProgram),
 }
 
 /// Why a queue does not work.
@@ -102,6 +106,8 @@ pub enum QueueError {
     Shape(#[from] ShapeError),
     #[error("a packet queue needs room for at least one packet")]
     NoRoom,
+    #[error("a DNS program needs at least one rule")]
+    NoRule,
     #[error(transparent)]
     Kernel(#[from] KernelError),
     #[error("cannot {doing}")]
@@ -131,6 +137,8 @@ impl QueueJob {
         }
         match &self.program {
             Program::Shape(shape) => shape.validate()?,
+            Program::Dns(program) if program.rules.is_empty() => return Err(QueueError::NoRule),
+            Program::Dns(_) => {}
         }
         Ok(())
     }

@@ -7,6 +7,7 @@
 //! Not here: limits set on a target from outside (a cgroup's quota), which need no process.
 
 pub mod cpu;
+mod crew;
 pub mod descriptors;
 pub mod disk;
 mod error;

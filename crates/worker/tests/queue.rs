@@ -9,6 +9,7 @@ mod bed;
 use std::collections::HashSet;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bed::{Bed, FAR, one_way, quantile};
@@ -16,7 +17,9 @@ use firedrill_worker::Quantity;
 use firedrill_worker::queue::loss::Loss;
 use firedrill_worker::queue::random::Share;
 use firedrill_worker::queue::shape::{Rate, Reorder};
-use firedrill_worker::queue::{QueueError, Shape};
+use firedrill_worker::queue::{
+    DnsAction, DnsError, DnsProgram, DnsRule, Program, QueueError, Shape,
+};
 
 const SPACED: Duration = Duration::from_micros(200);
 const MARK: u32 = 0x51;
@@ -261,4 +264,96 @@ fn a_queue_that_another_serves_is_refused() {
     let job = bed.job(firedrill_worker::queue::Program::Shape(delayed(1)));
     let refused = firedrill_worker::queue::Queue::open(job);
     assert!(matches!(refused, Err(QueueError::Kernel(_))), "{refused:?}");
+}
+
+/// The address dnsmasq gives, and what dig says of it.
+fn dig(bed: &Bed, arguments: &str) -> String {
+    bed.output(&format!(
+        "dig +tries=1 +time=1 +noall +answer +comments @{FAR} {arguments}"
+    ))
+}
+
+fn dns_bed(what: DnsAction) -> Option<(Bed, bed::Background, bed::Serving)> {
+    for tool in ["dig", "dnsmasq"] {
+        if !["/usr/bin", "/usr/sbin"]
+            .iter()
+            .any(|folder| Path::new(folder).join(tool).exists())
+        {
+            println!("skipped: {tool} is not installed");
+            return None;
+        }
+    }
+    let bed = Bed::new()?;
+    for protocol in ["udp", "tcp"] {
+        bed.queue_outgoing(&format!("-p {protocol} --dport 53"));
+        bed.queue_incoming(&format!("-p {protocol} --sport 53"));
+    }
+    let server = bed.background(&format!(
+        "dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --user=root \
+         --pid-file= --log-facility=- --bind-interfaces --listen-address={FAR} \
+         --address=/shop.example/192.0.2.7 --address=/other.example/192.0.2.8"
+    ));
+    let rules = vec![DnsRule {
+        pattern: "*.shop.example".parse().unwrap(),
+        what,
+    }];
+    let serving = bed::Serving::start(bed.job(Program::Dns(DnsProgram { rules })));
+    // Until the server is up.
+    let begun = Instant::now();
+    while !dig(&bed, "up.other.example").contains("192.0.2.8") {
+        assert!(begun.elapsed() < Duration::from_secs(20), "dnsmasq answers");
+    }
+    Some((bed, server, serving))
+}
+
+#[test]
+fn dig_sees_the_error_for_the_named_and_the_truth_for_others() {
+    let Some((bed, _server, serving)) = dns_bed(DnsAction::Error(DnsError::ServFail)) else {
+        return;
+    };
+    assert!(dig(&bed, "a.shop.example").contains("status: SERVFAIL"));
+    assert!(dig(&bed, "shop.example").contains("192.0.2.7"));
+    assert!(dig(&bed, "x.other.example").contains("192.0.2.8"));
+    assert_eq!(serving.observer.counters().answered, 1);
+}
+
+#[test]
+fn dig_sees_the_spoofed_address() {
+    let spoof = DnsAction::Spoof {
+        v4: vec![[127, 0, 0, 9].into()],
+        v6: vec!["::1".parse().unwrap()],
+        ttl: 17,
+    };
+    let Some((bed, _server, _serving)) = dns_bed(spoof) else {
+        return;
+    };
+    let four = dig(&bed, "A.sHop.example");
+    assert!(
+        four.contains("127.0.0.9") && !four.contains("192.0.2.7"),
+        "{four}"
+    );
+    assert!(four.contains("17"), "{four}");
+    assert!(dig(&bed, "a.shop.example AAAA").contains("::1"));
+}
+
+#[test]
+fn blocked_names_are_not_answered_over_udp_or_tcp() {
+    let Some((bed, _server, serving)) = dns_bed(DnsAction::Block) else {
+        return;
+    };
+    assert!(!dig(&bed, "a.shop.example").contains("status"));
+    assert!(!dig(&bed, "a.shop.example +tcp").contains("status"));
+    assert!(dig(&bed, "a.other.example +tcp").contains("192.0.2.8"));
+    assert!(serving.observer.counters().answered >= 2);
+}
+
+#[test]
+fn delayed_names_take_at_least_the_delay() {
+    let Some((bed, _server, _serving)) = dns_bed(DnsAction::Delay(Duration::from_millis(300)))
+    else {
+        return;
+    };
+    let begun = Instant::now();
+    assert!(dig(&bed, "a.shop.example").contains("192.0.2.7"));
+    assert!(begun.elapsed() >= Duration::from_millis(300));
 }

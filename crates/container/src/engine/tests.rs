@@ -110,18 +110,34 @@ fn a_failed_pause_is_never_taken_for_somebody_elses() {
 }
 
 #[test]
+fn an_unpause_is_tried_again_if_the_engine_knew_of_the_pause_too_late() {
+    let fake = Fake::answers(vec![
+        answer(500, "{}"),
+        inspection("paused"),
+        answer(204, ""),
+    ]);
+    assert!(matches!(fake.engine.unpause("ab"), Ok(Change::Done)));
+    let unpause = "POST /containers/ab/unpause HTTP/1.1";
+    let requests = fake.end();
+    assert_eq!(
+        (requests[0].as_str(), requests[2].as_str()),
+        (unpause, unpause)
+    );
+}
+
+#[test]
 fn a_refused_unpause_is_an_error_while_it_is_paused() {
-    let unpause = |state| {
-        let fake = Fake::answers(vec![answer(500, "{}"), inspection(state)]);
-        let answer = fake.engine.unpause("ab");
-        fake.end();
-        answer
-    };
-    assert!(matches!(unpause("running"), Ok(Change::Already)));
-    assert!(matches!(
-        unpause("paused"),
-        Err(EngineError::Refused { .. })
-    ));
+    let refused = Fake::answers(vec![
+        answer(500, "{}"),
+        inspection("paused"),
+        answer(500, "{}"),
+    ]);
+    let error = refused.engine.unpause("ab").unwrap_err();
+    assert!(matches!(error, EngineError::Refused { .. }), "{error:?}");
+    refused.end();
+    let before = Fake::answers(vec![answer(500, "{}"), inspection("running")]);
+    assert!(matches!(before.engine.unpause("ab"), Ok(Change::Already)));
+    before.end();
 }
 
 #[test]

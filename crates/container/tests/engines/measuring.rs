@@ -1,12 +1,15 @@
 //! How long a change takes through an engine, beside the freezer itself.
 //! `cargo nextest run -p firedrill-container --run-ignored only --no-capture`
 
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use firedrill_container::{ContainerRef, Unpaused};
 use firedrill_kernel::Signal;
 use firedrill_kernel::freezer::{Cgroup, Hierarchy};
+use rustix::event::{PollFd, PollFlags};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::started::{Started, wait_until};
 use crate::{on_docker, on_podman};
@@ -69,23 +72,43 @@ fn measure(started: &Started) {
     undo.print("undo (inspect and unpause)");
     freezer(pid);
 
-    let mut kill = Times::default();
-    let mut ended = Times::default();
-    for _ in 0..KILLS {
-        let pid = engine.inspect(&id).unwrap().pid.unwrap();
-        ended.take(|| {
-            kill.take(|| engine.kill(&id, Signal::Kill)).unwrap();
-            wait_until("its process has ended", || {
-                !PathBuf::from(format!("/proc/{pid}")).exists()
-            });
+    let [mut answered, mut ended, mut directly] = [(); 3].map(|()| Times::default());
+    for round in 0..2 * KILLS {
+        let first = process_of(started, &id);
+        let start = Instant::now();
+        let watch = thread::spawn({
+            let first = first.try_clone().unwrap();
+            move || {
+                wait_for_end(&first);
+                start.elapsed()
+            }
         });
+        if round % 2 == 0 {
+            answered.take(|| engine.kill(&id, Signal::Kill)).unwrap();
+            ended.0.push(watch.join().unwrap());
+        } else {
+            rustix::process::pidfd_send_signal(&first, rustix::process::Signal::KILL).unwrap();
+            directly.0.push(watch.join().unwrap());
+        }
         wait_until("the engine knows", || {
             engine.inspect(&id).unwrap().pid.is_none()
         });
         engine.start(&id).unwrap();
     }
-    kill.print("kill");
-    ended.print("kill, until /proc says so");
+    answered.print("kill, until the answer");
+    ended.print("kill, until its end");
+    directly.print("kill by pidfd, until its end");
+}
+
+fn process_of(started: &Started, id: &str) -> OwnedFd {
+    let pid = started.engine.inspect(id).unwrap().pid.unwrap();
+    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    pidfd_open(pid, PidfdFlags::empty()).unwrap()
+}
+
+fn wait_for_end(process: &OwnedFd) {
+    let mut ended = [PollFd::new(process, PollFlags::IN)];
+    rustix::event::poll(&mut ended, None).unwrap();
 }
 
 fn freezer(pid: u32) {

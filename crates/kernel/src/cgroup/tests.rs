@@ -1,4 +1,5 @@
-use std::process::{Child, Command};
+use std::io::Write as _;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::*;
@@ -157,20 +158,32 @@ fn a_memory_limit_is_kept_in_pages_and_unlimited_reads_as_none() {
     assert_eq!(own.0.out_of_memory_kills().unwrap(), 0);
 }
 
+/// Whether a shell in the cgroup can have a child.
+fn can_fork(cgroup: &Cgroup) -> bool {
+    let mut shell = Command::new("sh")
+        .args(["-c", "read go; (exit 0) && exit 0"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    assert!(cgroup.adopt(shell.id()).unwrap());
+    assert_eq!(cgroup.tasks().unwrap(), 1);
+    shell.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    shell.wait().unwrap().success()
+}
+
 #[test]
 fn a_limit_of_tasks_holds() {
     let Some(own) = Own::create(Controller::Pids, "pids") else {
         return;
     };
-    let shell = Process::start("sleep 60 & sleep 60 & wait");
-    own.0.adopt(shell.0.id()).unwrap();
-    assert!(own.0.tasks().unwrap() >= 1);
-    let two = Limit::Pids(Some(2));
-    assert_eq!(own.0.set(&two).unwrap(), two);
-    for pid in own.0.processes().unwrap() {
-        let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
-    }
-    drop(shell);
+    assert!(can_fork(&own.0));
+    let one = Limit::Pids(Some(1));
+    assert_eq!(own.0.set(&one).unwrap(), one);
+    assert!(!can_fork(&own.0));
+    let swapped = own.0.swap(&one, &Limit::Pids(None)).unwrap();
+    assert_eq!(swapped, Swap::Swapped(Limit::Pids(None)));
+    assert!(can_fork(&own.0));
 }
 
 #[test]

@@ -34,12 +34,15 @@ fn ip(arguments: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Lines without lifetimes and flags that count down or settle.
+/// Addresses and routes, without what counts down or settles by itself: lifetimes, the carrier, and
+/// the kernel's detection of duplicates for its own link-local address.
 fn settled(text: &str) -> Vec<String> {
     let mut lines: Vec<String> = text
         .lines()
-        .filter(|line| !line.contains("valid_lft"))
-        .map(|line| line.replace(" tentative", "").trim().to_owned())
+        .filter(|line| line.contains("inet") || !line.contains("lft") && !line.contains("mtu 1500"))
+        .filter(|line| !line.contains("link/") && !line.contains("local fe80"))
+        .map(|line| line.replace(" tentative", "").replace(" linkdown", ""))
+        .map(|line| line.trim().to_owned())
         .collect();
     lines.sort();
     lines

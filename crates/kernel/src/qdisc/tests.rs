@@ -329,3 +329,79 @@ fn a_handle_of_a_class_is_no_place_for_a_discipline() {
         }
     });
 }
+
+#[test]
+fn the_kernel_understands_netem_as_it_was_meant() {
+    if let Err(error) = netem_usable() {
+        eprintln!("skipped: {error}");
+        return;
+    }
+    let fraction = |fraction| Probability::from_fraction(fraction).unwrap();
+    let both = Correlated {
+        probability: fraction(0.01),
+        correlation: fraction(0.25),
+    };
+    let whole = Netem {
+        delay_ns: 100_000_001,
+        jitter_ns: 10_000_003,
+        delay_correlation: fraction(0.25),
+        loss: Some(Loss::GilbertElliott {
+            good_to_bad: fraction(0.01),
+            bad_to_good: fraction(0.1),
+            loss_when_bad: fraction(0.7),
+            loss_when_good: fraction(0.001),
+        }),
+        duplicate: both,
+        corrupt: both,
+        reorder: Some(Reorder {
+            probability: fraction(0.25),
+            correlation: fraction(0.5),
+            gap: 5,
+        }),
+        rate: Some(NetemRate {
+            bytes_per_second: 12_500_000_000,
+            packet_overhead: -14,
+            cell_size: 53,
+            cell_overhead: 5,
+        }),
+        limit: 500,
+        distribution: vec![-8192, -4096, 0, 4096, 8191],
+        seed: Some(7),
+    };
+    let four = Netem {
+        loss: Some(Loss::FourState {
+            p13: fraction(0.01),
+            p31: fraction(0.1),
+            p32: fraction(0.7),
+            p14: fraction(0.02),
+            p23: fraction(0.001),
+        }),
+        ..whole.clone()
+    };
+    let random = Netem {
+        loss: Some(Loss::Random(both)),
+        ..whole.clone()
+    };
+    for wanted in [whole, four, random, Netem::default()] {
+        isolated(|socket| {
+            add(socket, ours(), &Discipline::Netem(wanted.clone())).unwrap();
+            let options = root(socket, LOOPBACK).unwrap().unwrap().options;
+            let kept = Netem::parse(&options).unwrap();
+            // Older kernels do not know the seed, and none tells the distribution.
+            let seed = kept.seed.filter(|_| wanted.seed.is_some());
+            assert!(seed.is_none() || seed == wanted.seed);
+            let comparable = Netem {
+                distribution: Vec::new(),
+                seed: kept.seed,
+                ..wanted.clone()
+            };
+            assert_eq!(kept, comparable);
+            let shown = tc("qdisc show dev lo");
+            assert!(
+                shown.contains(&format!("limit {}", wanted.limit)),
+                "{shown}"
+            );
+            assert_eq!(delete(socket, ours()).unwrap(), Deletion::Deleted);
+        });
+    }
+}

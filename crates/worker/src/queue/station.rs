@@ -1,9 +1,10 @@
 //! Where packets arrive: their fate is decided, and they are held until it comes.
 
 use super::binding::Copied;
+use super::dns::{DnsFate, DnsProgram};
 use super::held::{Held, Release};
 use super::packet;
-use super::shape::{Passage, Shaper};
+use super::shape::{Decision, Passage, Shaper};
 use super::tally::Counters;
 use super::wire::Queued;
 use super::{Program, QueueError, QueueJob};
@@ -19,6 +20,7 @@ pub(crate) struct Station {
 #[derive(Debug)]
 enum Running {
     Shape(Box<Shaper>),
+    Dns(DnsProgram),
 }
 
 impl Station {
@@ -27,6 +29,7 @@ impl Station {
             Program::Shape(shape) => {
                 Running::Shape(Box::new(Shaper::new(shape.clone(), job.seed)?))
             }
+            Program::Dns(program) => Running::Dns(program.clone()),
         };
         Ok(Self {
             held: Held::default(),
@@ -40,13 +43,14 @@ impl Station {
     pub(crate) fn copied(&self) -> Copied {
         match &self.program {
             Running::Shape(shaper) if !shaper.shape().needs_payload() => Copied::Part(1),
-            Running::Shape(_) => Copied::Whole,
+            Running::Shape(_) | Running::Dns(_) => Copied::Whole,
         }
     }
 
     pub(crate) fn takes_large_segments(&self) -> bool {
         match &self.program {
             Running::Shape(shaper) => !shaper.shape().judges_packets(),
+            Running::Dns(_) => false,
         }
     }
 
@@ -55,6 +59,7 @@ impl Station {
             Running::Shape(shaper) => {
                 !shaper.shape().judges_packets() && shaper.shape().jitter.is_zero()
             }
+            Running::Dns(_) => false,
         }
     }
 
@@ -65,6 +70,7 @@ impl Station {
                 let shape = shaper.shape();
                 (shape.duplicate.share > 0.0).then_some(shape.spare_mark)
             }
+            Running::Dns(_) => None,
         }
     }
 
@@ -78,28 +84,57 @@ impl Station {
             self.hold(now, now, queued, Release::Drop);
             return;
         }
-        match &mut self.program {
-            Running::Shape(shaper) => {
-                let decision = shaper.decide(now, queued.length);
-                let Some(passage) = decision.packet else {
-                    counters.dropped += 1;
-                    self.hold(now, now, queued, Release::Drop);
-                    return;
-                };
-                counters.reordered += u64::from(passage.ahead);
-                let release = match passage.corrupt {
-                    Some(_) => {
-                        counters.corrupted += 1;
-                        Release::Replace(changed(&queued, passage))
-                    }
-                    None => Release::Accept,
-                };
-                self.hold(passage.at, now, queued, release);
-                if let Some(copy) = decision.copy {
-                    self.hold(copy.at, now, queued, Release::Copy(changed(&queued, copy)));
-                }
+        let decision = match &mut self.program {
+            Running::Shape(shaper) => shaper.decide(now, queued.length),
+            Running::Dns(program) => {
+                let fate = program.treat(queued.payload);
+                self.settle(now, queued, fate, counters);
+                return;
+            }
+        };
+        self.pass(now, queued, decision, counters);
+    }
+
+    fn pass(&mut self, now: u64, queued: Queued<'_>, decision: Decision, counters: &mut Counters) {
+        let Some(passage) = decision.packet else {
+            counters.dropped += 1;
+            self.hold(now, now, queued, Release::Drop);
+            return;
+        };
+        counters.reordered += u64::from(passage.ahead);
+        let release = match passage.corrupt {
+            Some(_) => {
+                counters.corrupted += 1;
+                Release::Replace(changed(&queued, passage))
+            }
+            None => Release::Accept,
+        };
+        self.hold(passage.at, now, queued, release);
+        if let Some(copy) = decision.copy {
+            self.hold(copy.at, now, queued, Release::Copy(changed(&queued, copy)));
+        }
+    }
+
+    fn settle(&mut self, now: u64, queued: Queued<'_>, fate: DnsFate, counters: &mut Counters) {
+        match fate {
+            DnsFate::Pass => {}
+            DnsFate::Unreadable => counters.unreadable += 1,
+            DnsFate::Delay(_) | DnsFate::Replace(_) => counters.answered += 1,
+            DnsFate::Drop => {
+                counters.dropped += 1;
+                counters.answered += 1;
             }
         }
+        let (at, release) = match fate {
+            DnsFate::Pass | DnsFate::Unreadable => (now, Release::Accept),
+            DnsFate::Drop => (now, Release::Drop),
+            DnsFate::Delay(delay) => {
+                let delay = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
+                (now.saturating_add(delay), Release::Accept)
+            }
+            DnsFate::Replace(bytes) => (now, Release::Replace(bytes.into())),
+        };
+        self.hold(at, now, queued, release);
     }
 
     fn hold(&mut self, at: u64, now: u64, queued: Queued<'_>, release: Release) {

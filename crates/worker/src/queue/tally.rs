@@ -143,6 +143,12 @@ impl Tally {
                     all.extend(rate);
                 }
             }
+            Program::Dns(_) => all.extend(Measurement::share(
+                Quantity::ShareAnswered,
+                None,
+                counters.answered,
+                counters.matched,
+            )),
         }
         all
     }

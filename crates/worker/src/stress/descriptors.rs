@@ -4,19 +4,20 @@ use std::convert::Infallible;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
 use super::StressError;
+use super::crew::{Capacity, Crew};
 use super::room::{Amount, Room};
 use crate::control::Control;
+use crate::job::Job;
 use crate::measurement::{Measurement, Quantity};
 
-/// Open files. One process holds them, so their number is bounded by the descriptors of a process
-/// (`fs.nr_open`, usually 1,048,576).
+/// Open files, of as many processes as it takes: each may have as many as its limit can be raised to
+/// (`RLIMIT_NOFILE`, at most `fs.nr_open`).
 ///
 /// The kernel enforces `fs.file-max` on processes without `CAP_SYS_ADMIN` only.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,13 +47,19 @@ impl DescriptorFill {
 
     pub(crate) fn run(self, control: &Control) -> Result<Infallible, StressError> {
         let wanted = room()?.share(self.amount, self.reserve)?;
-        allow_descriptors(wanted, "open files")?;
+        let capacity = descriptors_for("open files", wanted)?;
+        let (crew, own) = Crew::start(wanted, capacity, control, |count| {
+            Job::Descriptors(Self {
+                amount: Amount::Count(count),
+                reserve: self.reserve,
+            })
+        })?;
         let mut held: Vec<OwnedFd> = Vec::new();
-        while (held.len() as u64) < wanted {
+        while (held.len() as u64) < own {
             if held.len().is_multiple_of(STEP) {
                 control.check();
                 // Others open files too.
-                room()?.share(Amount::Count(wanted - held.len() as u64), self.reserve)?;
+                room()?.share(Amount::Count(own - held.len() as u64), self.reserve)?;
             }
             let fd = eventfd(0, EventfdFlags::CLOEXEC).map_err(|errno| StressError::Call {
                 doing: "open an eventfd",
@@ -60,46 +67,46 @@ impl DescriptorFill {
             })?;
             held.push(fd);
         }
-        let count = held.len() as f64;
         control.ready(move || {
             vec![Measurement::exact(
                 Quantity::DescriptorsHeld,
                 Some(wanted as f64),
-                count,
+                wanted as f64,
             )]
         });
-        loop {
-            control.wait(Duration::from_secs(60));
-            // Held for as long as the process lives.
-            std::hint::black_box(&held);
-        }
+        // `held` lives as long as this.
+        crew.keep(control)
     }
 }
 
-/// Raises this process's limit so that it may open so many files.
-pub(super) fn allow_descriptors(count: u64, unit: &'static str) -> Result<(), StressError> {
-    let needed = count.saturating_add(OWN);
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= needed) {
-        return Ok(());
-    }
+/// Raises this process's limit as far as it takes and goes; how many it may hold then.
+pub(super) fn descriptors_for(unit: &'static str, count: u64) -> Result<Capacity, StressError> {
     let most = read_number(Path::new(NR_OPEN))?;
-    let beyond = |most: u64, limit: &'static str| StressError::BeyondProcess {
-        wanted: count,
-        most: most.saturating_sub(OWN),
+    let needed = count.saturating_add(OWN).min(most);
+    let limit = getrlimit(Resource::Nofile);
+    let (soft, hard) = (limit.current.unwrap_or(most), limit.maximum.unwrap_or(most));
+    let raise = |to: u64, hard: u64| {
+        let raised = Rlimit {
+            current: Some(to),
+            maximum: Some(hard),
+        };
+        setrlimit(Resource::Nofile, raised).is_ok()
+    };
+    let granted = if soft >= needed {
+        soft
+    } else if raise(needed, hard.max(needed)) {
+        // Above the hard limit it takes CAP_SYS_RESOURCE.
+        needed
+    } else if raise(hard, hard) {
+        hard
+    } else {
+        soft
+    };
+    Ok(Capacity {
+        pieces: granted.saturating_sub(OWN),
         unit,
-        limit,
-    };
-    if needed > most {
-        return Err(beyond(most, "fs.nr_open"));
-    }
-    let raised = Rlimit {
-        current: Some(needed),
-        maximum: Some(limit.maximum.unwrap_or(needed).max(needed)),
-    };
-    // Above the hard limit it takes CAP_SYS_RESOURCE.
-    setrlimit(Resource::Nofile, raised)
-        .map_err(|_| beyond(limit.maximum.unwrap_or(most), "RLIMIT_NOFILE"))
+        limit: "RLIMIT_NOFILE",
+    })
 }
 
 /// `file-nr`: allocated, unused (always 0 since Linux 2.6), and the maximum.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use firedrill_kernel::KernelError;
 
 use super::Protocol;
+use crate::handle::WorkerError;
 
 /// Why a load is not in place.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +31,7 @@ pub enum StressError {
         percent: f64,
         unit: &'static str,
     },
-    /// One process cannot hold as many.
+    /// More than a reasonable number of processes can hold.
     #[error("{wanted} {unit} are asked for, and one process may hold {most} here ({limit})")]
     BeyondProcess {
         wanted: u64,
@@ -68,6 +69,8 @@ pub enum StressError {
         address: SocketAddr,
         source: io::Error,
     },
+    #[error("a further worker is not there")]
+    Crew(#[from] Box<WorkerError>),
     #[error(transparent)]
     Kernel(#[from] KernelError),
 }

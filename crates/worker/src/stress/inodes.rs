@@ -3,19 +3,20 @@
 use std::convert::Infallible;
 use std::fs::File;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use rustix::fs::{OFlags, fstatvfs};
 use serde::{Deserialize, Serialize};
 
-use super::descriptors::allow_descriptors;
+use super::crew::Crew;
+use super::descriptors::descriptors_for;
 use super::room::{Amount, Room};
 use super::{StressError, unnamed};
 use crate::control::Control;
+use crate::job::Job;
 use crate::measurement::{Measurement, Quantity};
 
-/// Inodes of the file system of a directory. One process holds them, so their number is bounded by
-/// the descriptors of a process (`fs.nr_open`, usually 1,048,576).
+/// Inodes of the file system of a directory, held by as many processes as it takes: each may have as
+/// many as its limit of descriptors can be raised to (`RLIMIT_NOFILE`, at most `fs.nr_open`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct InodeFill {
@@ -45,31 +46,34 @@ impl InodeFill {
             ..room
         };
         let wanted = before.share(self.amount, self.reserve)?;
-        allow_descriptors(wanted, "inodes")?;
+        let capacity = descriptors_for("inodes", wanted)?;
+        let (crew, own) = Crew::start(wanted, capacity, control, |count| {
+            Job::Inodes(Self {
+                directory: self.directory.clone(),
+                amount: Amount::Count(count),
+                reserve: self.reserve,
+            })
+        })?;
         let mut held: Vec<File> = Vec::new();
-        if wanted > 0 {
+        if own > 0 {
             held.push(first);
         }
-        while (held.len() as u64) < wanted {
+        while (held.len() as u64) < own {
             if held.len().is_multiple_of(STEP) {
                 control.check();
-                self.keep_reserve(&held, wanted)?;
+                self.keep_reserve(&held, own)?;
             }
             held.push(unnamed::create(&self.directory, OFlags::empty())?);
         }
-        let count = held.len() as f64;
         control.ready(move || {
             vec![Measurement::exact(
                 Quantity::InodesHeld,
                 Some(wanted as f64),
-                count,
+                wanted as f64,
             )]
         });
-        loop {
-            control.wait(Duration::from_secs(60));
-            // Held for as long as the process lives.
-            std::hint::black_box(&held);
-        }
+        // `held` lives as long as this.
+        crew.keep(control)
     }
 
     fn room(&self, file: &File) -> Result<Room, StressError> {

@@ -183,7 +183,7 @@ impl Goal {
     }
 
     /// What to hold so that the reserve stays.
-    fn to_hold(&self, now: &Surroundings, held: u64) -> u64 {
+    fn bounded(&self, now: &Surroundings, held: u64) -> u64 {
         let most = held
             .saturating_add(now.available)
             .saturating_sub(self.reserve);
@@ -207,7 +207,7 @@ impl Goal {
         loop {
             control.check();
             let now = Surroundings::read()?;
-            let to_hold = self.to_hold(&now, held.bytes());
+            let to_hold = self.bounded(&now, held.bytes());
             let difference = to_hold.abs_diff(held.bytes());
             if difference <= self.tolerance() || held.is_as_near_as_pages_go(to_hold) {
                 return Ok((to_hold, now));

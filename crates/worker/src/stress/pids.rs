@@ -8,21 +8,22 @@
 use std::convert::Infallible;
 use std::path::Path;
 use std::thread::Builder;
-use std::time::Duration;
 
 use firedrill_kernel::cgroup::{Cgroup, Controller, Limit, LimitKind};
 use serde::{Deserialize, Serialize};
 
 use super::StressError;
+use super::crew::{Capacity, Crew};
 use super::descriptors::read_number;
 use super::room::{Amount, Room};
 use crate::control::Control;
+use crate::job::Job;
 use crate::measurement::{Measurement, Quantity};
 
 /// Tasks of the worker's cgroup where that has a limit, or else of the kernel.
 ///
-/// One process holds them, and each takes two memory mappings (its stack and the guard below), so
-/// their number is bounded by half of `vm.max_map_count` too.
+/// Held by as many processes as it takes: each thread has two memory mappings (its stack and the
+/// guard below), so one process may have half as many as `vm.max_map_count`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PidFill {
@@ -34,6 +35,9 @@ pub struct PidFill {
 
 /// The least that glibc accepts on every architecture; a parked thread uses one page of it.
 const STACK: usize = 128 * 1024;
+
+/// Threads of a further worker that are not parked: they are tasks as well.
+const OWN: u64 = 2;
 
 /// Threads between two looks at the deadline.
 const STEP: u64 = 64;
@@ -49,20 +53,22 @@ impl PidFill {
         let wanted = room()?.share(self.amount, self.reserve)?;
         let maps = read_number(Path::new("/proc/sys/vm/max_map_count"))?;
         // A few hundred are the program's own.
-        let most = maps.saturating_sub(512) / 2;
-        if wanted > most {
-            return Err(StressError::BeyondProcess {
-                wanted,
-                most,
-                unit: "tasks",
-                limit: "vm.max_map_count",
-            });
-        }
-        for started in 0..wanted {
+        let capacity = Capacity {
+            pieces: maps.saturating_sub(512) / 2,
+            unit: "tasks",
+            limit: "vm.max_map_count",
+        };
+        let (crew, own) = Crew::start(wanted, capacity, control, |count| {
+            Job::Pids(Self {
+                amount: Amount::Count(count.saturating_sub(OWN).max(1)),
+                reserve: self.reserve,
+            })
+        })?;
+        for started in 0..own {
             if started.is_multiple_of(STEP) {
                 control.check();
                 // Others start processes too.
-                room()?.share(Amount::Count(wanted - started), self.reserve)?;
+                room()?.share(Amount::Count(own - started), self.reserve)?;
             }
             Builder::new()
                 .name("parked".to_owned())
@@ -80,9 +86,7 @@ impl PidFill {
                 wanted as f64,
             )]
         });
-        loop {
-            control.wait(Duration::from_secs(60));
-        }
+        crew.keep(control)
     }
 }
 

@@ -14,6 +14,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use serde::{Deserialize, Serialize};
 
 use super::StressError;
+use super::descriptors::descriptors_for;
 use crate::control::Control;
 use crate::measurement::{Measurement, Quantity};
 
@@ -86,7 +87,15 @@ impl PortHold {
 
     fn hold(&self, control: &Control) -> Result<Vec<OwnedFd>, StressError> {
         let count = self.addresses.len().saturating_mul(self.ports.len());
-        super::descriptors::allow_descriptors(count as u64, "ports")?;
+        let capacity = descriptors_for("ports", count as u64)?;
+        if count as u64 > capacity.pieces {
+            return Err(StressError::BeyondProcess {
+                wanted: count as u64,
+                most: capacity.pieces,
+                unit: capacity.unit,
+                limit: capacity.limit,
+            });
+        }
         let mut held = Vec::new();
         for address in &self.addresses {
             for (protocol, port) in &self.ports {

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -222,22 +223,24 @@ fn renewing_leaves_no_gap() {
     table.renew(Duration::from_secs(20)).unwrap();
     let receiver = udp(&lab.far, v4());
     let sender = udp(&lab.near, "0.0.0.0:0".parse().unwrap());
-    let renewals = 300;
-    let arrived = std::thread::scope(|scope| {
+    let sent = 20_000;
+    let done = AtomicBool::new(false);
+    let (arrived, renewals) = std::thread::scope(|scope| {
         let renewing = scope.spawn(|| {
-            let start = Instant::now();
-            for _ in 0..renewals {
+            let (start, mut renewals) = (Instant::now(), 0_u32);
+            while !done.load(Ordering::Relaxed) {
                 table.renew(Duration::from_secs(20)).unwrap();
+                renewals += 1;
             }
             println!("a renewal took {:?}", start.elapsed() / renewals);
+            renewals
         });
-        let mut arrived = 0;
-        while !renewing.is_finished() {
-            arrived += transfer(&sender, &receiver, v4(), 50);
-        }
-        renewing.join().unwrap();
-        arrived
+        let arrived = transfer(&sender, &receiver, v4(), sent);
+        done.store(true, Ordering::Relaxed);
+        (arrived, renewing.join().unwrap())
     });
+    assert!(renewals > 100, "{renewals}");
+    assert_eq!(packets(&mut table), [sent as u64]);
     assert_eq!(arrived, 0);
 }
 

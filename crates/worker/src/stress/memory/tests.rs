@@ -29,7 +29,7 @@ proptest! {
             // What others take shrinks to what is left beside the load.
             let taken = others(share).min(whole - held);
             let now = Surroundings { total: whole, available: whole - held - taken };
-            held = goal.to_hold(&now, held);
+            held = goal.bounded(&now, held);
             let available = whole.saturating_sub(held + taken);
             prop_assert!(available >= reserve || held == 0);
             if let Level::Total(level) = goal.level {
@@ -44,7 +44,7 @@ proptest! {
     ) {
         let goal = Goal { level: Level::Total(level), reserve: 100 };
         let now = Surroundings { total: 1000, available: 1000 - taken - held };
-        prop_assert_eq!(goal.to_hold(&now, held) + taken, level.max(taken));
+        prop_assert_eq!(goal.bounded(&now, held) + taken, level.max(taken));
     }
 
     #[test]
