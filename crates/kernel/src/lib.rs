@@ -7,10 +7,16 @@
 //! - [`process`]: readers of `/proc/PID`, which treat a process that vanishes between two reads as gone;
 //! - [`pidfd`]: signals and waiting by descriptor;
 //! - [`clock`]: BOOTTIME deadlines;
+//! - [`realtime`]: CLOCK_REALTIME against the hardware's count, moving it, its rate, who else keeps it;
 //! - [`freezer`]: cgroup v1 and v2 freezers, found by operating them;
+//! - [`cgroup`]: cgroups of our own, use, and limits that are only swapped for the expected ones;
+//! - [`mounts`]: what is mounted, room, loop devices;
 //! - [`stopped`]: a snapshot of stopped processes, which is only ever compared;
 //! - [`netlink`], [`namespace`]: requests to the kernel over netlink, in a network namespace;
 //! - [`nftables`]: tables of our own, bound to a descriptor and to a lease;
+//! - [`link`]: interfaces, and the routes and addresses that a downed one loses;
+//! - [`qdisc`]: queueing disciplines: netem, rates, bands, and configurations that compare;
+//! - [`sock_diag`]: TCP and UDP sockets, listed and destroyed;
 //! - [`socket`]: the mark of what a socket sends;
 //! - [`signals`], [`hardening`]: what a small long-lived process needs to stay alive.
 //!

@@ -299,7 +299,10 @@ fn what_this_kernel_has_is_said_by_the_probes() {
     for (name, outcome) in [
         ("netem", netem_usable()),
         ("tbf", tbf_usable()),
-        ("bands", bands_usable().map(drop)),
+        (
+            "bands",
+            bands_usable().map(|kind| eprintln!("bands of {}", kind_name(kind))),
+        ),
         ("ifb", ifb_usable()),
     ] {
         match outcome {
