@@ -16,6 +16,7 @@ fn light() -> Job {
         percent: 1.0,
         threads: 1,
         cpus: None,
+        ahead: false,
     })
 }
 
@@ -74,6 +75,7 @@ fn a_worker_stopped_past_its_deadline_does_nothing_when_continued() {
         percent: 100.0,
         threads: 4,
         cpus: None,
+        ahead: false,
     });
     let deadline = boottime() + Duration::from_secs(3);
     let mut worker = WorkerHandle::spawn(&config(), &job, deadline).unwrap();
@@ -149,6 +151,7 @@ fn a_job_out_of_bounds_is_refused_in_words() {
         percent: 120.0,
         threads: 1,
         cpus: None,
+        ahead: false,
     });
     let why = refusal(start(&job));
     assert_eq!(why, "percent is 120; it has to be above 0 and at most 100");

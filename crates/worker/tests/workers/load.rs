@@ -38,19 +38,29 @@ fn schedule(worker: &WorkerHandle) -> (f64, f64) {
     sum
 }
 
-#[test]
-fn a_cpu_load_has_the_share_that_was_asked_for() {
-    let job = Job::Cpu(CpuLoad {
-        percent: 30.0,
+/// The share that a load on the first processor had in five seconds, as the scheduler counts it, and
+/// how long it waited for the processor.
+fn observe(worker: &WorkerHandle) -> (f64, f64) {
+    pause(Duration::from_millis(500));
+    let (began, before) = (Instant::now(), schedule(worker));
+    pause(Duration::from_secs(5));
+    let (wall, after) = (began.elapsed().as_secs_f64(), schedule(worker));
+    ((after.0 - before.0) / wall, (after.1 - before.1) / wall)
+}
+
+fn cpu(percent: f64, ahead: bool) -> Job {
+    Job::Cpu(CpuLoad {
+        percent,
         threads: 1,
         cpus: Some(vec![0]),
-    });
-    let mut worker = start(&job).unwrap();
-    pause(Duration::from_millis(500));
-    let (began, before) = (Instant::now(), schedule(&worker));
-    pause(Duration::from_secs(5));
-    let (wall, after) = (began.elapsed().as_secs_f64(), schedule(&worker));
-    let (share, waited) = ((after.0 - before.0) / wall, (after.1 - before.1) / wall);
+        ahead,
+    })
+}
+
+#[test]
+fn a_cpu_load_has_the_share_that_was_asked_for() {
+    let mut worker = start(&cpu(30.0, false)).unwrap();
+    let (share, waited) = observe(&worker);
     eprintln!("asked 0.300, had {share:.4}, waited {waited:.3} for a processor");
     assert!(share < 0.32, "{share}");
     if waited < 0.5 {
@@ -66,6 +76,29 @@ fn a_cpu_load_has_the_share_that_was_asked_for() {
     assert_eq!(measured.quantity, Quantity::CpuShare);
     assert!((measured.requested.unwrap() - 0.3).abs() < 1e-9);
     assert!((measured.achieved - share).abs() < 0.03, "{measured:?}");
+}
+
+#[test]
+fn a_load_that_goes_ahead_has_its_share_of_a_busy_processor() {
+    if !is_root() {
+        return;
+    }
+    let _other = start(&cpu(100.0, false)).unwrap();
+    let worker = match start(&cpu(70.0, true)) {
+        Ok(worker) => worker,
+        Err(error) => {
+            assert!(error.to_string().contains("go ahead"), "{error}");
+            eprintln!("skipped: {error}");
+            return;
+        }
+    };
+    let (share, waited) = observe(&worker);
+    eprintln!("asked 0.700, had {share:.4}, waited {waited:.3} for a processor");
+    assert!(
+        (share - 0.7).abs() < 0.02 || waited > 0.25,
+        "{share} {waited}"
+    );
+    assert!(share < 0.72, "{share}");
 }
 
 #[test]
