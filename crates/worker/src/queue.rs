@@ -11,6 +11,11 @@
 //! Which packets come here is decided by rules in the kernel, which are not made here. A queue
 //! holds packets only as long as its process runs: a killed one drops them, and a stopped one keeps
 //! them until the kernel's part of the queue is full; from then on packets pass untouched.
+//!
+//! One difference from netem is left: a packet held on its way out still counts against the send
+//! buffer of its socket. A local sender therefore has no more than that under way (TCP: what its
+//! small-queue limit allows), however long the delay. Packets that come in or are forwarded have no
+//! such socket.
 
 mod binding;
 mod copies;

@@ -2,6 +2,7 @@
 //! instruments of their own.
 
 #![expect(clippy::print_stdout, reason = "what is skipped says why")]
+#![expect(clippy::unwrap_used, reason = "the bed is used by tests only")]
 
 #[path = "queue/bed.rs"]
 mod bed;

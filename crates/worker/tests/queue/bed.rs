@@ -107,8 +107,11 @@ impl Bed {
         within(&self.far, work)
     }
 
+    /// A socket with room for what the queue holds: it counts as unsent.
     pub(crate) fn near_socket(&self) -> UdpSocket {
-        self.in_near(|| UdpSocket::bind((NEAR, 0)).unwrap())
+        let socket = self.in_near(|| UdpSocket::bind((NEAR, 0)).unwrap());
+        rustix::net::sockopt::set_socket_send_buffer_size_force(&socket, 64 << 20).unwrap();
+        socket
     }
 
     /// A socket that gives up after a while.
