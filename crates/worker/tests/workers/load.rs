@@ -38,7 +38,7 @@ fn schedule(worker: &WorkerHandle) -> (f64, f64) {
     sum
 }
 
-/// The share that a load on the first processor had in five seconds, as the scheduler counts it, and
+/// The share that a load had in five seconds, as the scheduler counts it, and
 /// how long it waited for the processor.
 fn observe(worker: &WorkerHandle) -> (f64, f64) {
     pause(Duration::from_millis(500));
@@ -48,22 +48,22 @@ fn observe(worker: &WorkerHandle) -> (f64, f64) {
     ((after.0 - before.0) / wall, (after.1 - before.1) / wall)
 }
 
-fn cpu(percent: f64, ahead: bool) -> Job {
+fn cpu(percent: f64, processor: u32, ahead: bool) -> Job {
     Job::Cpu(CpuLoad {
         percent,
         threads: 1,
-        cpus: Some(vec![0]),
+        cpus: Some(vec![processor]),
         ahead,
     })
 }
 
 #[test]
 fn a_cpu_load_has_the_share_that_was_asked_for() {
-    let mut worker = start(&cpu(30.0, false)).unwrap();
+    let mut worker = start(&cpu(30.0, 0, false)).unwrap();
     let (share, waited) = observe(&worker);
     eprintln!("asked 0.300, had {share:.4}, waited {waited:.3} for a processor");
     assert!(share < 0.32, "{share}");
-    if waited < 0.5 {
+    if waited < 0.1 {
         assert!(share > 0.28, "{share}");
     } else {
         eprintln!("lower bound skipped: this processor is busy beyond its capacity");
@@ -83,8 +83,11 @@ fn a_load_that_goes_ahead_has_its_share_of_a_busy_processor() {
     if !is_root() {
         return;
     }
-    let _other = start(&cpu(100.0, false)).unwrap();
-    let worker = match start(&cpu(70.0, true)) {
+    // Not the one of the test above, where there is another.
+    let several = std::thread::available_parallelism().is_ok_and(|count| count.get() > 1);
+    let processor = u32::from(several);
+    let _other = start(&cpu(100.0, processor, false)).unwrap();
+    let worker = match start(&cpu(70.0, processor, true)) {
         Ok(worker) => worker,
         Err(error) => {
             assert!(error.to_string().contains("go ahead"), "{error}");
