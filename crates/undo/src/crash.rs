@@ -36,17 +36,24 @@ pub const STEPS: &[&str] = &[
     "ended.before-removal",
 ];
 
-/// Kills this process with SIGKILL, or stops it with SIGSTOP, if the test asked for that here. A
-/// replacement is not stopped: the test has acted already on the guardian that was.
+/// Kills this process with SIGKILL, or stops it with SIGSTOP, if the test asked for that here. It
+/// is stopped once, and a replacement is not: the test has acted by then.
 #[cfg(feature = "crash-points")]
 pub(crate) fn at(subject: &str, moment: &str) {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use rustix::process::{Signal, getpid, kill_process};
+
+    static STOPPED: AtomicBool = AtomicBool::new(false);
     if is_told("FIREDRILL_CRASH_AT", subject, moment) {
         // SIGKILL cannot fail on oneself, and does not return.
         let _ = kill_process(getpid(), Signal::KILL);
     }
     let is_replacement = || std::env::args_os().any(|word| word == "--resume");
-    if is_told("FIREDRILL_STOP_AT", subject, moment) && !is_replacement() {
+    if is_told("FIREDRILL_STOP_AT", subject, moment)
+        && !is_replacement()
+        && !STOPPED.swap(true, Ordering::Relaxed)
+    {
         // It returns once somebody continues this process.
         let _ = kill_process(getpid(), Signal::STOP);
     }

@@ -1,10 +1,9 @@
 //! Datagrams that come back from the far side, or do not.
 
-use std::cell::Cell;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -22,7 +21,7 @@ const PROMPT: Duration = Duration::from_millis(5);
 /// Asks the far side, and knows an undisturbed answer when it sees one.
 pub(crate) struct Flow {
     socket: UdpSocket,
-    number: Cell<u32>,
+    number: AtomicU32,
     stop: Arc<AtomicBool>,
     echo: Option<JoinHandle<()>>,
 }
@@ -46,7 +45,7 @@ impl Flow {
         });
         Ok(Self {
             socket,
-            number: Cell::new(0),
+            number: AtomicU32::new(0),
             stop,
             echo: Some(echo),
         })
@@ -60,13 +59,13 @@ impl Flow {
             self.answered(number, PROMPT)?;
         }
         // A second copy of the last one would be right behind it.
-        let again = self.answered(self.number.get(), Duration::from_millis(1));
+        let last = self.number.load(Ordering::Relaxed);
+        let again = self.answered(last, Duration::from_millis(1));
         again.is_none().then_some(start)
     }
 
     fn ask(&self) -> Option<u32> {
-        let number = self.number.get().wrapping_add(1);
-        self.number.set(number);
+        let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
         // A refusal to an earlier datagram is told by the next call, once.
         let packet = packet(number);
         let sent = self.socket.send(&packet).or_else(|_| self.socket.send(&packet));

@@ -97,11 +97,11 @@ fn row(
     before: &Snapshot,
     count: &mut Count,
 ) -> Outcome<()> {
-    let (mut ends, mut failed, mut unreached) = (Vec::new(), 0, 0);
+    let (mut ends, mut failed, mut unreached) = (Vec::new(), 0, Vec::new());
     for when in times {
         let report = lab.play(case, struck, *when, before)?;
         match report.ended {
-            Ended::Unreached => unreached += 1,
+            Ended::Unreached => unreached.push(format!("{when:?}")),
             Ended::After(time) => ends.push(time),
             Ended::Unseen => {}
         }
@@ -124,8 +124,8 @@ fn row(
             "max": shown(1.0), "n": times.len(), "unreached": unreached, "failed": failed,
         })
     );
-    count.tried += times.len() - unreached;
-    count.unreached += unreached;
+    count.tried += times.len() - unreached.len();
+    count.unreached += unreached.len();
     count.failed += failed;
     Ok(())
 }

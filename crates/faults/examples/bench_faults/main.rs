@@ -2,6 +2,7 @@
 //! left of it whoever is killed. One JSON object per line.
 //!
 //! - `times [tries=N] [fault=WORD]`: to inject, to revert, from SIGKILL of the owner to clean;
+//! - `accuracy [only=WORD] [seed=N]`: what was asked beside what an instrument of ours saw;
 //! - `kill [short=1] [moments=N] [fault=WORD] [struck=WORD] [seed=N]`: the kill matrix.
 //!
 //! A new fault is one line in `cases.rs`. Everything happens in two network namespaces, on processes
@@ -9,6 +10,7 @@
 
 #![expect(clippy::print_stdout, reason = "the measurements are its output")]
 
+mod accuracy;
 mod bed;
 mod cases;
 mod figure;
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
     let outcome = match first.as_ref() {
         "owner" => owner::run(&rest).map(|()| true),
         "times" => Words::read(&rest).and_then(|words| times::measure(&words)),
+        "accuracy" => Words::read(&rest).and_then(|words| accuracy::measure(&words)),
         "kill" => Words::read(&rest).and_then(|words| kill::matrix(&words)),
         _ => Err("times, accuracy or kill".into()),
     };
