@@ -11,3 +11,4 @@ mod deaths;
 mod effects;
 mod herd;
 mod recoveries;
+mod residues;
