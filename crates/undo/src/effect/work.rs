@@ -67,10 +67,13 @@ impl Effect for HeldByWorker {
     }
 
     fn apply(&mut self, deadline: Duration) -> Result<(), EffectError> {
-        let config = WorkerConfig {
+        let mut config = WorkerConfig {
             place: self.work.place.clone(),
             ..WorkerConfig::new()
         };
+        // Nothing may keep this process from looking at the deadline.
+        let left = deadline.saturating_sub(boottime());
+        config.start_limit = config.start_limit.min(left);
         self.worker = Some(WorkerHandle::spawn(&config, &self.work.job, deadline)?);
         self.asked = deadline;
         Ok(())
