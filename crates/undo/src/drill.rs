@@ -34,8 +34,6 @@ pub(crate) struct Drill {
     reported: bool,
     /// What the effects in force touch, as it was before the first of them; to compare with.
     before: Snapshot,
-    /// Of the drill's guardians, and so of their workers.
-    sessions: Vec<u32>,
     _lock: Lock,
 }
 
@@ -83,7 +81,6 @@ impl Drill {
         let mut log = Log::create(&dir.log())?;
         log.sync_in_background()?;
         let lease = opened.lease;
-        let sessions = vec![opened.guardian.pid];
         log.append(&Record::Opened(opened), Durability::Synced)?;
         sync_dir(dir.path())?;
         let lease_file = File::create(dir.lease()).ok();
@@ -98,7 +95,6 @@ impl Drill {
             lease_file,
             reported: false,
             before: Snapshot::default(),
-            sessions,
             _lock: lock,
         };
         drill.renew(lease);
@@ -132,8 +128,6 @@ impl Drill {
                 stopped: None,
             });
         }
-        let sessions = guardians(&contents).map(|guardian| guardian.pid);
-        let sessions = sessions.collect();
         let next_id = contents.records.len() as u64 + 1;
         let drill = Self {
             id,
@@ -146,7 +140,6 @@ impl Drill {
             lease_file: None,
             reported: false,
             before: Snapshot::default(),
-            sessions,
             _lock: lock,
         };
         Ok((drill, opened))
@@ -350,15 +343,9 @@ impl Drill {
 
     /// What of an entry has our name and is still there after its undo.
     fn ours_left(&self, id: u64) -> Vec<Residue> {
-        let (these, others): (Vec<_>, Vec<_>) =
-            self.entries.iter().partition(|entry| entry.id == id);
-        let effects = |entries: Vec<&Entry>| -> Vec<Primitive> {
-            entries.into_iter().flat_map(Entry::primitives).collect()
-        };
-        let is_worker = |effect: &Primitive| matches!(effect, Primitive::RunWorker(_));
-        let others_work = effects(others).iter().any(is_worker);
-        let sessions = (!others_work).then_some(self.sessions.as_slice());
-        ours_left(&effects(these), sessions)
+        let entry = self.entries.iter().find(|entry| entry.id == id);
+        let effects = entry.map(Entry::primitives).unwrap_or_default();
+        ours_left(&effects, self.reported)
     }
 
     /// What the last entry to leave it finds changed; the next to touch it reads it anew.
@@ -525,16 +512,15 @@ pub(crate) fn opened(contents: &Contents) -> Option<&Opened> {
 
 /// The guardian that the log last names: the first one, or who took over from it.
 pub(crate) fn last_guardian(contents: &Contents) -> Option<ProcessIdentity> {
-    guardians(contents).last()
-}
-
-/// In the order in which they took over.
-fn guardians(contents: &Contents) -> impl Iterator<Item = ProcessIdentity> {
-    contents.records.iter().filter_map(|record| match record {
-        Record::Resumed { guardian } => Some(*guardian),
-        Record::Opened(opened) => Some(opened.guardian),
-        _ => None,
-    })
+    contents
+        .records
+        .iter()
+        .rev()
+        .find_map(|record| match record {
+            Record::Resumed { guardian } => Some(*guardian),
+            Record::Opened(opened) => Some(opened.guardian),
+            _ => None,
+        })
 }
 
 /// The last deadline a guardian noted, on BOOTTIME.

@@ -38,7 +38,7 @@ use directory::DirectoryState;
 use interface::InterfaceState;
 use rules::RulesState;
 
-pub(crate) use ours::ours_left;
+pub(crate) use ours::{ours_left, session_left};
 
 /// One thing that an effect can change beside what it adds itself.
 #[derive(Clone, Debug, PartialEq)]

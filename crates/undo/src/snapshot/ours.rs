@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use firedrill_kernel::namespace::NetNamespace;
 use firedrill_kernel::netlink::{Protocol, Socket};
+use firedrill_kernel::process::{self, Stat};
 use firedrill_kernel::qdisc::{self, Handle};
-use firedrill_kernel::{KernelError, nftables, process};
+use firedrill_kernel::{KernelError, nftables};
 
 use crate::primitive::{FreezeKind, PacketFilter, Primitive, RootQdisc};
 use crate::residue::Residue;
@@ -14,17 +15,17 @@ use crate::state::wait;
 
 /// As workers call themselves, and what they fork.
 const WORKER: &str = "firedrill-work";
+const GUARDIAN: &str = "firedrill-guard";
 
 /// How long a worker that was killed, or whose guardian was, may take to be gone: the kernel takes
 /// back its memory first.
 const DYING_LIMIT: Duration = Duration::from_secs(2);
 
 /// What of these effects is still there by its name. To be asked after their undo, and needs no
-/// reading before it. `sessions` are those of the drill's guardians, in which its workers are;
-/// `None` while other workers of the drill live.
+/// reading before it. After a recovery, workers without a guardian are looked for as well.
 pub(crate) fn ours_left<'a>(
     effects: impl IntoIterator<Item = &'a Primitive>,
-    sessions: Option<&[u32]>,
+    recovered: bool,
 ) -> Vec<Residue> {
     let mut left = Vec::new();
     let mut had_worker = false;
@@ -39,10 +40,15 @@ pub(crate) fn ours_left<'a>(
             _ => {}
         }
     }
-    if let (true, Some(sessions)) = (had_worker, sessions) {
-        left.extend(workers_left(sessions));
+    if had_worker && recovered {
+        left.extend(workers_left(is_orphaned));
     }
     left
+}
+
+/// What a worker that has ended has forked: it is in the worker's session.
+pub(crate) fn session_left(worker: u32) -> Vec<Residue> {
+    workers_left(|stat| stat.session == worker)
 }
 
 fn table_left(filter: &PacketFilter) -> Result<Option<Residue>, KernelError> {
@@ -75,10 +81,10 @@ fn cgroup_left(path: &Path) -> Option<Residue> {
     })
 }
 
-fn workers_left(sessions: &[u32]) -> Vec<Residue> {
+fn workers_left(is_one: impl Fn(&Stat) -> bool) -> Vec<Residue> {
     let end = Instant::now() + DYING_LIMIT;
     loop {
-        let left = workers_of(sessions);
+        let left = workers(&is_one);
         if left.is_empty() || Instant::now() >= end {
             let residue = |pid: &u32| still_there(format!("worker {pid}"));
             return left.iter().map(residue).collect();
@@ -87,17 +93,19 @@ fn workers_left(sessions: &[u32]) -> Vec<Residue> {
     }
 }
 
-fn workers_of(sessions: &[u32]) -> Vec<u32> {
-    let Ok(all) = process::list() else {
-        return Vec::new();
-    };
-    all.into_iter()
-        .filter(|pid| {
-            process::stat(*pid).ok().flatten().is_some_and(|stat| {
-                stat.comm == WORKER && !stat.is_gone() && sessions.contains(&stat.session)
-            })
-        })
+fn workers(is_one: impl Fn(&Stat) -> bool) -> Vec<u32> {
+    let is_ours = |stat: &Stat| stat.comm == WORKER && !stat.is_gone() && is_one(stat);
+    let all = process::list().unwrap_or_default().into_iter();
+    all.filter(|pid| matches!(process::stat(*pid), Ok(Some(stat)) if is_ours(&stat)))
         .collect()
+}
+
+/// A worker is a child of its guardian, or a descendant.
+fn is_orphaned(worker: &Stat) -> bool {
+    let line = process::ancestors(worker.pid).unwrap_or_default();
+    !line
+        .iter()
+        .any(|pid| matches!(process::stat(*pid), Ok(Some(stat)) if stat.comm == GUARDIAN))
 }
 
 /// `None` when the namespace has ended.
