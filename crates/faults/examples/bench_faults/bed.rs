@@ -10,11 +10,11 @@ use firedrill_faults::Target;
 use firedrill_kernel::cgroup::{Controller, Hierarchy};
 use firedrill_kernel::freezer::Version;
 use firedrill_kernel::namespace::NetNamespace;
-use firedrill_kernel::{ProcessIdentity, process};
+use firedrill_kernel::{ProcessIdentity, process, realtime};
 use tempfile::TempDir;
 
 use crate::Outcome;
-use crate::cases::{Aim, Case};
+use crate::cases::{Aim, Case, Seen};
 use crate::flow::Flow;
 
 pub(crate) const NEAR: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 1);
@@ -37,7 +37,12 @@ pub(crate) struct Bed {
     pub(crate) cgroup: PathBuf,
     flow: Option<Flow>,
     victim: Option<Child>,
+    /// CLOCK_REALTIME − CLOCK_MONOTONIC_RAW at the beginning, in nanoseconds.
+    clock: i64,
 }
+
+/// Less than any case moves the clock, more than it drifts in a run.
+const CLOCK_MOVED: u64 = 5_000_000;
 
 impl Bed {
     pub(crate) fn new() -> Outcome<Self> {
@@ -49,6 +54,7 @@ impl Bed {
             cgroup: unified()?.join(format!("bench-faults-{}", std::process::id())),
             flow: None,
             victim: None,
+            clock: realtime::offset().nanoseconds,
         };
         std::fs::create_dir(&bed.cgroup)?;
         bed.connect()?;
@@ -79,14 +85,19 @@ impl Bed {
     /// Since when nothing of a case is in force; nothing while it is.
     pub(crate) fn undisturbed_since(&mut self, case: &Case) -> Outcome<Option<Instant>> {
         let start = Instant::now();
-        Ok(match case.aim {
-            Aim::Near => self.flow.as_ref().and_then(Flow::since),
-            Aim::Victim => {
+        Ok(match case.seen {
+            Seen::Traffic => self.flow.as_ref().and_then(Flow::since),
+            Seen::Victim => {
                 self.reap();
                 let alive = self.victims()?;
                 let all_run = alive.iter().all(|(_, stat)| !stat.state.is_stopped());
                 let one = alive.len() == 1 && all_run && !self.is_frozen(&alive)?;
                 one.then_some(start)
+            }
+            Seen::Worker => workers()?.is_empty().then_some(start),
+            Seen::Clock => {
+                let moved = realtime::offset().nanoseconds.abs_diff(self.clock);
+                (moved < CLOCK_MOVED).then_some(start)
             }
         })
     }
@@ -123,6 +134,7 @@ impl Bed {
     pub(crate) fn targets(&mut self, aim: Aim) -> Outcome<(String, Vec<Target>)> {
         let word = match aim {
             Aim::Near => format!("namespace={}", self.near),
+            Aim::Host => "host=true".into(),
             Aim::Victim => format!("pid={}", self.one_victim()?),
         };
         let targets = targets(&word)?;
@@ -178,7 +190,8 @@ impl Bed {
     pub(crate) fn victims(&self) -> Outcome<Vec<(u32, process::Stat)>> {
         let mut found = Vec::new();
         for pid in process::list()? {
-            let is_one = process::command_line(pid)?.is_some_and(|words| words.last() == Some(&tag()));
+            let is_one =
+                process::command_line(pid)?.is_some_and(|words| words.last() == Some(&tag()));
             if is_one && let Some(stat) = process::stat(pid)?.filter(|stat| !stat.is_gone()) {
                 found.push((pid, stat));
             }
@@ -216,14 +229,15 @@ impl Drop for Bed {
     }
 }
 
-/// From `namespace=NAME` or `pid=N`.
+/// From `namespace=NAME`, `pid=N` or `host=true`.
 pub(crate) fn targets(word: &str) -> Outcome<Vec<Target>> {
     let (kind, value) = word.split_once('=').ok_or("a target is KIND=VALUE")?;
     Ok(vec![match kind {
         "namespace" => Target::Namespace(NetNamespace::named(value)?.namespace().clone()),
-        _ => ProcessIdentity::of(value.parse()?)?
+        "pid" => ProcessIdentity::of(value.parse()?)?
             .ok_or("the victim ended")?
             .into(),
+        _ => Target::Host,
     }])
 }
 
@@ -233,7 +247,12 @@ pub(crate) fn our_processes(word: &str) -> Outcome<Vec<u32>> {
     let mut found = Vec::new();
     for pid in process::list()? {
         let same = std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == me);
-        let words = || process::command_line(pid).ok().flatten().unwrap_or_default();
+        let words = || {
+            process::command_line(pid)
+                .ok()
+                .flatten()
+                .unwrap_or_default()
+        };
         let alive = || matches!(process::stat(pid), Ok(Some(stat)) if !stat.is_gone());
         if same && words().get(1).is_some_and(|second| second == word) && alive() {
             found.push(pid);
@@ -281,7 +300,9 @@ fn tag() -> String {
 fn unified() -> Outcome<PathBuf> {
     let mounted = Hierarchy::mounted(Controller::CpuAccounting)?;
     let unified = mounted.into_iter().find(|h| h.version == Version::V2);
-    Ok(unified.ok_or("cgroup v2 is not mounted, not even empty")?.mount)
+    Ok(unified
+        .ok_or("cgroup v2 is not mounted, not even empty")?
+        .mount)
 }
 
 pub(crate) fn run(program: &str, words: &[&str]) -> Outcome<()> {
@@ -292,4 +313,3 @@ pub(crate) fn run(program: &str, words: &[&str]) -> Outcome<()> {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     Err(format!("{program} {}: {said}", words.join(" ")).into())
 }
-

@@ -11,6 +11,7 @@ pub(crate) struct Case {
     /// Parameters as JSON; `%victim%` and `%dir%` stand for what the bed has.
     pub(crate) arguments: &'static str,
     pub(crate) aim: Aim,
+    pub(crate) seen: Seen,
     pub(crate) ends: Ends,
 }
 
@@ -21,6 +22,21 @@ pub(crate) enum Aim {
     Near,
     /// A process of the bed.
     Victim,
+    /// This host.
+    Host,
+}
+
+/// Where its effect shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// In the traffic from the near to the far side.
+    Traffic,
+    /// On the victim: stopped, frozen or gone.
+    Victim,
+    /// A worker holds something as long as it lives.
+    Worker,
+    /// The host's clock is elsewhere.
+    Clock,
 }
 
 /// What ends it when its guardian cannot.
@@ -34,33 +50,52 @@ pub(crate) enum Ends {
     ByGuardian,
 }
 
-const fn case(fault: &'static str, arguments: &'static str, aim: Aim, ends: Ends) -> Case {
+const fn case(
+    fault: &'static str,
+    arguments: &'static str,
+    aim: Aim,
+    seen: Seen,
+    ends: Ends,
+) -> Case {
     Case {
         fault,
         arguments,
         aim,
+        seen,
         ends,
     }
 }
 
-use Aim::{Near, Victim};
+use Aim::{Host, Near};
 use Ends::{Alone, AloneInQueue, ByGuardian};
+use Seen::{Clock, Traffic, Worker};
 
 /// Every fault, most of them once.
 #[rustfmt::skip]
 const CASES: &[Case] = &[
-    case("infrastructure.process-pause", r#"{"mechanism": "signal"}"#, Victim, ByGuardian),
-    case("infrastructure.process-pause", "{}", Victim, ByGuardian),
-    case("infrastructure.process-kill", r#"{"signal": "KILL", "restart": ["sleep", "%victim%"]}"#, Victim, ByGuardian),
-    case("switching.bandwidth", r#"{"rate": 2000}"#, Near, AloneInQueue),
-    case("switching.blackhole", "{}", Near, Alone),
-    case("switching.corrupt", r#"{"percent": 100}"#, Near, AloneInQueue),
-    case("switching.duplicate", r#"{"percent": 100}"#, Near, AloneInQueue),
-    case("switching.latency", r#"{"delay": "60ms"}"#, Near, AloneInQueue),
-    case("switching.loss", r#"{"percent": 100}"#, Near, Alone),
-    case("switching.loss", r#"{"percent": 99, "correlation": 10}"#, Near, AloneInQueue),
-    case("switching.reject", "{}", Near, Alone),
-    case("switching.reorder", r#"{"percent": 5, "delay": "60ms"}"#, Near, AloneInQueue),
+    case("infrastructure.clock-skew", r#"{"offset": "20ms"}"#, Host, Clock, ByGuardian),
+    case("infrastructure.cpu", r#"{"percent": 30, "cores": 1}"#, Host, Worker, Alone),
+    case("infrastructure.disk-fill", r#"{"bytes": "16MiB", "path": "%dir%"}"#, Host, Worker, Alone),
+    case("infrastructure.file-descriptors", r#"{"count": 500}"#, Host, Worker, Alone),
+    case("infrastructure.inodes", r#"{"count": 500, "path": "%dir%"}"#, Host, Worker, Alone),
+    case("infrastructure.io", r#"{"mode": "write", "rate": "1MiB", "path": "%dir%"}"#, Host, Worker, Alone),
+    case("infrastructure.memory", r#"{"bytes": "32MiB"}"#, Host, Worker, Alone),
+    case("infrastructure.pids", r#"{"count": 50}"#, Host, Worker, Alone),
+    case("infrastructure.process-pause", r#"{"mechanism": "signal"}"#, Aim::Victim, Seen::Victim, ByGuardian),
+    case("infrastructure.process-pause", "{}", Aim::Victim, Seen::Victim, ByGuardian),
+    case("infrastructure.process-kill", r#"{"signal": "KILL", "restart": ["sleep", "%victim%"]}"#, Aim::Victim, Seen::Victim, ByGuardian),
+    case("switching.bandwidth", r#"{"rate": 2000}"#, Near, Traffic, AloneInQueue),
+    case("switching.blackhole", "{}", Near, Traffic, Alone),
+    case("switching.corrupt", r#"{"percent": 100}"#, Near, Traffic, AloneInQueue),
+    case("switching.duplicate", r#"{"percent": 100}"#, Near, Traffic, AloneInQueue),
+    case("switching.interface-down", r#"{"interface": "veth0"}"#, Near, Traffic, ByGuardian),
+    case("switching.latency", r#"{"delay": "60ms"}"#, Near, Traffic, AloneInQueue),
+    case("switching.loss", r#"{"percent": 100}"#, Near, Traffic, Alone),
+    case("switching.loss", r#"{"percent": 99, "correlation": 10}"#, Near, Traffic, AloneInQueue),
+    case("switching.partition", r#"{"groups": [["10.78.0.1"], ["10.78.0.2"]]}"#, Near, Traffic, Alone),
+    case("switching.port-occupy", r#"{"port": 5999}"#, Near, Worker, Alone),
+    case("switching.reject", "{}", Near, Traffic, Alone),
+    case("switching.reorder", r#"{"percent": 5, "delay": "60ms"}"#, Near, Traffic, AloneInQueue),
 ];
 
 /// The cases whose name contains the word; what the catalogue has and no line tries is said.

@@ -68,7 +68,10 @@ impl Flow {
         let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
         // A refusal to an earlier datagram is told by the next call, once.
         let packet = packet(number);
-        let sent = self.socket.send(&packet).or_else(|_| self.socket.send(&packet));
+        let sent = self
+            .socket
+            .send(&packet)
+            .or_else(|_| self.socket.send(&packet));
         sent.ok().map(|_| number)
     }
 

@@ -37,7 +37,7 @@ pub(crate) fn matrix(words: &Words) -> Outcome<bool> {
     let moments: usize = words.get("moments", if short { 0 } else { 10 })?;
     let mut random = words.get("seed", 1_u64)?;
     let chosen: String = words.get("struck", String::new())?;
-    let mut lab = Lab::new(Bed::new()?)?;
+    let mut lab = Lab::new(Bed::new()?);
     let mut count = Count::default();
     for case in cases::chosen(&words.get("fault", String::new())?) {
         let before = lab.settle(case)?;

@@ -77,7 +77,19 @@ impl Owner {
 
 /// The owner's own side: what `Owner::start` passes after `owner`.
 pub(crate) fn run(words: &[String]) -> Outcome<()> {
-    let [state, cgroup, drill, lease, hold, seed, stop, crash, fault, arguments, target] = words
+    let [
+        state,
+        cgroup,
+        drill,
+        lease,
+        hold,
+        seed,
+        stop,
+        crash,
+        fault,
+        arguments,
+        target,
+    ] = words
     else {
         return Err("the owner's words are not those of the bench".into());
     };

@@ -39,16 +39,20 @@ impl Snapshot {
             lines.sort();
             lines.join("\n")
         };
-        let victims = bed.victims()?.into_iter().map(|(_, stat)| {
-            format!("one, stopped: {}", stat.state.is_stopped())
-        });
+        let victims = bed
+            .victims()?
+            .into_iter()
+            .map(|(_, stat)| format!("one, stopped: {}", stat.state.is_stopped()));
         parts.insert("processes".into(), lines(victims.collect()));
         parts.insert("workers".into(), format!("{:?}", bed::workers()?));
         parts.insert("files".into(), lines(below(bed.directory.path())));
         parts.insert("cgroups".into(), lines(cgroups()));
-        let mounts = mounts::list()?.into_iter().map(|mount| format!("{mount:?}"));
-        let lasting = mounts.filter(|mount| !mount.contains("netns") && !mount.contains("docker"));
-        parts.insert("mounts".into(), lines(lasting.collect()));
+        let mounts = mounts::list()?
+            .into_iter()
+            .map(|mount| format!("{mount:?}"));
+        let ours = bed.directory.path().display().to_string();
+        let mounts = mounts.filter(|mount| mount.contains(&ours));
+        parts.insert("mounts".into(), lines(mounts.collect()));
         Ok(Self {
             parts,
             clock: realtime::offset(),
@@ -88,8 +92,12 @@ impl Snapshot {
         let mut differences = Vec::new();
         for (what, before) in &self.parts {
             let after = now.parts.get(what).map_or("", String::as_str);
-            let lost = before.lines().filter(|line| !after.lines().any(|a| a == *line));
-            let new = after.lines().filter(|line| !before.lines().any(|b| b == *line));
+            let lost = before
+                .lines()
+                .filter(|line| !after.lines().any(|a| a == *line));
+            let new = after
+                .lines()
+                .filter(|line| !before.lines().any(|b| b == *line));
             differences.extend(lost.map(|line| format!("{what}: - {line}")));
             differences.extend(new.map(|line| format!("{what}: + {line}")));
             if before != after && differences.is_empty() {
@@ -103,7 +111,9 @@ impl Snapshot {
             + now.clock.error_ns
             + (passed * DRIFT_PPM / 1e6) as u64;
         if moved > allowed {
-            differences.push(format!("the clock is off by {moved} ns ({allowed} allowed)"));
+            differences.push(format!(
+                "the clock is off by {moved} ns ({allowed} allowed)"
+            ));
         }
         differences
     }

@@ -26,7 +26,10 @@ pub(crate) fn measure(words: &Words) -> Outcome<bool> {
             .and_then(|()| owner_killed(&mut bed, case, tries));
         if let Err(error) = outcome {
             well = false;
-            println!("{}", json!({"error": error.to_string(), "case": case.name()}));
+            println!(
+                "{}",
+                json!({"error": error.to_string(), "case": case.name()})
+            );
         }
     }
     Ok(well)

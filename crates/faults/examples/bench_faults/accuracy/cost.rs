@@ -33,7 +33,10 @@ pub(super) fn measure(bed: &Bed, seed: u64) -> Outcome<bool> {
     let seconds = f64::from(SECONDS) * ROUNDS as f64;
     for (metric, value) in [
         ("nfqueue cost per 10,000 packets/s: worker", worker),
-        ("nfqueue cost per 10,000 packets/s: whole system", with - without),
+        (
+            "nfqueue cost per 10,000 packets/s: whole system",
+            with - without,
+        ),
     ] {
         Figure {
             bench: "faults",

@@ -18,7 +18,10 @@ const P99: f64 = 1.0;
 pub(super) fn measure(bed: &Bed, seed: u64) -> Outcome<bool> {
     let mut well = true;
     for asked in [1.0, 20.0, 100.0] {
-        let arguments = format!(r#"{{"delay": "{asked}ms", "remote-port": {}}}"#, super::THROUGH);
+        let arguments = format!(
+            r#"{{"delay": "{asked}ms", "remote-port": {}}}"#,
+            super::THROUGH
+        );
         let fault = InForce::on_traffic(bed, "switching.latency", &arguments, seed)?;
         let pace = Pace {
             per_second: PER_SECOND,
@@ -46,7 +49,13 @@ pub(super) fn measure(bed: &Bed, seed: u64) -> Outcome<bool> {
         let p50 = quantile(&added, 0.5).ok_or("nothing arrived")?;
         let name = format!("delay {asked} ms at {PER_SECOND}/s");
         let show = |what: &str, value, goal| {
-            beside_asked(&format!("{name}.{what}"), "ms", asked, value, (asked - goal, asked + goal))
+            beside_asked(
+                &format!("{name}.{what}"),
+                "ms",
+                asked,
+                value,
+                (asked - goal, asked + goal),
+            )
         };
         well &= show("mean", mean, MEAN);
         show("p50", p50, MEAN);

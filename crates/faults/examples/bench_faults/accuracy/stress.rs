@@ -36,7 +36,13 @@ pub(super) fn cpu() -> Outcome<bool> {
         let ours = share(|| cpu_of(pid))?;
         fault.end()?;
         let goal = (asked - CPU_GOAL, asked + CPU_GOAL);
-        well &= beside_asked(&format!("cpu {asked} %"), "% of one core", asked, ours, goal);
+        well &= beside_asked(
+            &format!("cpu {asked} %"),
+            "% of one core",
+            asked,
+            ours,
+            goal,
+        );
         if let Some(theirs) = stress_ng(asked)? {
             Figure {
                 bench: "faults",
@@ -71,14 +77,22 @@ fn stress_ng(percent: f64) -> Outcome<Option<f64>> {
     {
         Ok(child) => child,
         Err(_) => {
-            println!("{}", json!({"skipped": "stress-ng", "why": "it is not installed"}));
+            println!(
+                "{}",
+                json!({"skipped": "stress-ng", "why": "it is not installed"})
+            );
             return Ok(None);
         }
     };
     wait(Duration::from_millis(500));
     let stressor = firedrill_kernel::process::list()?
         .into_iter()
-        .filter_map(|pid| firedrill_kernel::process::stat(pid).ok().flatten().map(|s| (pid, s)))
+        .filter_map(|pid| {
+            firedrill_kernel::process::stat(pid)
+                .ok()
+                .flatten()
+                .map(|s| (pid, s))
+        })
         .find(|(_, stat)| stat.parent == child.id());
     let achieved = match stressor {
         Some((pid, _)) => share(|| cpu_of(pid)).map(Some),
@@ -97,7 +111,13 @@ pub(super) fn memory() -> Outcome<bool> {
     let full = resident_with(many)?;
     let asked = (many - one) as f64;
     let goal = (asked * 0.99, asked * 1.01);
-    Ok(beside_asked("memory 256 MiB", "bytes", asked, full - base, goal))
+    Ok(beside_asked(
+        "memory 256 MiB",
+        "bytes",
+        asked,
+        full - base,
+        goal,
+    ))
 }
 
 fn resident_with(bytes: u64) -> Outcome<f64> {

@@ -2,9 +2,8 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use firedrill_kernel::process;
-use firedrill_undo::{Filter, StateDir, active_drills, recover};
+use firedrill_undo::{Filter, LeftAlone, StateDir, active_drills, recover};
 use rustix::process::Signal;
-use tempfile::TempDir;
 
 use crate::Outcome;
 use crate::bed::{Bed, kill, our_processes, rest, signal, wait, workers};
@@ -53,10 +52,9 @@ pub(super) struct Report {
     pub(super) problems: Vec<String>,
 }
 
-/// The bed, and where drills keep their logs.
+/// The bed, and how many drills there were on it.
 pub(super) struct Lab {
     bed: Bed,
-    state: TempDir,
     number: u32,
 }
 
@@ -70,12 +68,8 @@ const SLACK: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(10);
 
 impl Lab {
-    pub(super) fn new(bed: Bed) -> Outcome<Self> {
-        Ok(Self {
-            bed,
-            state: tempfile::tempdir()?,
-            number: 0,
-        })
+    pub(super) fn new(bed: Bed) -> Self {
+        Self { bed, number: 0 }
     }
 
     /// How everything is before a case.
@@ -93,7 +87,7 @@ impl Lab {
         before: &Snapshot,
     ) -> Outcome<Report> {
         self.number += 1;
-        let drill = format!("kill-{}", self.number);
+        let state = tempfile::tempdir()?;
         let step = match when {
             When::Step(step) => Some(step),
             When::After(_) | When::InForce => None,
@@ -103,10 +97,14 @@ impl Lab {
             _ => (step, None),
         };
         let plan = Plan {
-            state: self.state.path(),
-            drill: &drill,
+            state: state.path(),
+            drill: "kill",
             lease: LEASE,
-            hold: if let When::InForce = when { LIMIT } else { HOLD },
+            hold: if let When::InForce = when {
+                LIMIT
+            } else {
+                HOLD
+            },
             stop_at,
             crash_at,
             seed: u64::from(self.number),
@@ -123,7 +121,7 @@ impl Lab {
             }
         }
         self.bury(owner, &mut problems)?;
-        self.recover(&mut problems)?;
+        undo_the_rest(&StateDir::at(state.path()), &mut problems)?;
         if self.bed.wait_undisturbed(case, SLACK)?.is_none() {
             problems.push("its effect is still there after the recovery".into());
         }
@@ -136,12 +134,7 @@ impl Lab {
     }
 
     /// The guardian, once it is time; nothing when the drill was over before.
-    fn await_moment(
-        &mut self,
-        owner: &mut Owner,
-        case: &Case,
-        when: When,
-    ) -> Outcome<Option<u32>> {
+    fn await_moment(&mut self, owner: &mut Owner, case: &Case, when: When) -> Outcome<Option<u32>> {
         match when {
             When::After(time) => wait(time),
             When::InForce => {
@@ -197,7 +190,10 @@ impl Lab {
                 }
             }
         }
-        let helpless = matches!(struck, Struck::Both | Struck::Cgroup | Struck::GuardianStopped);
+        let helpless = matches!(
+            struck,
+            Struck::Both | Struck::Cgroup | Struck::GuardianStopped
+        );
         let ended = if case.ends == Ends::ByGuardian && helpless {
             Ended::Unseen
         } else {
@@ -251,22 +247,25 @@ impl Lab {
         }
         Ok(())
     }
+}
 
-    fn recover(&self, problems: &mut Vec<String>) -> Outcome<()> {
-        let state = StateDir::at(self.state.path());
-        let report = recover(&state, &Filter::All)?;
-        for (drill, left) in report.left {
-            problems.push(format!("{drill} was left alone: {left}"));
+/// What `firedrill recover` does, and what it may leave alone: nothing but an empty directory, of a
+/// drill that never came to its first record.
+fn undo_the_rest(state: &StateDir, problems: &mut Vec<String>) -> Outcome<()> {
+    let report = recover(state, &Filter::All)?;
+    for (_, left) in report.left {
+        if left != LeftAlone::BeingCreated {
+            problems.push(format!("the drill was left alone: {left}"));
         }
-        for recovered in report.recovered {
-            let residue = recovered.reverted.residue.iter();
-            problems.extend(residue.map(|residue| format!("residue: {residue}")));
-        }
-        for active in active_drills(&state)? {
-            problems.push(format!("{} is still in the log", active.drill));
-        }
-        Ok(())
     }
+    for recovered in report.recovered {
+        let residue = recovered.reverted.residue.iter();
+        problems.extend(residue.map(|residue| format!("residue: {residue}")));
+    }
+    if !active_drills(state)?.is_empty() {
+        problems.push("the drill is still in the log".into());
+    }
+    Ok(())
 }
 
 impl Struck {
