@@ -1,5 +1,7 @@
 //! What can be said of each fault without having one: `firedrill faults` prints it.
 
+mod page;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -9,6 +11,8 @@ use crate::infrastructure::{
 };
 use crate::switching::{bandwidth, blackhole, corrupt, duplicate, latency, loss, reject, reorder};
 use crate::target::TargetKind;
+
+pub use page::page;
 
 /// One fault of the catalogue.
 #[derive(Clone, Debug, Serialize)]

@@ -9,7 +9,8 @@
 //! - [`recovery`]: undoing what the dead left ([`recover`]);
 //! - [`boot`]: undoing at the next boot what a reboot does not end ([`BootRecovery`]);
 //! - [`active`]: looking at drills and halting them ([`active_drills`], [`halt`]);
-//! - [`residue`]: what an undo did, and what differs from before.
+//! - [`residue`]: what an undo did, and what differs from before;
+//! - `snapshot`: what is read before an effect and compared after it.
 //!
 //! Deliberately absent: choosing targets and limits (`faults`), deciding when to apply (`engine`),
 //! and tokio: a guardian is one thread in one `poll`. Nothing here restores a snapshot; snapshots
@@ -30,6 +31,7 @@ pub mod primitive;
 mod protocol;
 pub mod recovery;
 pub mod residue;
+mod snapshot;
 pub mod state;
 
 pub use active::{ActiveDrill, ActiveFault, HaltError, HaltOutcome, Halted, active_drills, halt};
