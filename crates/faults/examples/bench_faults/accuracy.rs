@@ -24,12 +24,15 @@ use crate::words::Words;
 const THROUGH: u16 = 7000;
 const PAST: u16 = 7001;
 
+/// Measures with a seed; whether every goal was met.
+type Part = fn(&Bed, u64) -> Outcome<bool>;
+
 pub(crate) fn measure(words: &Words) -> Outcome<bool> {
     let only: String = words.get("only", String::new())?;
     let seed = words.get("seed", 1_u64)?;
     let bed = Bed::new()?;
     let mut well = true;
-    let parts: [(&str, fn(&Bed, u64) -> Outcome<bool>); 6] = [
+    let parts: [(&str, Part); 6] = [
         ("delay", delay::measure),
         ("share", share::measure),
         ("rate", rate::measure),

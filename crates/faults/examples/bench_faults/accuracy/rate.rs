@@ -18,11 +18,13 @@ const GOAL: f64 = 0.03;
 const WARM: Duration = Duration::from_secs(1);
 const TIME: Duration = Duration::from_secs(4);
 
+type Flood = fn(&Bed) -> Outcome<()>;
+
 /// Bytes per second that pass, counted by the far interface, for datagrams and for a stream.
 pub(super) fn measure(bed: &Bed, seed: u64) -> Outcome<bool> {
     let arguments = format!(r#"{{"rate": {RATE}, "remote-port": {THROUGH}}}"#);
     let mut well = true;
-    let floods: [(&str, fn(&Bed) -> Outcome<()>); 2] = [("UDP", datagrams), ("TCP", stream)];
+    let floods: [(&str, Flood); 2] = [("UDP", datagrams), ("TCP", stream)];
     for (name, flood) in floods {
         let fault = InForce::on_traffic(bed, "switching.bandwidth", &arguments, seed)?;
         let achieved = std::thread::scope(|scope| {
