@@ -64,9 +64,7 @@ pub fn doctor(state: &StateDir) -> Vec<Check> {
     checks.extend(privilege::capabilities());
     checks.extend(process::controllers());
     checks.push(disk::unnamed_files(&std::env::temp_dir()));
-    checks.extend(network::rules());
-    checks.extend(network::disciplines());
-    checks.push(network::destroyed_sockets());
+    checks.extend(network::checks());
     checks.extend(time::clocks());
     checks.extend(container::engines());
     checks.push(container::systemd());
@@ -74,6 +72,17 @@ pub fn doctor(state: &StateDir) -> Vec<Check> {
     checks.push(ours::cgroups_left());
     checks.push(ours::workers_left());
     checks
+}
+
+/// Which faults can work here, from only those checks that this takes.
+#[must_use]
+pub fn faults_here() -> Vec<Usability> {
+    let mut checks = vec![process::pidfd(), container::systemd()];
+    checks.extend(privilege::capabilities());
+    checks.extend(network::checks());
+    checks.extend(time::clocks());
+    checks.extend(container::engines());
+    usability(&checks)
 }
 
 impl Check {

@@ -13,7 +13,14 @@ use super::{Check, Subject, chain};
 
 const PRIVILEGE_FIX: &str = "it takes CAP_SYS_ADMIN and CAP_NET_ADMIN: run as root";
 
-pub(super) fn rules() -> Vec<Check> {
+pub(super) fn checks() -> Vec<Check> {
+    let mut checks = rules();
+    checks.extend(disciplines());
+    checks.push(destroyed_sockets());
+    checks
+}
+
+fn rules() -> Vec<Check> {
     match nftables::usable() {
         Ok(probes) => probes.into_iter().map(ability).collect(),
         Err(error) => {
@@ -71,7 +78,7 @@ fn ability(probe: Probe) -> Check {
     Check::of(Subject::Network, name(probe.ability), outcome, advice)
 }
 
-pub(super) fn disciplines() -> Vec<Check> {
+fn disciplines() -> Vec<Check> {
     let seen = "attached in a namespace of its own";
     let said =
         |outcome: Result<(), QdiscError>| outcome.map(|()| seen).map_err(|error| chain(&error));
@@ -100,7 +107,7 @@ pub(super) fn disciplines() -> Vec<Check> {
     ]
 }
 
-pub(super) fn destroyed_sockets() -> Check {
+fn destroyed_sockets() -> Check {
     let outcome = match in_fresh(destroy_own) {
         Ok(true) => Ok("destroyed a connection of its own"),
         Ok(false) => Err("a connection was not found again".to_owned()),

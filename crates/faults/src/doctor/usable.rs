@@ -122,6 +122,7 @@ fn is_usable(checks: &[Check], name: &str) -> bool {
 
 fn reason(checks: &[Check], name: &str) -> String {
     match checks.iter().find(|check| check.mechanism == name) {
+        Some(_) if name.starts_with("CAP_") => format!("{name} is missing"),
         Some(check) => format!("{name}: {}", check.why),
         // Where no rule can be tried, none of them is in the list.
         None => {

@@ -187,7 +187,9 @@ impl fmt::Display for SpareReason {
             Self::OwnPart => "it is a part of Firedrill",
             Self::AlreadyStopped => "it is stopped already",
             Self::AlreadyFrozen => "it is frozen already",
-            Self::Unknown => "its environment may not be read",
+            Self::Unknown => {
+                "another user's: its environment may not be read without CAP_SYS_PTRACE"
+            }
         })
     }
 }
