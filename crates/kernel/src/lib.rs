@@ -45,6 +45,7 @@ pub mod sock_diag;
 pub mod socket;
 pub mod stopped;
 mod sys;
+pub mod time_namespace;
 
 pub use capability::{Capabilities, Capability};
 pub use error::KernelError;
