@@ -101,14 +101,9 @@ fn show(entry: &Entry, out: &Out) -> Result<(), Failure> {
     )?;
     row("recovery", entry.recovery_path)?;
     row("observed", entry.observed_effect)?;
-    let here = faults_here();
-    row(
-        "here",
-        &why_not(&here, entry).map_or_else(
-            || "can work".to_owned(),
-            |why| format!("cannot work: {why}"),
-        ),
-    )?;
+    if let Some(why) = why_not(&faults_here(), entry) {
+        row("here", &format!("{BAD}cannot work{BAD:#}: {why}"))?;
+    }
     let target = entry.targets.first().map_or("", |kind| kind.example());
     let words = ["firedrill inject", entry.name, entry.example];
     let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();
