@@ -5,6 +5,8 @@
 //! [`Effect::restore`] does what may need more (moving back, restarting), after every release.
 
 mod clock;
+mod container_end;
+mod container_pause;
 mod freeze;
 mod kill;
 mod limit;
@@ -17,6 +19,7 @@ mod work;
 use std::fmt;
 use std::time::Duration;
 
+use firedrill_container::EngineError;
 use firedrill_kernel::qdisc::QdiscError;
 use firedrill_kernel::{KernelError, ProcessIdentity};
 use firedrill_worker::{Measurement, WorkerError};
@@ -27,6 +30,8 @@ use crate::residue::Reverted;
 use crate::state::DrillId;
 
 use clock::ShiftedClock;
+use container_end::EndedContainer;
+use container_pause::PausedContainer;
 use freeze::FrozenCgroup;
 use kill::KilledProcess;
 use limit::LimitedCgroup;
@@ -104,6 +109,8 @@ pub(crate) enum EffectError {
     Worker(#[from] WorkerError),
     #[error(transparent)]
     Qdisc(#[from] QdiscError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     #[error("{what} is taken by {by}, which is left alone")]
     Taken { what: String, by: String },
     #[error("{what} has changed between the look and the effect")]
@@ -156,6 +163,8 @@ pub(crate) fn prepare(primitive: Primitive) -> Result<Prepared, EffectError> {
         Primitive::ReplaceRoot(root) => ReplacedRoot::prepare(root),
         Primitive::ShiftClock(shift) => ShiftedClock::prepare(shift),
         Primitive::LimitCgroup(limit) => LimitedCgroup::prepare(limit),
+        Primitive::PauseContainer(run) => PausedContainer::prepare(run),
+        Primitive::EndContainer(end) => EndedContainer::prepare(end),
         Primitive::RunRollbacks { argv } => Ok(Prepared::ready(Rollbacks::new(argv))),
     }
 }
@@ -177,6 +186,8 @@ pub(crate) fn resume(primitive: Primitive) -> Result<Option<Held>, KernelError> 
         Primitive::ReplaceRoot(root) => Box::new(ReplacedRoot::resume(root)),
         Primitive::ShiftClock(shift) => return Ok(ShiftedClock::resume(shift).map(held)),
         Primitive::LimitCgroup(limit) => return Ok(LimitedCgroup::resume(limit).map(held)),
+        Primitive::PauseContainer(run) => Box::new(PausedContainer::resume(run)),
+        Primitive::EndContainer(end) => Box::new(EndedContainer::resume(end)?),
         Primitive::RunRollbacks { argv } => Box::new(Rollbacks::new(argv)),
     }))
 }
