@@ -14,7 +14,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bed::{Bed, FAR, one_way, quantile};
+use bed::{Bed, FAR, FAR_SIX, one_way, quantile};
 use firedrill_worker::Quantity;
 use firedrill_worker::queue::loss::Loss;
 use firedrill_worker::queue::random::Share;
@@ -293,6 +293,7 @@ fn dns_bed(what: DnsAction) -> Option<(Bed, bed::Background, bed::Serving)> {
     let server = bed.background(&format!(
         "dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --user=root \
          --pid-file= --log-facility=- --bind-interfaces --listen-address={FAR} \
+         --listen-address={FAR_SIX} \
          --address=/shop.example/192.0.2.7 --address=/other.example/192.0.2.8"
     ));
     let rules = vec![DnsRule {
@@ -336,6 +337,38 @@ fn dig_sees_the_spoofed_address() {
     );
     assert!(four.contains("17"), "{four}");
     assert!(dig(&bed, "a.shop.example AAAA").contains("::1"));
+}
+
+#[test]
+fn dig_sees_the_error_and_the_spoofed_address_over_ipv6() {
+    for (what, seen) in [
+        (DnsAction::Error(DnsError::ServFail), "status: SERVFAIL"),
+        (
+            DnsAction::Spoof {
+                v4: vec![[127, 0, 0, 9].into()],
+                v6: Vec::new(),
+                ttl: 17,
+            },
+            "127.0.0.9",
+        ),
+    ] {
+        let Some((bed, _server, serving)) = dns_bed(what) else {
+            return;
+        };
+        bed.queue_outgoing_six("-p udp --dport 53");
+        bed.near(&format!(
+            "ip6tables-legacy -w -t mangle -A INPUT -p udp --sport 53 -j NFQUEUE --queue-num {}",
+            bed::QUEUE
+        ));
+        let ask = |name: &str| {
+            bed.output(&format!(
+                "dig +tries=1 +time=5 +noall +answer +comments @{FAR_SIX} {name}"
+            ))
+        };
+        assert!(ask("a.shop.example").contains(seen));
+        assert!(ask("x.other.example").contains("192.0.2.8"));
+        assert_eq!(serving.observer.counters().answered, 1);
+    }
 }
 
 #[test]
