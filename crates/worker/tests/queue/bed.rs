@@ -15,6 +15,7 @@ pub(crate) const NEAR: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 pub(crate) const FAR: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 pub(crate) const NEAR_SIX: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1);
 pub(crate) const FAR_SIX: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 2);
+pub(crate) const BEYOND: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 2);
 pub(crate) const QUEUE: u16 = 5;
 
 static BEDS: AtomicU32 = AtomicU32::new(0);
@@ -59,6 +60,34 @@ impl Bed {
             return None;
         }
         Some(bed)
+    }
+
+    /// A third side, which the far one reaches through the near one.
+    pub(crate) fn beyond(&self) -> Beyond {
+        let name = format!("{}-beyond", self.near);
+        assert!(run(&["ip", "netns", "add", &name]));
+        let beyond = Beyond(name);
+        self.near("ip link add veth2 type veth peer name veth3");
+        self.near(&format!("ip link set veth3 netns {}", beyond.0));
+        self.near("ip addr add 10.79.0.1/24 dev veth2");
+        self.near("ip link set veth2 up");
+        self.near("sysctl -qw net.ipv4.ip_forward=1");
+        for command in [
+            &format!("ip addr add {BEYOND}/24 dev veth3"),
+            "ip link set veth3 up",
+            "ip route add default via 10.79.0.1",
+        ] {
+            assert!(self.exec(&beyond.0, command), "{command}");
+        }
+        self.far(&format!("ip route add default via {NEAR}"));
+        beyond
+    }
+
+    /// Sends what matches to the queue, on its way through the near side.
+    pub(crate) fn queue_forwarded(&self, matching: &str) {
+        self.near(&format!(
+            "iptables-legacy -w -t mangle -A FORWARD {matching} -j NFQUEUE --queue-num {QUEUE}"
+        ));
     }
 
     /// Sends what matches to the queue, on its way out of the near side.
@@ -184,6 +213,21 @@ impl Drop for Bed {
         for name in [&self.near, &self.far] {
             run(&["ip", "netns", "del", name]);
         }
+    }
+}
+
+/// A namespace beyond the near side.
+pub(crate) struct Beyond(String);
+
+impl Beyond {
+    pub(crate) fn within<T>(&self, work: impl FnOnce() -> T) -> T {
+        within(&self.0, work)
+    }
+}
+
+impl Drop for Beyond {
+    fn drop(&mut self) {
+        run(&["ip", "netns", "del", &self.0]);
     }
 }
 
