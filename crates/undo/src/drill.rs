@@ -216,10 +216,13 @@ impl Drill {
         let mut mechanisms: Vec<_> = effects.iter().map(Primitive::mechanism).collect();
         mechanisms.sort_unstable();
         mechanisms.dedup();
-        let targets = effects.iter().flat_map(Primitive::targets).collect();
+        let targets: Vec<_> = effects.iter().flat_map(Primitive::targets).collect();
         let id = self.next_id;
         self.next_id += 1;
-        let before = StoppedProcesses::now().ok();
+        // Nobody is related to no process; and looking at all of them takes milliseconds.
+        let before = (!targets.is_empty())
+            .then(|| StoppedProcesses::now().ok())
+            .flatten();
         self.limit_sync();
         self.log
             .append(&Record::Prepared { id, effects }, Durability::Synced)
@@ -350,7 +353,10 @@ impl Drill {
     /// Relatives of the targets that are stopped now, were not before the entry, and are not held
     /// by another of ours. What else is stopped on the host is nobody's residue here.
     fn stopped_meanwhile(&self, entry: &Entry) -> Vec<Residue> {
-        let (Some(before), Ok(after)) = (&entry.before, StoppedProcesses::now()) else {
+        let Some(before) = &entry.before else {
+            return Vec::new();
+        };
+        let Ok(after) = StoppedProcesses::now() else {
             return Vec::new();
         };
         let all = self.entries.iter().chain(std::iter::once(entry));

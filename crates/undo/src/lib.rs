@@ -37,8 +37,9 @@ pub use firedrill_worker::{Measurement, Quantity, worker_main};
 pub use guardian::guardian_main;
 pub use log::Ending;
 pub use primitive::{
-    CgroupLimit, ClockBefore, ClockChange, ClockShift, Freeze, FreezeKind, FrozenMember, Mechanism,
-    PacketFilter, Primitive, RestartCommand, RootQdisc, Work,
+    CgroupLimit, ClockBefore, ClockChange, ClockShift, ConnectionChoice, ConnectionHolder,
+    ConnectionReset, Freeze, FreezeKind, FrozenMember, InterfaceDown, Mechanism, PacketFilter,
+    Primitive, RestartCommand, RootQdisc, Work,
 };
 pub use protocol::{Applied, Ended, Ready, Refusal};
 pub use recovery::{Filter, LeftAlone, Recovered, RecoveryError, RecoveryReport, recover};

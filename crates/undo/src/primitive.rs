@@ -1,5 +1,7 @@
 //! The closed set of effects, each with its inverse.
 
+mod network;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -12,6 +14,8 @@ use firedrill_kernel::realtime::{self, Rate};
 use firedrill_kernel::{ProcessIdentity, Signal, freezer};
 use firedrill_worker::Job;
 use serde::{Deserialize, Serialize};
+
+pub use network::{ConnectionChoice, ConnectionHolder, ConnectionReset, InterfaceDown};
 
 /// One effect on this host. What it says before it is applied is enough to undo it: names and
 /// identities are chosen first, logged second, and used third.
@@ -42,6 +46,10 @@ pub enum Primitive {
     ShiftClock(ClockShift),
     /// A cgroup's limit; inverse: the limit before, if nobody changed it meanwhile.
     LimitCgroup(CgroupLimit),
+    /// An interface taken down; inverse: up, and the addresses and routes that it lost.
+    DownInterface(InterfaceDown),
+    /// Connections reset; no inverse: whoever had them makes new ones.
+    ResetConnections(ConnectionReset),
     /// No effect; inverse: this command, run only when the owner is dead or lost its lease. A
     /// living owner runs its own rollbacks.
     RunRollbacks { argv: Vec<String> },
@@ -173,6 +181,8 @@ pub enum Mechanism {
     ClockSetoffset,
     ClockRate,
     CgroupLimit,
+    Interface,
+    SockDiag,
     Rollbacks,
 }
 
@@ -202,6 +212,8 @@ impl Primitive {
                 }
             },
             Self::LimitCgroup(_) => Mechanism::CgroupLimit,
+            Self::DownInterface(_) => Mechanism::Interface,
+            Self::ResetConnections(_) => Mechanism::SockDiag,
             Self::RunRollbacks { .. } => Mechanism::Rollbacks,
         }
     }
@@ -217,6 +229,8 @@ impl Primitive {
             | Self::ReplaceRoot(_)
             | Self::ShiftClock(_)
             | Self::LimitCgroup(_)
+            | Self::DownInterface(_)
+            | Self::ResetConnections(_)
             | Self::RunRollbacks { .. } => Vec::new(),
         }
     }
@@ -243,6 +257,8 @@ impl fmt::Display for Mechanism {
             Self::ClockSetoffset => "clock_adjtime(ADJ_SETOFFSET)",
             Self::ClockRate => "clock_adjtime(ADJ_FREQUENCY)",
             Self::CgroupLimit => "cgroup limit",
+            Self::Interface => "rtnetlink",
+            Self::SockDiag => "sock_diag",
             Self::Rollbacks => "rollback command",
         })
     }
