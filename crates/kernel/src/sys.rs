@@ -117,6 +117,12 @@ pub(crate) fn unshare_network() -> Result<(), rustix::io::Errno> {
     unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }
 }
 
+/// Gives the children of the calling process a time namespace of their own.
+pub(crate) fn unshare_time() -> Result<(), rustix::io::Errno> {
+    // SAFETY: only CLONE_FILES makes this call unsafe, and it is not asked for.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWTIME) }
+}
+
 /// `SO_PRIORITY`: the priority of the packets that a socket sends.
 #[cfg(test)]
 pub(crate) fn set_priority(socket: BorrowedFd<'_>, priority: u32) -> io::Result<()> {

@@ -8,7 +8,8 @@
 //! - [`client`]: the owner's handle on it ([`Guardian`]);
 //! - [`recovery`]: undoing what the dead left ([`recover`]);
 //! - [`active`]: looking at drills and halting them ([`active_drills`], [`halt`]);
-//! - [`residue`]: what an undo did, and what differs from before.
+//! - [`residue`]: what an undo did, and what differs from before;
+//! - `snapshot`: what is read before an effect and compared after it.
 //!
 //! Deliberately absent: choosing targets and limits (`faults`), deciding when to apply (`engine`),
 //! and tokio: a guardian is one thread in one `poll`. Nothing here restores a snapshot; snapshots
@@ -28,6 +29,7 @@ pub mod primitive;
 mod protocol;
 pub mod recovery;
 pub mod residue;
+mod snapshot;
 pub mod state;
 
 pub use active::{ActiveDrill, ActiveFault, HaltError, HaltOutcome, Halted, active_drills, halt};

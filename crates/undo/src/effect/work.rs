@@ -6,6 +6,7 @@ use firedrill_worker::{WorkerConfig, WorkerError, WorkerHandle};
 use super::{Effect, EffectError, Observed, OwnerState, Prepared, chain};
 use crate::primitive::{Primitive, Work};
 use crate::residue::{Residue, Reverted};
+use crate::snapshot::session_left;
 use crate::state::DrillId;
 use crate::{Measurement, Quantity};
 
@@ -103,6 +104,7 @@ impl Effect for HeldByWorker {
         };
         match worker.reap(DYING_LIMIT) {
             Ok(true) => {
+                reverted.residue = session_left(worker.identity().pid);
                 self.worker = None;
                 reverted.undone = 1;
             }
