@@ -322,7 +322,8 @@ mod tests {
 
     #[test]
     fn groups_are_lists_named_lists_or_lone_addresses() {
-        let listed = parse(&json!({"groups": [["10.0.0.1"], ["10.0.0.2", "db.internal"]]})).unwrap();
+        let listed =
+            parse(&json!({"groups": [["10.0.0.1"], ["10.0.0.2", "db.internal"]]})).unwrap();
         assert_eq!(listed.groups.len(), 2);
         assert_eq!(listed.groups[1].hosts, ["db.internal"]);
         let alone = parse(&json!({"groups": ["10.0.0.1", "10.0.0.2", "fd00::/8"]})).unwrap();

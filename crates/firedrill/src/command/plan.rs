@@ -4,8 +4,8 @@ use firedrill_engine::Options;
 use firedrill_experiment::scope::Scope;
 use firedrill_runner::plan::{PlannedAction, Preview, preview};
 use firedrill_runner::prepare::load_scope;
-use firedrill_runner::spare::Spare;
 use firedrill_runner::provider::{Providers, ProvidersConfig};
+use firedrill_runner::spare::Spare;
 
 use super::run::{Loading, documents, overrides, settings};
 use crate::cli::{GlobalArgs, PlanArgs};
