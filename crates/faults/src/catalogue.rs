@@ -6,7 +6,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::fault::Kind;
-use crate::infrastructure::{process_kill, process_pause};
+use crate::infrastructure::{
+    container_kill, container_pause, container_restart, container_stop, process_kill, process_pause,
+};
 use crate::switching::{
     bandwidth, blackhole, connection_reset, corrupt, dns_block, dns_delay, dns_error, dns_spoof,
     duplicate, interface_down, latency, loss, partition, port_occupy, reject, reorder,
@@ -87,6 +89,10 @@ pub enum UndoClass {
 
 /// Every kind of fault: layer by layer, by name within each.
 pub(crate) const KINDS: &[Kind] = &[
+    container_kill::KIND,
+    container_pause::KIND,
+    container_restart::KIND,
+    container_stop::KIND,
     process_kill::KIND,
     process_pause::KIND,
     bandwidth::KIND,

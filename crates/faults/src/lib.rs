@@ -31,4 +31,4 @@ pub use doctor::{Check, doctor};
 pub use error::FaultError;
 pub use fault::{CompileError, Fault, Site};
 pub use selector::{Selection, Selector, SelectorError, Spared};
-pub use target::{ProcessTarget, Target, TargetKind};
+pub use target::{ContainerTarget, ProcessTarget, Target, TargetKind};

@@ -144,13 +144,22 @@ pub(crate) fn set_priority(socket: BorrowedFd<'_>, priority: u32) -> io::Result<
 
 /// Marks what a socket sends.
 pub(crate) fn set_mark(socket: BorrowedFd<'_>, mark: u32) -> io::Result<()> {
+    set_socket_option(socket, libc::SO_MARK, mark)
+}
+
+/// Binds a socket to the interface with this index; 0 for none.
+pub(crate) fn bind_to_interface(socket: BorrowedFd<'_>, index: u32) -> io::Result<()> {
+    set_socket_option(socket, libc::SO_BINDTOIFINDEX, index)
+}
+
+fn set_socket_option(socket: BorrowedFd<'_>, option: i32, value: u32) -> io::Result<()> {
     // SAFETY: reads the one integer only during the call.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
             libc::SOL_SOCKET,
-            libc::SO_MARK,
-            (&raw const mark).cast(),
+            option,
+            (&raw const value).cast(),
             size_of::<u32>() as libc::socklen_t,
         )
     };

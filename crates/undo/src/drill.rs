@@ -10,6 +10,7 @@ use firedrill_kernel::clock::boottime;
 use firedrill_kernel::stopped::StoppedProcesses;
 use firedrill_kernel::{BootId, KernelError, ProcessIdentity, process};
 
+use crate::boot::BootRecovery;
 use crate::crash;
 use crate::effect::{self, EffectError, Held, Observed, OwnerState, Prepared, Skipped, chain};
 use crate::log::{self, Contents, Durability, Ending, Log, LogError, Opened, Record};
@@ -186,12 +187,14 @@ impl Drill {
         if let Some(ending) = self.ended {
             return Err(Refusal::Ended { ending });
         }
-        let rollbacks = effects
-            .iter()
-            .filter(|effect| !effect.is_volatile())
-            .count();
+        let rollbacks = effects.iter().filter(|effect| effect.is_rollback()).count();
         if rollbacks > 0 && rollbacks < effects.len() {
             return Err(Refusal::MixedWithRollbacks);
+        }
+        if effects.iter().any(Primitive::needs_recovery_at_boot)
+            && !BootRecovery::here().covers(self.dir.state())
+        {
+            return Err(Refusal::SurvivesReboot);
         }
         let stops = without_freezer(&effects);
         match self.apply_once(effects) {

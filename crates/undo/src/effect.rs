@@ -6,6 +6,8 @@
 
 mod clock;
 mod connections;
+mod container_end;
+mod container_pause;
 mod freeze;
 mod interface;
 mod kill;
@@ -19,6 +21,7 @@ mod work;
 use std::fmt;
 use std::time::Duration;
 
+use firedrill_container::EngineError;
 use firedrill_kernel::qdisc::QdiscError;
 use firedrill_kernel::{KernelError, ProcessIdentity};
 use firedrill_worker::{Measurement, WorkerError};
@@ -30,6 +33,8 @@ use crate::state::DrillId;
 
 use clock::ShiftedClock;
 use connections::ResetConnections;
+use container_end::EndedContainer;
+use container_pause::PausedContainer;
 use freeze::FrozenCgroup;
 use interface::DownedInterface;
 use kill::KilledProcess;
@@ -108,6 +113,8 @@ pub(crate) enum EffectError {
     Worker(#[from] WorkerError),
     #[error(transparent)]
     Qdisc(#[from] QdiscError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     #[error("{what} is taken by {by}, which is left alone")]
     Taken { what: String, by: String },
     #[error("{what} has changed between the look and the effect")]
@@ -162,6 +169,8 @@ pub(crate) fn prepare(primitive: Primitive) -> Result<Prepared, EffectError> {
         Primitive::LimitCgroup(limit) => LimitedCgroup::prepare(limit),
         Primitive::DownInterface(down) => DownedInterface::prepare(down),
         Primitive::ResetConnections(reset) => ResetConnections::prepare(reset),
+        Primitive::PauseContainer(run) => PausedContainer::prepare(run),
+        Primitive::EndContainer(end) => EndedContainer::prepare(end),
         Primitive::RunRollbacks { argv } => Ok(Prepared::ready(Rollbacks::new(argv))),
     }
 }
@@ -185,6 +194,8 @@ pub(crate) fn resume(primitive: Primitive) -> Result<Option<Held>, KernelError> 
         Primitive::LimitCgroup(limit) => return Ok(LimitedCgroup::resume(limit).map(held)),
         Primitive::DownInterface(down) => return Ok(DownedInterface::resume(down).map(held)),
         Primitive::ResetConnections(reset) => Box::new(ResetConnections::resume(reset)),
+        Primitive::PauseContainer(run) => Box::new(PausedContainer::resume(run)),
+        Primitive::EndContainer(end) => Box::new(EndedContainer::resume(end)?),
         Primitive::RunRollbacks { argv } => Box::new(Rollbacks::new(argv)),
     }))
 }

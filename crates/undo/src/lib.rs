@@ -7,6 +7,7 @@
 //! - [`guardian`]: the process that logs, applies and undoes ([`guardian_main`]);
 //! - [`client`]: the owner's handle on it ([`Guardian`]);
 //! - [`recovery`]: undoing what the dead left ([`recover`]);
+//! - [`boot`]: undoing at the next boot what a reboot does not end ([`BootRecovery`]);
 //! - [`active`]: looking at drills and halting them ([`active_drills`], [`halt`]);
 //! - [`residue`]: what an undo did, and what differs from before;
 //! - `snapshot`: what is read before an effect and compared after it.
@@ -16,6 +17,7 @@
 //! are only compared.
 
 pub mod active;
+pub mod boot;
 pub mod client;
 #[cfg(feature = "crash-points")]
 pub mod crash;
@@ -33,15 +35,17 @@ mod snapshot;
 pub mod state;
 
 pub use active::{ActiveDrill, ActiveFault, HaltError, HaltOutcome, Halted, active_drills, halt};
+pub use boot::{BootError, BootRecovery, recovery_at_boot_installed};
 pub use client::{Guardian, GuardianError, SpawnConfig, Watch};
 pub use effect::{Observed, SkipReason, Skipped};
 pub use firedrill_worker::{Measurement, Quantity, worker_main};
 pub use guardian::guardian_main;
 pub use log::Ending;
 pub use primitive::{
-    CgroupLimit, ClockBefore, ClockChange, ClockShift, ConnectionChoice, ConnectionHolder,
-    ConnectionReset, Freeze, FreezeKind, FrozenMember, InterfaceDown, Mechanism, PacketFilter,
-    Primitive, RestartCommand, RootQdisc, Work,
+    CgroupLimit, ClockBefore, ClockChange, ClockShift, Comeback, ConnectionChoice,
+    ConnectionHolder, ConnectionReset, ContainerEnd, ContainerRun, EndHow, Freeze, FreezeKind,
+    FrozenMember, InterfaceDown, Mechanism, PacketFilter, Primitive, RestartCommand, RootQdisc,
+    Work,
 };
 pub use protocol::{Applied, Ended, Ready, Refusal};
 pub use recovery::{Filter, LeftAlone, Recovered, RecoveryError, RecoveryReport, recover};

@@ -1,5 +1,6 @@
 //! The closed set of effects, each with its inverse.
 
+mod container;
 mod network;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use firedrill_kernel::{ProcessIdentity, Signal, freezer};
 use firedrill_worker::Job;
 use serde::{Deserialize, Serialize};
 
+pub use container::{Comeback, ContainerEnd, ContainerRun, EndHow};
 pub use network::{ConnectionChoice, ConnectionHolder, ConnectionReset, InterfaceDown};
 
 /// One effect on this host. What it says before it is applied is enough to undo it: names and
@@ -50,6 +52,11 @@ pub enum Primitive {
     DownInterface(InterfaceDown),
     /// Connections reset; no inverse: whoever had them makes new ones.
     ResetConnections(ConnectionReset),
+    /// A container paused by its engine; inverse: unpaused by it, or its cgroup thawed where the
+    /// engine is dead. Skipped where it is paused already.
+    PauseContainer(ContainerRun),
+    /// A container's run ended; inverse: its start, where there is one.
+    EndContainer(ContainerEnd),
     /// No effect; inverse: this command, run only when the owner is dead or lost its lease. A
     /// living owner runs its own rollbacks.
     RunRollbacks { argv: Vec<String> },
@@ -183,6 +190,7 @@ pub enum Mechanism {
     CgroupLimit,
     Interface,
     SockDiag,
+    EngineApi,
     Rollbacks,
 }
 
@@ -214,6 +222,11 @@ impl Primitive {
             Self::LimitCgroup(_) => Mechanism::CgroupLimit,
             Self::DownInterface(_) => Mechanism::Interface,
             Self::ResetConnections(_) => Mechanism::SockDiag,
+            Self::PauseContainer(_) => Mechanism::EngineApi,
+            Self::EndContainer(end) => match end.how {
+                EndHow::Signal { .. } => Mechanism::Signal,
+                EndHow::Stop { .. } | EndHow::Restart { .. } => Mechanism::EngineApi,
+            },
             Self::RunRollbacks { .. } => Mechanism::Rollbacks,
         }
     }
@@ -224,6 +237,9 @@ impl Primitive {
         match self {
             Self::StopProcess { process } | Self::KillProcess { process, .. } => vec![*process],
             Self::FreezeCgroup(freeze) => freeze.members.iter().map(|m| m.process).collect(),
+            Self::PauseContainer(run) | Self::EndContainer(ContainerEnd { run, .. }) => {
+                vec![run.process]
+            }
             Self::RunWorker(_)
             | Self::FilterPackets(_)
             | Self::ReplaceRoot(_)
@@ -238,7 +254,32 @@ impl Primitive {
     /// Whether a reboot undoes it: then an entry of another boot is discarded.
     #[must_use]
     pub fn is_volatile(&self) -> bool {
-        !matches!(self, Self::RunRollbacks { .. })
+        match self {
+            Self::RunRollbacks { .. } => false,
+            // Docker remembers what was stopped by hand, and does not start it at boot.
+            Self::EndContainer(end) => !matches!(end.how, EndHow::Stop { .. }),
+            _ => true,
+        }
+    }
+
+    /// Whether it needs a recovery at boot that is installed: it survives a reboot, and nobody said
+    /// that this is accepted.
+    pub(crate) fn needs_recovery_at_boot(&self) -> bool {
+        match self {
+            Self::EndContainer(end) => matches!(
+                end.how,
+                EndHow::Stop {
+                    survives_reboot: false,
+                    ..
+                }
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether it waits for the loss of the owner instead of having an effect.
+    pub(crate) fn is_rollback(&self) -> bool {
+        matches!(self, Self::RunRollbacks { .. })
     }
 }
 
@@ -259,6 +300,7 @@ impl fmt::Display for Mechanism {
             Self::CgroupLimit => "cgroup limit",
             Self::Interface => "rtnetlink",
             Self::SockDiag => "sock_diag",
+            Self::EngineApi => "Engine API",
             Self::Rollbacks => "rollback command",
         })
     }

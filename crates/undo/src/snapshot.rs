@@ -9,6 +9,7 @@
 //! | a limit, or a freezer of somebody's cgroup | limits and freezer of that cgroup ([`Subject::Cgroup`]) |
 //! | a filled or busy file system | its mount, whether it is writable, loop devices on it ([`Subject::Directory`]) |
 //! | stopped, frozen or killed processes | stopped relatives of the targets (`drill`) |
+//! | containers | the state that their engine tells, by the effect itself |
 //! | the clock | its distance from the raw clock, by the effect itself, whose reading is in the log |
 //!
 //! A difference is *ours* when it has our name ([`ours_left`]; it needs no reading before, so it is
@@ -114,6 +115,8 @@ impl Subject {
             | Primitive::KillProcess { .. }
             | Primitive::ShiftClock(_)
             | Primitive::ResetConnections(_)
+            | Primitive::PauseContainer(_)
+            | Primitive::EndContainer(_)
             | Primitive::RunRollbacks { .. } => return None,
         })
     }

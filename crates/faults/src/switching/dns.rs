@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::filter::{self, Direction, Filter};
 use super::place::places;
-use super::queue::PacketQueue;
+use super::queue::{self, PacketQueue};
 use super::row::required;
 use super::rules;
 use crate::arguments::Arguments;
@@ -116,7 +116,8 @@ impl Questions {
         let mut primitives = Vec::new();
         for place in places(site)? {
             let program = Program::Dns(program.clone());
-            let queue = PacketQueue::at(&place.namespace, program, site)?;
+            let number = queue::free_number(&place.namespace, site.seed)?;
+            let queue = PacketQueue::at(number, &place.namespace, program, site)?;
             let lead = [(None, queue.lead())];
             let table = rules::table_of(&self.ways(action), &lead, place, site)?;
             primitives.push(queue.served());

@@ -21,13 +21,13 @@ pub(super) struct PacketQueue {
 const HELD: u32 = 10_000;
 
 impl PacketQueue {
-    /// One that nobody listens on there.
+    /// By its number, which is [free](free_number) there.
     pub(super) fn at(
+        number: u16,
         namespace: &NetNamespace,
         program: Program,
         site: &Site<'_>,
     ) -> Result<Self, CompileError> {
-        let number = free_number(namespace, site.seed)?;
         let job = Job::Queue(QueueJob {
             number,
             namespace: path(namespace),
@@ -66,7 +66,8 @@ fn path(namespace: &NetNamespace) -> Option<PathBuf> {
     }
 }
 
-fn free_number(namespace: &NetNamespace, seed: u64) -> Result<u16, CompileError> {
+/// A number that nobody listens on there.
+pub(super) fn free_number(namespace: &NetNamespace, seed: u64) -> Result<u16, CompileError> {
     const FILE: &str = "/proc/thread-self/net/netfilter/nfnetlink_queue";
     let taken: Vec<u16> = namespace.within(|| {
         // Absent before the first queue of all.

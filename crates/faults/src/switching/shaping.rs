@@ -12,7 +12,7 @@ use serde_json::json;
 use super::filter::{Direction, Filter};
 use super::netem;
 use super::place::{Place, places};
-use super::queue::PacketQueue;
+use super::queue::{self, PacketQueue};
 use super::rules;
 use crate::arguments::Arguments;
 use crate::catalogue::{Parameter, ParameterKind};
@@ -57,8 +57,9 @@ const MAJOR: u16 = 0xfd00;
 /// The band beside the normal way.
 const BAND: u16 = 1;
 
-/// Copies of packets carry it, so that rules let them pass: "FD" and a random rest.
-const SPARE_MARK: u32 = 0xfd5a_0d17;
+/// What a queue sends itself carries it, so that the rules that lead into that queue let it pass. The
+/// lower half is the number of the queue: other queues of ours take such a packet as any other.
+const SPARE_MARK: u32 = 0xfd5a_0000;
 
 pub(super) fn mechanism(read: &mut Arguments<'_>) -> Mechanism {
     let mechanism = read.read("mechanism", WORDS, |value| {
@@ -129,19 +130,21 @@ impl Shaping {
     }
 
     fn by_queue(&self, place: Place, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
+        let number = queue::free_number(&place.namespace, site.seed)?;
+        let mark = SPARE_MARK | u32::from(number);
         let mut shape = self.shape.clone();
-        if shape.duplicate.share > 0.0 {
-            if self.filter.direction != Direction::Egress {
-                return Err(CompileError::NoMechanism {
-                    what: "packets that arrive cannot be duplicated: a copy cannot be put back \
-                           into the way in",
-                });
-            }
-            shape.spare_mark = SPARE_MARK;
+        if shape.duplicate.share > 0.0 && self.filter.direction != Direction::Egress {
+            return Err(CompileError::NoMechanism {
+                what: "packets that arrive cannot be duplicated: a copy cannot be put back into \
+                       the way in",
+            });
         }
-        let queue = PacketQueue::at(&place.namespace, Program::Shape(shape), site)?;
+        if self.filter.direction != Direction::Ingress {
+            shape.spare_mark = mark;
+        }
+        let queue = PacketQueue::at(number, &place.namespace, Program::Shape(shape), site)?;
         let lead = [(None, queue.lead())];
-        let filter = self.filter.sparing_mark(SPARE_MARK);
+        let filter = self.filter.sparing_mark(mark);
         let table = rules::table(&filter, &lead, place, site)?;
         Ok(vec![queue.served(), Primitive::FilterPackets(table)])
     }

@@ -1,6 +1,6 @@
 //! Whoever dies or is stopped, traffic flows again.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 
 use firedrill_kernel::{Pidfd, ProcessIdentity, Signal};
@@ -20,6 +20,9 @@ enum Fate {
     BothStopped,
 }
 
+/// Long enough for a busy machine, short enough to be waited for.
+const LEASE_MS: &str = "3000";
+
 /// An owner in a process of its own, with one fault in place.
 struct Owner {
     child: Child,
@@ -28,20 +31,24 @@ struct Owner {
 }
 
 impl Owner {
-    fn of(fault: &str, arguments: &Value, target: &str) -> Self {
+    fn of(fault: &str, arguments: &Value, target: &Value) -> Self {
         let root = tempfile::tempdir().unwrap();
         let mut child = Command::new(program())
             .arg("owner")
             .arg(root.path())
-            .args([fault, &arguments.to_string(), target])
+            .args([LEASE_MS, fault])
+            .args([arguments.to_string(), target.to_string()])
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut line = String::new();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         out.read_line(&mut line).unwrap();
-        let pid = line.trim().strip_prefix("applied ").expect(&line);
-        let guardian = ProcessIdentity::of(pid.parse().unwrap()).unwrap().unwrap();
+        let begun: Value = serde_json::from_str(&line).unwrap();
+        let pid = begun["guardian"].as_u64().expect(&line);
+        let pid = u32::try_from(pid).unwrap();
+        let guardian = ProcessIdentity::of(pid).unwrap().unwrap();
         Self {
             child,
             guardian,
@@ -57,7 +64,11 @@ impl Owner {
         };
         match fate {
             Fate::OwnerKilled => send(&owner, Signal::Kill),
-            Fate::GuardianKilled => send(&self.guardian, Signal::Kill),
+            Fate::GuardianKilled => {
+                send(&self.guardian, Signal::Kill);
+                let mut input = self.child.stdin.as_ref().unwrap();
+                input.write_all(b"replace\n").unwrap();
+            }
             Fate::BothKilled => {
                 send(&owner, Signal::Kill);
                 send(&self.guardian, Signal::Kill);
@@ -84,7 +95,7 @@ impl Drop for Owner {
 fn suffer(fault: &str, arguments: &Value, fate: Fate) {
     let Some(bed) = Bed::lay() else { return };
     let before = bed.snapshot();
-    let target = format!("namespace:{}", bed.near.name);
+    let target = json!({"namespace": bed.near.name});
     let owner = Owner::of(fault, arguments, &target);
     assert!(!bed.far_answers(), "{fault} has no effect");
     owner.meet(fate);
