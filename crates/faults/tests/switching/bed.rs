@@ -8,6 +8,8 @@ use firedrill_faults::Target;
 use firedrill_kernel::KernelError;
 use firedrill_kernel::namespace::{NetNamespace, OpenNamespace};
 
+use crate::drill::wait_for;
+
 /// Two network namespaces and a wire between them, both gone at the end, even of a panic.
 ///
 /// `near` has 10.90.0.1 and fd90::1 on `near0`, `far` 10.90.0.2 and fd90::2 on `far0`. `near` also
@@ -29,8 +31,8 @@ pub(crate) const FAR: [u8; 4] = [10, 90, 0, 2];
 const PATIENCE: Duration = Duration::from_millis(700);
 
 const FOREIGN: &str = "table ip nat { chain post { type nat hook postrouting priority 100; \
-    oifname \"near0\" tcp dport 9 masquerade; } }\n\
-    table inet foreign { chain in { type filter hook input priority 0; tcp dport 9 drop; } }";
+    oifname \"near0\" tcp dport 9 masquerade; }; }\n\
+    table inet foreign { chain in { type filter hook input priority 0; tcp dport 9 drop; }; }";
 
 impl Bed {
     /// `None`, and said, where namespaces cannot be made.
@@ -51,6 +53,14 @@ impl Bed {
             side.ip(&format!("link set {end} up"));
         }
         near.run("nft", &[FOREIGN]);
+        // Addresses of a kind that the kernel makes come later, and change the snapshot.
+        wait_for("addresses that are settled", || {
+            let settled = |side: &Side| {
+                let found = side.run("ip", &["-6 -o address show scope link"]);
+                found.contains("fe80") && !found.contains("tentative")
+            };
+            settled(&near) && settled(&far)
+        });
         let bed = Self { near, far };
         let ready = (0..20).any(|_| bed.far_answers());
         assert!(ready, "the namespaces are not joined");
@@ -70,7 +80,7 @@ impl Bed {
     /// All of a namespace that a fault could leave something in.
     pub(crate) fn snapshot(&self) -> String {
         let of = |side: &Side| {
-            let rules = side.run("nft", &["list ruleset"]);
+            let rules = side.run("nft", &["list", "ruleset"]);
             let qdiscs = side.run("tc", &["qdisc show"]);
             let links = side.run("ip", &["-o link show"]);
             let addresses = side.run("ip", &["-o address show"]);
@@ -149,7 +159,14 @@ impl Side {
     }
 
     pub(crate) fn listen(&self, at: SocketAddr) -> TcpListener {
-        self.within(|| TcpListener::bind(at)).unwrap()
+        // A program that another test starts has every descriptor until it runs, a listener of
+        // this port that was closed meanwhile too.
+        let mut bound = None;
+        wait_for("the port", || {
+            bound = self.within(|| TcpListener::bind(at)).ok();
+            bound.is_some()
+        });
+        bound.unwrap()
     }
 
     pub(crate) fn connect(&self, to: SocketAddr) -> std::io::Result<TcpStream> {
@@ -182,10 +199,14 @@ pub(crate) fn round_trip(from: &Side, to: &Side, at: IpAddr) -> Option<Duration>
     }
     let start = Instant::now();
     match here.send_to(b"firedrill", there.local_addr().unwrap()) {
-        // A drop on the way out is told to the sender.
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => return None,
-        other => other.unwrap(),
-    };
+        // A drop on the way out, or no way, is told to the sender.
+        Err(error) => {
+            let told = [ErrorKind::PermissionDenied, ErrorKind::NetworkUnreachable];
+            assert!(told.contains(&error.kind()), "{error}");
+            return None;
+        }
+        Ok(_) => {}
+    }
     let (length, back) = there.recv_from(&mut [0; 16]).ok()?;
     if there.send_to(b"firedrill", back).is_err() {
         return None;
