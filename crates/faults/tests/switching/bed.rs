@@ -198,14 +198,11 @@ pub(crate) fn round_trip(from: &Side, to: &Side, at: IpAddr) -> Option<Duration>
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
     }
     let start = Instant::now();
-    match here.send_to(b"firedrill", there.local_addr().unwrap()) {
+    if let Err(error) = here.send_to(b"firedrill", there.local_addr().unwrap()) {
         // A drop on the way out, or no way, is told to the sender.
-        Err(error) => {
-            let told = [ErrorKind::PermissionDenied, ErrorKind::NetworkUnreachable];
-            assert!(told.contains(&error.kind()), "{error}");
-            return None;
-        }
-        Ok(_) => {}
+        let told = [ErrorKind::PermissionDenied, ErrorKind::NetworkUnreachable];
+        assert!(told.contains(&error.kind()), "{error}");
+        return None;
     }
     let (length, back) = there.recv_from(&mut [0; 16]).ok()?;
     if there.send_to(b"firedrill", back).is_err() {
