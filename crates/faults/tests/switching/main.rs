@@ -1,5 +1,5 @@
 //! Every fault of the switching layer on the real kernel: its effect as an independent instrument
-//! sees it, its undo, and the deaths of owner and guardian. In network namespaces of its own.
+//! sees it, and its undo. In network namespaces of its own.
 
 #![expect(
     clippy::unwrap_used,
@@ -9,7 +9,6 @@
 
 mod bed;
 mod connection_reset;
-mod deaths;
 mod dns;
 mod drill;
 mod filters;
