@@ -9,7 +9,10 @@ use crate::fault::Kind;
 use crate::infrastructure::{
     container_kill, container_pause, container_restart, container_stop, process_kill, process_pause,
 };
-use crate::switching::{bandwidth, blackhole, corrupt, duplicate, latency, loss, reject, reorder};
+use crate::switching::{
+    bandwidth, blackhole, connection_reset, corrupt, dns_block, dns_delay, dns_error, dns_spoof,
+    duplicate, interface_down, latency, loss, partition, port_occupy, reject, reorder,
+};
 use crate::target::TargetKind;
 
 pub use page::page;
@@ -94,10 +97,18 @@ pub(crate) const KINDS: &[Kind] = &[
     process_pause::KIND,
     bandwidth::KIND,
     blackhole::KIND,
+    connection_reset::KIND,
     corrupt::KIND,
+    dns_block::KIND,
+    dns_delay::KIND,
+    dns_error::KIND,
+    dns_spoof::KIND,
     duplicate::KIND,
+    interface_down::KIND,
     latency::KIND,
     loss::KIND,
+    partition::KIND,
+    port_occupy::KIND,
     reject::KIND,
     reorder::KIND,
 ];

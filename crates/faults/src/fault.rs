@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use crate::FaultError;
 use crate::arguments::nearest;
 use crate::catalogue::{Entry, KINDS, UndoClass};
+use crate::switching::hosts::Hosts;
 use crate::target::{ContainerTarget, Target, TargetKind};
 
 /// A disturbance with its parameters, ready to be aimed.
@@ -44,6 +45,11 @@ pub(crate) trait Disturbance: fmt::Debug + Send + Sync {
         true
     }
 
+    /// Host names among its parameters: they are looked up again while it is in place.
+    fn hosts(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The primitives that have this effect there. Changes nothing, but may operate an empty
     /// cgroup, table or namespace of our own to find the mechanism that works here.
     fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError>;
@@ -55,8 +61,10 @@ pub struct Site<'a> {
     pub targets: &'a [Target],
     /// What is random in the effect follows from it.
     pub seed: u64,
-    /// Peers whose packets no fault may meet: what watches the drill.
+    /// Whose packets over TCP no fault may meet: what watches the drill.
     pub spare: &'a [SocketAddr],
+    /// What the host names among its parameters mean.
+    pub hosts: Hosts<'a>,
 }
 
 /// Why a fault cannot be aimed at its targets.
@@ -71,6 +79,12 @@ pub enum CompileError {
     },
     #[error("{what} cannot be met alone: {why}")]
     NotApart { what: String, why: &'static str },
+    #[error("{what} is left alone: {why}")]
+    LeftAlone { what: String, why: &'static str },
+    #[error("{what} does not exist")]
+    Absent { what: String },
+    #[error("the groups do not say what is cut: {why}")]
+    Groups { why: String },
     #[error("netem is not usable: {why}")]
     NoNetem { why: String },
     #[error("{what}")]
@@ -123,6 +137,12 @@ impl Fault {
         self.disturbance.covers_newcomers()
     }
 
+    /// Host names among its parameters; [`Site::hosts`] says what they mean.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<String> {
+        self.disturbance.hosts()
+    }
+
     /// Whether it can hit what the selector chooses.
     ///
     /// # Errors
@@ -155,6 +175,7 @@ impl<'a> Site<'a> {
             targets,
             seed: 0,
             spare: &[],
+            hosts: Hosts::LookUp,
         }
     }
 

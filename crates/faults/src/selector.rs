@@ -25,8 +25,8 @@ pub use processes::{Processes, Spared};
 pub enum Selector {
     Processes(Box<Processes>),
     Host,
-    /// By its name for `ip netns`, by the path of a file that stands for it, or by a pid.
-    Namespace(String),
+    /// Each by its name for `ip netns`, by the path of a file that stands for it, or by a pid.
+    Namespaces(Vec<String>),
     Cgroup(PathBuf),
     Containers(Box<Containers>),
 }
@@ -71,6 +71,8 @@ pub enum SelectorError {
 /// What mistakes in a selector are said to be of.
 const OWNER: &str = "target";
 
+const NAMESPACES: &str = "a name, a path or a pid, or a list of them";
+
 impl Selector {
     /// Reads a selector as it stands in a document.
     ///
@@ -87,9 +89,9 @@ impl Selector {
         };
         if map.contains_key("namespace") {
             let mut read = Arguments::new(OWNER, map, &["namespace"]);
-            let name = read.read("namespace", "a name, a path or a pid", text);
+            let names = read.read("namespace", NAMESPACES, texts);
             read.finish()?;
-            return Ok(Self::Namespace(name.unwrap_or_default()));
+            return Ok(Self::Namespaces(names.unwrap_or_default()));
         }
         if map.contains_key("cgroup") {
             let mut read = Arguments::new(OWNER, map, &["cgroup"]);
@@ -122,7 +124,7 @@ impl Selector {
         match self {
             Self::Processes(_) => TargetKind::Process,
             Self::Host => TargetKind::Host,
-            Self::Namespace(_) => TargetKind::Namespace,
+            Self::Namespaces(_) => TargetKind::Namespace,
             Self::Cgroup(_) => TargetKind::Cgroup,
             Self::Containers(_) => TargetKind::Container,
         }
@@ -134,7 +136,8 @@ impl Selector {
         match self {
             Self::Processes(processes) => processes.amount_max(),
             Self::Containers(containers) => containers.amount_max(),
-            Self::Host | Self::Namespace(_) | Self::Cgroup(_) => Some(1),
+            Self::Namespaces(names) => Some(names.len()),
+            Self::Host | Self::Cgroup(_) => Some(1),
         }
     }
 
@@ -147,13 +150,10 @@ impl Selector {
         match self {
             Self::Processes(processes) => processes.select(seed),
             Self::Containers(containers) => containers.select(seed),
-            Self::Host => Ok(Selection::only(Target::Host)),
-            Self::Namespace(name) => {
-                let namespace = namespace(name)?;
-                Ok(Selection::only(Target::Namespace(namespace)))
-            }
+            Self::Host => Ok(Selection::all(vec![Target::Host])),
+            Self::Namespaces(names) => namespaces(names),
             Self::Cgroup(path) if path.join("cgroup.procs").exists() => {
-                Ok(Selection::only(Target::Cgroup(path.clone())))
+                Ok(Selection::all(vec![Target::Cgroup(path.clone())]))
             }
             Self::Cgroup(path) => Err(SelectorError::NoCgroup { path: path.clone() }),
         }
@@ -169,6 +169,28 @@ fn text(value: &Value) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
+/// One, or a list of at least one.
+fn texts(value: &Value) -> Option<Vec<String>> {
+    match value {
+        Value::Array(several) if several.is_empty() => None,
+        Value::Array(several) => several.iter().map(text).collect(),
+        one => Some(vec![text(one)?]),
+    }
+}
+
+/// Each once, by whatever names.
+fn namespaces(names: &[String]) -> Result<Selection, SelectorError> {
+    let mut found: Vec<NetNamespace> = Vec::new();
+    for name in names {
+        let namespace = namespace(name)?;
+        if !found.iter().any(|known| known.is_same(&namespace)) {
+            found.push(namespace);
+        }
+    }
+    let targets = found.into_iter().map(Target::Namespace);
+    Ok(Selection::all(targets.collect()))
+}
+
 fn namespace(name: &str) -> Result<NetNamespace, SelectorError> {
     let open = if let Ok(pid) = name.parse() {
         NetNamespace::of_process(pid)?
@@ -181,11 +203,12 @@ fn namespace(name: &str) -> Result<NetNamespace, SelectorError> {
 }
 
 impl Selection {
-    fn only(target: Target) -> Self {
+    /// What was named, all of it.
+    fn all(targets: Vec<Target>) -> Self {
         Self {
-            chosen: vec![target.clone()],
-            matched: vec![target],
-            population: 1,
+            population: targets.len(),
+            matched: targets.clone(),
+            chosen: targets,
             spared: Vec::new(),
         }
     }

@@ -21,6 +21,7 @@ use firedrill_runner::plan::{Preview, preview};
 use firedrill_runner::provider::{Providers, ProvidersConfig};
 use firedrill_runner::rollback::{self, Kept, Rollbacks};
 use firedrill_runner::settings::Settings;
+use firedrill_runner::spare::Spare;
 use firedrill_runner::{Notice, Ports, check, drive, prepare};
 use firedrill_undo::{DrillId, Guardian, SpawnConfig, StateDir};
 use serde_json::Map;
@@ -147,6 +148,7 @@ async fn hold_on(
     )
     .await;
     let settled = settle(&order, &providers, refusals).await;
+    faults.spare(settled.spare);
     let settings = order.settings.clone();
     let ports = Ports {
         controls: Controls::new(providers.clone(), settings.clone()),
@@ -192,6 +194,7 @@ async fn require_surroundings(order: &Order, providers: &Providers) -> Result<()
 /// What is known once configuration and secrets are loaded and the targets are named.
 struct Settled {
     scope: Scope,
+    spare: Spare,
     digest: String,
     obstacle: Option<Obstacle>,
 }
@@ -212,7 +215,15 @@ async fn settle(order: &Order, providers: &Providers, mut refusals: Vec<String>)
             )
         }
     };
-    let preview = preview(&order.experiment, &scope, &order.options, order.seed);
+    let spare =
+        tokio::task::block_in_place(|| Spare::of(&order.experiment, &scope, &order.settings));
+    let preview = preview(
+        &order.experiment,
+        &scope,
+        &order.options,
+        order.seed,
+        &spare,
+    );
     if order.options.dry.is_none() {
         refusals.extend(preview.refusals.iter().cloned());
     }
@@ -224,6 +235,7 @@ async fn settle(order: &Order, providers: &Providers, mut refusals: Vec<String>)
     };
     Settled {
         scope,
+        spare,
         digest: preview.digest,
         obstacle,
     }

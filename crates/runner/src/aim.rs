@@ -1,8 +1,11 @@
 //! From a fault as a document writes it to the processes that it would hit, now.
 
+use std::net::SocketAddr;
+
 use firedrill_experiment::call::FaultCall;
 use firedrill_experiment::document::{BlastRadius, UndoClass};
 use firedrill_experiment::units::format_duration;
+use firedrill_faults::switching::hosts::{self, Addresses, Hosts};
 use firedrill_faults::{CompileError, Fault, Selection, Selector, SelectorError, Site, Target};
 use firedrill_undo::Primitive;
 
@@ -13,6 +16,9 @@ pub(crate) struct Aim {
     selector: Selector,
     selection: Selection,
     seed: u64,
+    spare: Vec<SocketAddr>,
+    /// What the host names among its parameters have meant so far.
+    addresses: Addresses,
 }
 
 /// What appeared since the fault began, and is for it.
@@ -53,19 +59,67 @@ impl Aim {
             selector,
             selection,
             seed,
+            spare: Vec::new(),
+            addresses: Addresses::new(),
         })
     }
 
-    pub(crate) fn compile(&self) -> Result<Vec<Primitive>, CompileError> {
-        self.fault.compile(&self.site(&self.selection.chosen))
+    /// Whose packets it must not meet.
+    pub(crate) fn sparing(self, spare: Vec<SocketAddr>) -> Self {
+        Self { spare, ..self }
     }
 
-    fn site<'a>(&'a self, targets: &'a [Target]) -> Site<'a> {
+    /// Looks host names up, and may wait for that.
+    pub(crate) fn compile(&mut self) -> Result<Vec<Primitive>, CompileError> {
+        self.addresses = hosts::look_up(&self.fault.hosts())?;
+        self.fault
+            .compile(&self.site(&self.selection.chosen, Hosts::At(&self.addresses)))
+    }
+
+    fn site<'a>(&'a self, targets: &'a [Target], hosts: Hosts<'a>) -> Site<'a> {
         Site {
             targets,
             seed: self.seed,
-            spare: &[],
+            spare: &self.spare,
+            hosts,
         }
+    }
+
+    /// Host names to look up again while the fault is in place.
+    pub(crate) fn hosts(&self) -> Vec<String> {
+        self.fault.hosts()
+    }
+
+    /// What covers the addresses that the names mean now and did not before. Those that they do
+    /// not mean any more stay covered until the end.
+    pub(crate) fn moved(&mut self, now: &Addresses) -> Result<Option<Newcomers>, String> {
+        let fresh = hosts::fresh(&self.addresses, now);
+        if fresh.is_empty() {
+            return Ok(None);
+        }
+        for (name, found) in &fresh {
+            let known = self.addresses.entry(name.clone()).or_default();
+            known.extend(found);
+        }
+        let hosts = Hosts::Moved {
+            all: &self.addresses,
+            fresh: &fresh,
+        };
+        let primitives = self
+            .fault
+            .compile(&self.site(&self.selection.chosen, hosts))
+            .map_err(|error| crate::chain(&error))?;
+        if primitives.is_empty() {
+            return Ok(None);
+        }
+        let names = fresh.iter().map(|(name, found)| {
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            format!("{name} at {}", found.join(", "))
+        });
+        Ok(Some(Newcomers {
+            names: names.collect(),
+            primitives,
+        }))
     }
 
     /// Whether the fault is for what appears later, too: a pause is, a kill is done once.
@@ -113,7 +167,7 @@ impl Aim {
         within_traffic(radius, &union)?;
         let primitives = self
             .fault
-            .compile(&self.site(&fresh))
+            .compile(&self.site(&fresh, Hosts::At(&self.addresses)))
             .map_err(|error| crate::chain(&error))?;
         self.selection.chosen.extend(fresh.iter().cloned());
         Ok(Some(Newcomers {

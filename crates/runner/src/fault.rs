@@ -1,5 +1,6 @@
 //! Faults of ours, from selection to the report: the runner asks, the guardian acts.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,23 +9,29 @@ use firedrill_engine::effect::{Failure, FaultReport, Outcome, Signal};
 use firedrill_experiment::call::FaultCall;
 use firedrill_experiment::document::{BlastRadius, UndoClass};
 use firedrill_experiment::journal::Measured;
+use firedrill_faults::CompileError;
+use firedrill_faults::switching::hosts::{self, Addresses};
 use firedrill_undo::{
-    Applied, Ended, Ending, Guardian, GuardianError, Measurement, Observed, Primitive, Reverted,
-    Watch,
+    Applied, Ended, Ending, Guardian, GuardianError, Measurement, Observed, Primitive, Residue,
+    Reverted, Watch,
 };
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::aim::{Aim, Newcomers};
 use crate::provider::Cancel;
+use crate::spare::Spare;
 
 /// How long a fault may take to show its effect.
 const EFFECT_LIMIT: Duration = Duration::from_secs(2);
 /// How often the guardian is listened to; renewals are as frequent.
 const BEAT: Duration = Duration::from_millis(200);
-/// How often to look for what appeared and matches.
+/// How often to look for what appeared and matches, and for what names mean now.
 const COVER_EVERY: Duration = Duration::from_secs(1);
+/// How long to wait for a resolver before the next look; it is not asked twice at once.
+const LOOK_UP_LIMIT: Duration = Duration::from_millis(500);
 
 /// The way to the guardian; without one, every fault is refused. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +42,7 @@ struct Inner {
     guardian: Guardian,
     radius: BlastRadius,
     seed: u64,
+    spare: Mutex<Spare>,
     rollbacks: Mutex<Option<u64>>,
     ended: watch::Sender<Option<Loss>>,
     finishing: AtomicBool,
@@ -46,6 +54,8 @@ struct Stay {
     ids: Vec<u64>,
     skipped: usize,
     until: Instant,
+    /// Host names being looked up: one resolver at a time, however slow it is.
+    looking: Option<JoinHandle<Result<Addresses, CompileError>>>,
 }
 
 /// The guardian undid everything without being asked.
@@ -73,6 +83,7 @@ impl Faults {
             guardian,
             radius,
             seed,
+            spare: Mutex::default(),
             rollbacks: Mutex::new(None),
             ended: watch::Sender::new(None),
             finishing: AtomicBool::new(false),
@@ -80,6 +91,13 @@ impl Faults {
         let listener = Arc::clone(&inner);
         std::thread::spawn(move || listener.listen(&signals));
         Self(Some(inner))
+    }
+
+    /// From now on, no fault meets the traffic of these.
+    pub fn spare(&self, spare: Spare) {
+        if let Some(inner) = &self.0 {
+            *inner.spare.lock().unwrap_or_else(PoisonError::into_inner) = spare;
+        }
     }
 
     /// Applies the fault, holds it for its time, takes it back. Never leaves one in place.
@@ -96,7 +114,7 @@ impl Faults {
             return report;
         };
         let mut aim = match Aim::take(call, &inner.radius, inner.seed) {
-            Ok(aim) => aim,
+            Ok(aim) => aim.sparing(inner.spared()),
             Err(why) => {
                 report.refused = Some(why);
                 return report;
@@ -135,6 +153,7 @@ impl Faults {
             ids: vec![id],
             skipped: placed.skipped.len(),
             until: Instant::now() + call.duration,
+            looking: None,
         };
         inner.stay(&mut stay, &mut aim, &mut report, cancel).await;
         inner.look(&stay, seen.ok(), &mut report).await;
@@ -206,13 +225,21 @@ impl Inner {
                 _ = ended.wait_for(Option::is_some) => return,
             }
             if Instant::now() < stay.until && aim.covers_newcomers() {
-                self.cover(stay, aim, report).await;
+                let appeared = aim.newcomers(&self.radius);
+                self.cover(appeared, stay, report).await;
+                let moved = stay.moved(aim).await;
+                self.cover(moved, stay, report).await;
             }
         }
     }
 
-    async fn cover(self: &Arc<Self>, stay: &mut Stay, aim: &mut Aim, report: &mut FaultReport) {
-        let Newcomers { names, primitives } = match aim.newcomers(&self.radius) {
+    async fn cover(
+        self: &Arc<Self>,
+        found: Result<Option<Newcomers>, String>,
+        stay: &mut Stay,
+        report: &mut FaultReport,
+    ) {
+        let Newcomers { names, primitives } = match found {
             Ok(Some(newcomers)) => newcomers,
             Ok(None) => return,
             Err(why) => {
@@ -293,6 +320,11 @@ impl Inner {
         }
     }
 
+    fn spared(&self) -> Vec<SocketAddr> {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.addresses.clone()
+    }
+
     fn listen(&self, signals: &mpsc::UnboundedSender<Signal>) {
         loop {
             let (loss, signal) = match self.guardian.watch(BEAT) {
@@ -338,6 +370,28 @@ impl Inner {
     }
 }
 
+impl Stay {
+    /// What covers new addresses of host names, once the resolver has answered.
+    async fn moved(&mut self, aim: &mut Aim) -> Result<Option<Newcomers>, String> {
+        let names = aim.hosts();
+        if names.is_empty() {
+            return Ok(None);
+        }
+        let looking = self
+            .looking
+            .get_or_insert_with(|| tokio::task::spawn_blocking(move || hosts::look_up(&names)));
+        let Ok(answer) = tokio::time::timeout(LOOK_UP_LIMIT, looking).await else {
+            return Ok(None);
+        };
+        self.looking = None;
+        match answer {
+            Ok(Ok(now)) => aim.moved(&now),
+            // A name that means nothing now may mean something at the next look.
+            Ok(Err(_)) | Err(_) => Ok(None),
+        }
+    }
+}
+
 fn loss(ended: Ended) -> Loss {
     Loss {
         why: format!("the guardian ended it: {:?}", ended.ending).to_lowercase(),
@@ -346,10 +400,20 @@ fn loss(ended: Ended) -> Loss {
 }
 
 fn note(report: &mut FaultReport, reverted: &Reverted) {
-    report.revert = Some(reverted.took);
-    report
-        .residue
-        .extend(reverted.residue.iter().map(ToString::to_string));
+    report.revert = Some(report.revert.unwrap_or_default() + reverted.took);
+    for residue in &reverted.residue {
+        match residue {
+            // Somebody else's work on the same host: told, and not held against the drill.
+            Residue::ChangedMeanwhile { .. } => {
+                let achieved = report.achieved.get_or_insert_default();
+                if !achieved.is_empty() {
+                    achieved.push_str("; ");
+                }
+                achieved.push_str(&residue.to_string());
+            }
+            ours => report.residue.push(ours.to_string()),
+        }
+    }
 }
 
 fn in_words(seen: &Observed, skipped: usize, notes: &[String]) -> String {

@@ -30,6 +30,7 @@ pub mod prepare;
 pub mod provider;
 pub mod rollback;
 pub mod settings;
+pub mod spare;
 pub mod vault;
 
 pub use drive::{Notice, Ports, drive};

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::aim::Aim;
+use crate::spare::Spare;
 
 /// A plan to read, and to approve by its digest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -20,6 +21,8 @@ pub struct Preview {
     pub title: String,
     pub actions: Vec<PlannedAction>,
     pub kpis: Vec<PlannedKpi>,
+    /// Whose traffic no fault meets, as `host:port`.
+    pub spared: Vec<String>,
     /// Seconds without the recovery, as far as the document tells.
     pub seconds: f64,
     /// Seconds that the recovery may take.
@@ -57,7 +60,13 @@ pub struct PlannedKpi {
 }
 
 /// Looks at everything and touches nothing.
-pub fn preview(experiment: &Experiment, scope: &Scope, options: &Options, seed: u64) -> Preview {
+pub fn preview(
+    experiment: &Experiment,
+    scope: &Scope,
+    options: &Options,
+    seed: u64,
+    spare: &Spare,
+) -> Preview {
     let selected: Vec<&Activity> = experiment
         .method
         .iter()
@@ -91,6 +100,7 @@ pub fn preview(experiment: &Experiment, scope: &Scope, options: &Options, seed: 
         title: experiment.title.clone(),
         actions,
         kpis,
+        spared: spare.names.clone(),
         seconds,
         recovery_seconds,
         requests: (rate * seconds).round() as u64,

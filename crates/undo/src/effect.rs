@@ -5,9 +5,11 @@
 //! [`Effect::restore`] does what may need more (moving back, restarting), after every release.
 
 mod clock;
+mod connections;
 mod container_end;
 mod container_pause;
 mod freeze;
+mod interface;
 mod kill;
 mod limit;
 mod packets;
@@ -30,9 +32,11 @@ use crate::residue::Reverted;
 use crate::state::DrillId;
 
 use clock::ShiftedClock;
+use connections::ResetConnections;
 use container_end::EndedContainer;
 use container_pause::PausedContainer;
 use freeze::FrozenCgroup;
+use interface::DownedInterface;
 use kill::KilledProcess;
 use limit::LimitedCgroup;
 use packets::FilteredPackets;
@@ -168,6 +172,8 @@ pub(crate) fn prepare(primitive: Primitive) -> Result<Prepared, EffectError> {
         Primitive::ReplaceRoot(root) => ReplacedRoot::prepare(root),
         Primitive::ShiftClock(shift) => ShiftedClock::prepare(shift),
         Primitive::LimitCgroup(limit) => LimitedCgroup::prepare(limit),
+        Primitive::DownInterface(down) => DownedInterface::prepare(down),
+        Primitive::ResetConnections(reset) => ResetConnections::prepare(reset),
         Primitive::PauseContainer(run) => PausedContainer::prepare(run),
         Primitive::EndContainer(end) => EndedContainer::prepare(end),
         Primitive::RunRollbacks { argv } => Ok(Prepared::ready(Rollbacks::new(argv))),
@@ -191,6 +197,8 @@ pub(crate) fn resume(primitive: Primitive) -> Result<Option<Held>, KernelError> 
         Primitive::ReplaceRoot(root) => Box::new(ReplacedRoot::resume(root)),
         Primitive::ShiftClock(shift) => return Ok(ShiftedClock::resume(shift).map(held)),
         Primitive::LimitCgroup(limit) => return Ok(LimitedCgroup::resume(limit).map(held)),
+        Primitive::DownInterface(down) => return Ok(DownedInterface::resume(down).map(held)),
+        Primitive::ResetConnections(reset) => Box::new(ResetConnections::resume(reset)),
         Primitive::PauseContainer(run) => Box::new(PausedContainer::resume(run)),
         Primitive::EndContainer(end) => Box::new(EndedContainer::resume(end)?),
         Primitive::RunRollbacks { argv } => Box::new(Rollbacks::new(argv)),

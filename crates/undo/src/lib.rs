@@ -42,9 +42,10 @@ pub use firedrill_worker::{Measurement, Quantity, worker_main};
 pub use guardian::guardian_main;
 pub use log::Ending;
 pub use primitive::{
-    CgroupLimit, ClockBefore, ClockChange, ClockShift, Comeback, ContainerEnd, ContainerRun,
-    EndHow, Freeze, FreezeKind, FrozenMember, Mechanism, PacketFilter, Primitive, RestartCommand,
-    RootQdisc, Work,
+    CgroupLimit, ClockBefore, ClockChange, ClockShift, Comeback, ConnectionChoice,
+    ConnectionHolder, ConnectionReset, ContainerEnd, ContainerRun, EndHow, Freeze, FreezeKind,
+    FrozenMember, InterfaceDown, Mechanism, PacketFilter, Primitive, RestartCommand, RootQdisc,
+    Work,
 };
 pub use protocol::{Applied, Ended, Ready, Refusal};
 pub use recovery::{Filter, LeftAlone, Recovered, RecoveryError, RecoveryReport, recover};

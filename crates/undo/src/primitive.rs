@@ -1,6 +1,7 @@
 //! The closed set of effects, each with its inverse.
 
 mod container;
+mod network;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,6 +17,7 @@ use firedrill_worker::Job;
 use serde::{Deserialize, Serialize};
 
 pub use container::{Comeback, ContainerEnd, ContainerRun, EndHow};
+pub use network::{ConnectionChoice, ConnectionHolder, ConnectionReset, InterfaceDown};
 
 /// One effect on this host. What it says before it is applied is enough to undo it: names and
 /// identities are chosen first, logged second, and used third.
@@ -46,6 +48,10 @@ pub enum Primitive {
     ShiftClock(ClockShift),
     /// A cgroup's limit; inverse: the limit before, if nobody changed it meanwhile.
     LimitCgroup(CgroupLimit),
+    /// An interface taken down; inverse: up, and the addresses and routes that it lost.
+    DownInterface(InterfaceDown),
+    /// Connections reset; no inverse: whoever had them makes new ones.
+    ResetConnections(ConnectionReset),
     /// A container paused by its engine; inverse: unpaused by it, or its cgroup thawed where the
     /// engine is dead. Skipped where it is paused already.
     PauseContainer(ContainerRun),
@@ -182,6 +188,8 @@ pub enum Mechanism {
     ClockSetoffset,
     ClockRate,
     CgroupLimit,
+    Interface,
+    SockDiag,
     EngineApi,
     Rollbacks,
 }
@@ -212,6 +220,8 @@ impl Primitive {
                 }
             },
             Self::LimitCgroup(_) => Mechanism::CgroupLimit,
+            Self::DownInterface(_) => Mechanism::Interface,
+            Self::ResetConnections(_) => Mechanism::SockDiag,
             Self::PauseContainer(_) => Mechanism::EngineApi,
             Self::EndContainer(end) => match end.how {
                 EndHow::Signal { .. } => Mechanism::Signal,
@@ -235,6 +245,8 @@ impl Primitive {
             | Self::ReplaceRoot(_)
             | Self::ShiftClock(_)
             | Self::LimitCgroup(_)
+            | Self::DownInterface(_)
+            | Self::ResetConnections(_)
             | Self::RunRollbacks { .. } => Vec::new(),
         }
     }
@@ -286,6 +298,8 @@ impl fmt::Display for Mechanism {
             Self::ClockSetoffset => "clock_adjtime(ADJ_SETOFFSET)",
             Self::ClockRate => "clock_adjtime(ADJ_FREQUENCY)",
             Self::CgroupLimit => "cgroup limit",
+            Self::Interface => "rtnetlink",
+            Self::SockDiag => "sock_diag",
             Self::EngineApi => "Engine API",
             Self::Rollbacks => "rollback command",
         })

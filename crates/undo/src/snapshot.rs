@@ -96,6 +96,11 @@ impl Subject {
                 index: root.bands.interface,
                 name: root.name.clone(),
             },
+            Primitive::DownInterface(down) => Self::Interface {
+                namespace: down.namespace.clone(),
+                index: down.index,
+                name: down.name.clone(),
+            },
             Primitive::LimitCgroup(limit) => Self::Cgroup(limit.cgroup.path.clone()),
             Primitive::FreezeCgroup(freeze) => match freeze.kind {
                 FreezeKind::Existing => Self::Cgroup(freeze.cgroup.clone()),
@@ -110,6 +115,7 @@ impl Subject {
             Primitive::StopProcess { .. }
             | Primitive::KillProcess { .. }
             | Primitive::ShiftClock(_)
+            | Primitive::ResetConnections(_)
             | Primitive::PauseContainer(_)
             | Primitive::EndContainer(_)
             | Primitive::RunRollbacks { .. } => return None,

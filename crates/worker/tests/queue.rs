@@ -14,7 +14,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bed::{Bed, FAR, one_way, quantile};
+use bed::{Bed, FAR, FAR_SIX, one_way, quantile};
 use firedrill_worker::Quantity;
 use firedrill_worker::queue::loss::Loss;
 use firedrill_worker::queue::random::Share;
@@ -293,6 +293,7 @@ fn dns_bed(what: DnsAction) -> Option<(Bed, bed::Background, bed::Serving)> {
     let server = bed.background(&format!(
         "dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --user=root \
          --pid-file= --log-facility=- --bind-interfaces --listen-address={FAR} \
+         --listen-address={FAR_SIX} \
          --address=/shop.example/192.0.2.7 --address=/other.example/192.0.2.8"
     ));
     let rules = vec![DnsRule {
@@ -339,6 +340,38 @@ fn dig_sees_the_spoofed_address() {
 }
 
 #[test]
+fn dig_sees_the_error_and_the_spoofed_address_over_ipv6() {
+    for (what, seen) in [
+        (DnsAction::Error(DnsError::ServFail), "status: SERVFAIL"),
+        (
+            DnsAction::Spoof {
+                v4: vec![[127, 0, 0, 9].into()],
+                v6: Vec::new(),
+                ttl: 17,
+            },
+            "127.0.0.9",
+        ),
+    ] {
+        let Some((bed, _server, serving)) = dns_bed(what) else {
+            return;
+        };
+        bed.queue_outgoing_six("-p udp --dport 53");
+        bed.near(&format!(
+            "ip6tables-legacy -w -t mangle -A INPUT -p udp --sport 53 -j NFQUEUE --queue-num {}",
+            bed::QUEUE
+        ));
+        let ask = |name: &str| {
+            bed.output(&format!(
+                "dig +tries=1 +time=5 +noall +answer +comments @{FAR_SIX} {name}"
+            ))
+        };
+        assert!(ask("a.shop.example").contains(seen));
+        assert!(ask("x.other.example").contains("192.0.2.8"));
+        assert_eq!(serving.observer.counters().answered, 1);
+    }
+}
+
+#[test]
 fn blocked_names_are_not_answered_over_udp_or_tcp() {
     let Some((bed, _server, serving)) = dns_bed(DnsAction::Block) else {
         return;
@@ -350,12 +383,14 @@ fn blocked_names_are_not_answered_over_udp_or_tcp() {
 }
 
 #[test]
-fn delayed_names_take_at_least_the_delay() {
-    let Some((bed, _server, _serving)) = dns_bed(DnsAction::Delay(Duration::from_millis(300)))
+fn delayed_names_take_the_delay() {
+    let Some((bed, _server, serving)) = dns_bed(DnsAction::Delay(Duration::from_millis(300)))
     else {
         return;
     };
     let begun = Instant::now();
     assert!(dig(&bed, "a.shop.example").contains("192.0.2.7"));
     assert!(begun.elapsed() >= Duration::from_millis(300));
+    let longest = serving.observer.delay_quantile(1.0).unwrap();
+    assert!((290.0..600.0).contains(&longest), "{longest} ms");
 }

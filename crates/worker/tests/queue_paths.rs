@@ -34,6 +34,15 @@ fn freed(milliseconds: u64) -> Shape {
 /// Sends `length` bytes over TCP to the far side; how long that took, and whether they came intact.
 fn transfer(bed: &Bed, listen: IpAddr, connect: SocketAddr, length: usize) -> (Duration, bool) {
     let listener = bed.in_far(|| TcpListener::bind((listen, 7000)).unwrap());
+    let stream = || bed.in_near(|| TcpStream::connect(connect).unwrap());
+    transfer_by(listener, stream, length)
+}
+
+fn transfer_by(
+    listener: TcpListener,
+    connect: impl FnOnce() -> TcpStream,
+    length: usize,
+) -> (Duration, bool) {
     let sent: Vec<u8> = (0..length as u32)
         .map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
@@ -45,7 +54,7 @@ fn transfer(bed: &Bed, listen: IpAddr, connect: SocketAddr, length: usize) -> (D
         received == expected
     });
     let begun = Instant::now();
-    let mut stream = bed.in_near(|| TcpStream::connect(connect).unwrap());
+    let mut stream = connect();
     stream.write_all(&sent).unwrap();
     drop(stream);
     let intact = receiver.join().unwrap();
@@ -95,6 +104,22 @@ fn connections_are_tracked_and_their_addresses_translated() {
     assert!(intact);
     assert!(took < Duration::from_secs(20), "{took:?}");
     assert_eq!(serving.observer.counters().refused, 0);
+}
+
+#[test]
+fn forwarded_packets_are_held_and_let_pass_as_they_are() {
+    let Some(bed) = Bed::new() else { return };
+    let beyond = bed.beyond();
+    bed.queue_forwarded("-p tcp --dport 7000");
+    let serving = bed.serve(freed(50));
+    let listener = beyond.within(|| TcpListener::bind((bed::BEYOND, 7000)).unwrap());
+    let stream = || bed.in_far(|| TcpStream::connect((bed::BEYOND, 7000)).unwrap());
+    let (took, intact) = transfer_by(listener, stream, 4 << 20);
+    assert!(intact);
+    assert!((0.1..20.0).contains(&took.as_secs_f64()), "{took:?}");
+    let counters = serving.observer.counters();
+    assert!(counters.matched > 0);
+    assert_eq!(counters.dropped + counters.refused, 0);
 }
 
 /// Offers numbered datagrams until they are taken; how many before the first arrived.

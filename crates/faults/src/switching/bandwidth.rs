@@ -55,6 +55,10 @@ impl Bandwidth {
 }
 
 impl Disturbance for Bandwidth {
+    fn hosts(&self) -> Vec<String> {
+        self.0.filter.hosts().to_vec()
+    }
+
     fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
         self.0.compile(site)
     }

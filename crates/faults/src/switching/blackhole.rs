@@ -34,6 +34,10 @@ impl Blackhole {
 }
 
 impl Disturbance for Blackhole {
+    fn hosts(&self) -> Vec<String> {
+        self.filter.hosts().to_vec()
+    }
+
     fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
         rules::compile(&self.filter, &[(None, Action::Drop)], site)
     }

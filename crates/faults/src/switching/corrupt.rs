@@ -50,6 +50,10 @@ impl Corrupt {
 }
 
 impl Disturbance for Corrupt {
+    fn hosts(&self) -> Vec<String> {
+        self.0.filter.hosts().to_vec()
+    }
+
     fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
         self.0.compile(site)
     }

@@ -1,12 +1,13 @@
 //! Which packets a switching fault meets: the parameters that all of them share.
 
-use std::net::ToSocketAddrs as _;
+use std::net::SocketAddr;
 
 use firedrill_kernel::nftables::{
     Action, Chain, ChainKind, Hook, Match, PortRange, Prefix, Rule, Transport,
 };
 use serde_json::{Value, json};
 
+use super::hosts::Hosts;
 use crate::arguments::Arguments;
 use crate::catalogue::{Parameter, ParameterKind};
 use crate::fault::CompileError;
@@ -30,6 +31,8 @@ pub(crate) struct Filter {
     /// Packets that leave with this mark are let pass: we sent them. Over loopback they arrive with
     /// it, too, and are met like any other.
     spare_mark: Option<u32>,
+    /// What a host says to itself is met, too, though no address names it.
+    loopback: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,11 +54,12 @@ pub(crate) enum Way {
 
 /// What holds for every packet of a target, whatever the filter says.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Bounds {
+pub(crate) struct Bounds<'a> {
     /// Only the sockets of the target, where it is less than a whole namespace.
     pub(crate) sockets: Option<Match>,
-    /// Peers that are never met: what watches the drill.
-    pub(crate) spare: Vec<std::net::SocketAddr>,
+    /// Who is never met: what watches the drill.
+    pub(crate) spare: &'a [SocketAddr],
+    pub(crate) hosts: Hosts<'a>,
 }
 
 const PARAMETERS: [&str; 9] = [
@@ -74,11 +78,14 @@ const PARAMETERS: [&str; 9] = [
 const PRIORITY: i32 = -150;
 
 const SSH: u16 = 22;
+const DNS: u16 = 53;
 
 const DIRECTIONS: &str = "egress, ingress or both";
 const PROTOCOLS: &str = "tcp, udp, icmp or icmpv6";
-const PREFIXES: &str = "an address, a prefix such as 10.0.0.0/8, or a list of them";
-const PORTS: &str = "a port, a range such as \"8000-8099\", or a list of them";
+pub(super) const PREFIXES: &str = "an address, a prefix such as 10.0.0.0/8, or a list of them";
+const HOSTS: &str = "a host name, or a list of them";
+const INTERFACE: &str = "the name of an interface";
+pub(super) const PORTS: &str = "a port, a range such as \"8000-8099\", or a list of them";
 
 impl Filter {
     pub(crate) fn read(read: &mut Arguments<'_>) -> Self {
@@ -114,19 +121,89 @@ impl Filter {
                 .read("address", PREFIXES, |value| list(value, prefix))
                 .unwrap_or_default(),
             hosts: read
-                .read("host", "a host name, or a list of them", |value| {
-                    list(value, host)
-                })
+                .read("host", HOSTS, |value| list(value, host))
                 .unwrap_or_default(),
             ports: either.unwrap_or_default(),
             remote_ports: remote_ports.unwrap_or_default(),
             local_ports: local_ports.unwrap_or_default(),
             protocol,
-            interface: read.read("interface", "the name of an interface", interface),
+            interface: read.read("interface", INTERFACE, interface),
             percent: 100.0,
             spare_ssh: !ssh.unwrap_or(false),
             spare_mark: None,
+            loopback: false,
         }
+    }
+
+    /// DNS as a client sees it: to and from port 53, resolvers on loopback included.
+    pub(crate) fn read_dns(read: &mut Arguments<'_>) -> Self {
+        let protocol = read.read("protocol", "tcp or udp", |value| {
+            Some(match value.as_str()? {
+                "tcp" => Transport::Tcp,
+                "udp" => Transport::Udp,
+                _ => return None,
+            })
+        });
+        let percent = read.percent("percent");
+        Self {
+            direction: Direction::Both,
+            addresses: read
+                .read("address", PREFIXES, |value| list(value, prefix))
+                .unwrap_or_default(),
+            hosts: read
+                .read("host", HOSTS, |value| list(value, host))
+                .unwrap_or_default(),
+            ports: Vec::new(),
+            remote_ports: vec![PortRange::one(DNS)],
+            local_ports: Vec::new(),
+            protocol,
+            interface: read.read("interface", INTERFACE, interface),
+            percent: percent.unwrap_or(100.0),
+            spare_ssh: false,
+            spare_mark: None,
+            loopback: true,
+        }
+    }
+
+    /// The same packets, but only one way and of one protocol; `None` when it is about another.
+    pub(crate) fn narrowed(&self, direction: Direction, protocol: Transport) -> Option<Self> {
+        if self.protocol.is_some_and(|asked| asked != protocol) {
+            return None;
+        }
+        Some(Self {
+            direction,
+            protocol: Some(protocol),
+            ..self.clone()
+        })
+    }
+
+    /// The same packets, but only one way and with these peers.
+    pub(crate) fn towards(&self, direction: Direction, peers: Vec<Prefix>) -> Self {
+        Self {
+            direction,
+            addresses: peers,
+            hosts: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// Of either side, of the peer, of the target.
+    pub(crate) fn ports(&self) -> (&[PortRange], &[PortRange], &[PortRange]) {
+        (&self.ports, &self.remote_ports, &self.local_ports)
+    }
+
+    pub(crate) fn meets_ssh(&self) -> bool {
+        !self.spare_ssh
+    }
+
+    /// From 0 to 1.
+    pub(crate) fn share(&self) -> f64 {
+        self.percent / 100.0
+    }
+
+    /// Whose addresses are looked up.
+    pub(crate) fn hosts(&self) -> &[String] {
+        &self.hosts
     }
 
     /// As [`Self::read`], in both directions unless told otherwise.
@@ -178,10 +255,10 @@ impl Filter {
     /// first. `action` may differ by protocol.
     pub(crate) fn chains(
         &self,
-        bounds: &Bounds,
+        bounds: &Bounds<'_>,
         actions: &[(Option<Transport>, Action)],
     ) -> Result<Vec<Chain>, CompileError> {
-        let addresses = self.resolve()?;
+        let addresses = self.peers(bounds.hosts)?;
         let mut chains = Vec::new();
         for way in self.ways() {
             let mut rules = self.spared(way, bounds);
@@ -222,20 +299,17 @@ impl Filter {
         }
     }
 
-    /// Every prefix that is meant, names looked up.
-    fn resolve(&self) -> Result<Vec<Prefix>, CompileError> {
-        let mut addresses = self.addresses.clone();
-        for name in &self.hosts {
-            let found = (name.as_str(), 0_u16).to_socket_addrs().map_err(|source| {
-                CompileError::HostUnknown {
-                    name: name.clone(),
-                    source,
-                }
-            })?;
-            addresses.extend(found.map(|socket| Prefix::from(socket.ip())));
-        }
-        addresses.dedup();
-        Ok(addresses)
+    /// Every prefix that is meant; only the new ones where names have come to mean others.
+    pub(crate) fn peers(&self, hosts: Hosts<'_>) -> Result<Vec<Prefix>, CompileError> {
+        let mut peers = match hosts {
+            Hosts::Moved { .. } => Vec::new(),
+            Hosts::LookUp | Hosts::At(_) => self.addresses.clone(),
+        };
+        let found = hosts.of(&self.hosts)?;
+        peers.extend(found.into_iter().map(Prefix::from));
+        peers.sort_unstable();
+        peers.dedup();
+        Ok(peers)
     }
 
     /// One list of matches for each way in which a packet can be meant.
@@ -244,7 +318,7 @@ impl Filter {
         match &self.interface {
             Some(name) => common.push(way.interface(name)),
             // A host's talk with itself is not its traffic, unless it is named.
-            None if addresses.is_empty() => {
+            None if addresses.is_empty() && !self.loopback => {
                 common.push(Match::Not(Box::new(way.interface("lo"))));
             }
             None => {}
@@ -294,7 +368,7 @@ impl Filter {
     }
 
     /// What leaves the chain unharmed: SSH, and the peers that watch the drill.
-    fn spared(&self, way: Way, bounds: &Bounds) -> Vec<Rule> {
+    fn spared(&self, way: Way, bounds: &Bounds<'_>) -> Vec<Rule> {
         let mut rules = Vec::new();
         let spare = |matches| Rule {
             matches,
@@ -312,10 +386,13 @@ impl Filter {
             let mask = u32::MAX;
             rules.push(spare(vec![Match::Mark { mask, value }]));
         }
-        for peer in &bounds.spare {
-            let port = way.remote(PortRange::one(peer.port()));
-            let address = way.peer(Prefix::from(peer.ip()));
-            rules.push(spare(vec![address, Match::Protocol(Transport::Tcp), port]));
+        for spared in bounds.spare {
+            let port = PortRange::one(spared.port());
+            let (address, tcp) = (Prefix::from(spared.ip()), Match::Protocol(Transport::Tcp));
+            let (remote, local) = (way.remote(port), way.local(port));
+            rules.push(spare(vec![way.peer(address), tcp.clone(), remote]));
+            // Where it runs, its packets go the other way.
+            rules.push(spare(vec![way.own(address), tcp, local]));
         }
         rules
     }
@@ -347,6 +424,13 @@ impl Way {
         match self {
             Self::Out => Match::Destination(prefix),
             Self::In => Match::Source(prefix),
+        }
+    }
+
+    fn own(self, prefix: Prefix) -> Match {
+        match self {
+            Self::Out => Match::Source(prefix),
+            Self::In => Match::Destination(prefix),
         }
     }
 
@@ -391,8 +475,16 @@ pub(crate) fn names(own: &[&'static str]) -> Vec<&'static str> {
     own.iter().copied().chain(PARAMETERS).collect()
 }
 
+/// Those of `parameters` that a fault has which asks for fewer.
+pub(crate) fn some_parameters(names: &[&str]) -> Vec<Parameter> {
+    let mut some = parameters("both");
+    some.push(percent_parameter());
+    some.retain(|parameter| names.contains(&parameter.name));
+    some
+}
+
 /// One thing, or a list of at least one.
-fn list<T>(value: &Value, read: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {
+pub(super) fn list<T>(value: &Value, read: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {
     match value {
         Value::Array(several) if several.is_empty() => None,
         Value::Array(several) => several.iter().map(read).collect(),
@@ -400,24 +492,24 @@ fn list<T>(value: &Value, read: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> 
     }
 }
 
-fn prefix(value: &Value) -> Option<Prefix> {
+pub(super) fn prefix(value: &Value) -> Option<Prefix> {
     value.as_str()?.trim().parse().ok()
 }
 
-fn host(value: &Value) -> Option<String> {
+pub(super) fn host(value: &Value) -> Option<String> {
     let name = value.as_str()?.trim();
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     (!name.is_empty() && name.len() <= 253 && name.chars().all(allowed)).then(|| name.to_owned())
 }
 
 /// As the kernel has it: `IFNAMSIZ`, no slash, no space.
-fn interface(value: &Value) -> Option<String> {
+pub(super) fn interface(value: &Value) -> Option<String> {
     let name = value.as_str()?;
     let forbidden = |c: char| c == '/' || c.is_whitespace() || c.is_control();
     (!name.is_empty() && name.len() < 16 && !name.contains(forbidden)).then(|| name.to_owned())
 }
 
-fn port_range(value: &Value) -> Option<PortRange> {
+pub(super) fn port_range(value: &Value) -> Option<PortRange> {
     let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
     if let Some(number) = value.as_u64() {
         return u16::try_from(number)

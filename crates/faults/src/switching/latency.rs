@@ -91,6 +91,10 @@ impl Latency {
 }
 
 impl Disturbance for Latency {
+    fn hosts(&self) -> Vec<String> {
+        self.0.filter.hosts().to_vec()
+    }
+
     fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
         self.0.compile(site)
     }

@@ -105,6 +105,14 @@ fn gilbert_elliott(value: &Value) -> Option<Model> {
 }
 
 impl Disturbance for Loss {
+    fn hosts(&self) -> Vec<String> {
+        let filter = match self {
+            Self::Plain(plain) => &plain.filter,
+            Self::Shaped(shaping) => &shaping.filter,
+        };
+        filter.hosts().to_vec()
+    }
+
     fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
         match self {
             Self::Plain(plain) => rules::compile(&plain.filter, &[(None, Action::Drop)], site),

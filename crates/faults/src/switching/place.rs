@@ -31,7 +31,7 @@ pub(crate) fn places(site: &Site<'_>) -> Result<Vec<Place>, CompileError> {
     Ok(places)
 }
 
-fn place(target: &Target) -> Result<Place, CompileError> {
+pub(crate) fn place(target: &Target) -> Result<Place, CompileError> {
     match target {
         Target::Host => Ok(Place {
             namespace: NetNamespace::current()?.namespace().clone(),

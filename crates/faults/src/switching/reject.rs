@@ -61,6 +61,10 @@ impl Reject {
 }
 
 impl Disturbance for Reject {
+    fn hosts(&self) -> Vec<String> {
+        self.filter.hosts().to_vec()
+    }
+
     fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
         let reset = (Some(Transport::Tcp), Action::RejectReset);
         let actions = match self.answer {

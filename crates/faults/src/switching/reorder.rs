@@ -62,6 +62,10 @@ impl Reorder {
 }
 
 impl Disturbance for Reorder {
+    fn hosts(&self) -> Vec<String> {
+        self.0.filter.hosts().to_vec()
+    }
+
     fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
         self.0.compile(site)
     }

@@ -1,6 +1,6 @@
 //! Faults that need nothing but rules in the kernel: dropped or rejected packets.
 
-use firedrill_kernel::nftables::{Action, Ruleset, Transport};
+use firedrill_kernel::nftables::{Action, Chain, Ruleset, Transport};
 use firedrill_undo::{PacketFilter, Primitive};
 
 use super::filter::{Bounds, Filter};
@@ -47,13 +47,37 @@ pub(super) fn table(
     place: Place,
     site: &Site<'_>,
 ) -> Result<PacketFilter, CompileError> {
+    table_of(std::slice::from_ref(filter), actions, place, site)
+}
+
+/// As [`table`], of filters that are about different ways.
+pub(super) fn table_of(
+    filters: &[Filter],
+    actions: &[(Option<Transport>, Action)],
+    place: Place,
+    site: &Site<'_>,
+) -> Result<PacketFilter, CompileError> {
     let bounds = Bounds {
         sockets: place.sockets,
-        spare: site.spare.to_vec(),
+        spare: site.spare,
+        hosts: site.hosts,
     };
+    let mut chains: Vec<Chain> = Vec::new();
+    for chain in filters
+        .iter()
+        .map(|filter| filter.chains(&bounds, actions))
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .flatten()
+    {
+        match chains.iter_mut().find(|known| known.name == chain.name) {
+            Some(known) => known.rules.extend(chain.rules),
+            None => chains.push(chain),
+        }
+    }
     let ruleset = Ruleset {
         table: fresh_name(),
-        chains: filter.chains(&bounds, actions)?,
+        chains,
         lease: true,
     };
     Ok(PacketFilter {

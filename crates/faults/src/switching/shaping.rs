@@ -1,21 +1,18 @@
 //! Faults that hold or change packets: netem where the kernel has it and the way out is free, else a
 //! queue in a worker of ours with the same parameters.
 
-use std::path::{Path, PathBuf};
-
 use firedrill_kernel::link::{self, Interface};
-use firedrill_kernel::namespace::{NamespaceName, NetNamespace};
 use firedrill_kernel::netlink::{Protocol, Socket};
 use firedrill_kernel::nftables::Action;
 use firedrill_kernel::qdisc::{self, Bands, BandsKind, Handle};
-use firedrill_undo::{Primitive, RootQdisc, Work};
-use firedrill_worker::Job;
-use firedrill_worker::queue::{Program, QueueJob, shape::Shape};
+use firedrill_undo::{Primitive, RootQdisc};
+use firedrill_worker::queue::{Program, shape::Shape};
 use serde_json::json;
 
 use super::filter::{Direction, Filter};
 use super::netem;
 use super::place::{Place, places};
+use super::queue::{self, PacketQueue};
 use super::rules;
 use crate::arguments::Arguments;
 use crate::catalogue::{Parameter, ParameterKind};
@@ -63,9 +60,6 @@ const BAND: u16 = 1;
 /// What a queue sends itself carries it, so that the rules that lead into that queue let it pass. The
 /// lower half is the number of the queue: other queues of ours take such a packet as any other.
 const SPARE_MARK: u32 = 0xfd5a_0000;
-
-/// Packets held at once, unless delay and rate need more.
-const HELD: u32 = 10_000;
 
 pub(super) fn mechanism(read: &mut Arguments<'_>) -> Mechanism {
     let mechanism = read.read("mechanism", WORDS, |value| {
@@ -136,7 +130,7 @@ impl Shaping {
     }
 
     fn by_queue(&self, place: Place, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
-        let number = free_queue(&place.namespace, site.seed)?;
+        let number = queue::free_number(&place.namespace, site.seed)?;
         let mark = SPARE_MARK | u32::from(number);
         let mut shape = self.shape.clone();
         if shape.duplicate.share > 0.0 && self.filter.direction != Direction::Egress {
@@ -148,31 +142,11 @@ impl Shaping {
         if self.filter.direction != Direction::Ingress {
             shape.spare_mark = mark;
         }
-        let job = Job::Queue(QueueJob {
-            number,
-            namespace: path(&place.namespace),
-            program: Program::Shape(shape),
-            seed: site.seed,
-            limit_packets: HELD,
-            limit_bytes: 256 * 1024 * 1024,
-        });
-        job.validate().map_err(CompileError::Job)?;
-        let lead = [(
-            None,
-            Action::Queue {
-                number,
-                bypass: true,
-            },
-        )];
+        let queue = PacketQueue::at(number, &place.namespace, Program::Shape(shape), site)?;
+        let lead = [(None, queue.lead())];
         let filter = self.filter.sparing_mark(mark);
         let table = rules::table(&filter, &lead, place, site)?;
-        Ok(vec![
-            Primitive::RunWorker(Work {
-                job,
-                place: Vec::new(),
-            }),
-            Primitive::FilterPackets(table),
-        ])
+        Ok(vec![queue.served(), Primitive::FilterPackets(table)])
     }
 
     /// A root of ours for each interface that packets leave by; or why there is none.
@@ -228,32 +202,4 @@ impl Shaping {
             None => link.is_up(),
         }
     }
-}
-
-/// The file by which a worker finds the namespace; none for the guardian's own, which is ours.
-fn path(namespace: &NetNamespace) -> Option<PathBuf> {
-    match &namespace.named {
-        NamespaceName::Current => None,
-        NamespaceName::Named(name) => Some(Path::new("/run/netns").join(name)),
-        NamespaceName::Process(pid) => Some(PathBuf::from(format!("/proc/{pid}/ns/net"))),
-        NamespaceName::Path(path) => Some(path.clone()),
-    }
-}
-
-/// A queue number that nobody listens on in that namespace.
-fn free_queue(namespace: &NetNamespace, seed: u64) -> Result<u16, CompileError> {
-    const FILE: &str = "/proc/thread-self/net/netfilter/nfnetlink_queue";
-    let taken: Vec<u16> = namespace.within(|| {
-        // Absent before the first queue of all.
-        let text = std::fs::read_to_string(FILE).unwrap_or_default();
-        let number = |line: &str| line.split_whitespace().next()?.parse().ok();
-        Ok::<_, CompileError>(text.lines().filter_map(number).collect())
-    })?;
-    let start = (seed % 30_000) as u16 + 30_000;
-    let number = (0..1_000)
-        .map(|step| start.wrapping_add(step))
-        .find(|number| !taken.contains(number));
-    number.ok_or(CompileError::NoMechanism {
-        what: "a thousand packet queues in a row are taken",
-    })
 }

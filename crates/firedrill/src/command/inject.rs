@@ -6,6 +6,7 @@ use firedrill_experiment::journal::{Journal, Verdict};
 use firedrill_experiment::scope::Scope;
 use firedrill_experiment::units::format_duration;
 use firedrill_runner::plan::preview;
+use firedrill_runner::spare::Spare;
 use serde_json::{Map, Value, json};
 
 use super::run::{Look, fresh_seed};
@@ -73,7 +74,14 @@ fn target(words: &[KeyValue]) -> Result<Map<String, Value>, Failure> {
             "host" => {
                 target.insert(key.clone(), json!(value == "true"));
             }
-            "name" | "command" | "namespace" | "cgroup" | "container" => {
+            // Several are parted from each other, or met together.
+            "namespace" => {
+                let names = target.entry(key.clone()).or_insert_with(|| json!([]));
+                if let Some(names) = names.as_array_mut() {
+                    names.push(json!(value));
+                }
+            }
+            "name" | "command" | "cgroup" | "container" => {
                 target.insert(key.clone(), json!(value));
             }
             key => match key.strip_prefix("label.") {
@@ -107,7 +115,8 @@ fn typed(text: &str) -> Value {
 }
 
 fn name_targets(experiment: &Experiment, seed: u64, out: &Out) -> Result<Exit, Failure> {
-    let preview = preview(experiment, &Scope::default(), &Options::default(), seed);
+    let (scope, options) = (Scope::default(), Options::default());
+    let preview = preview(experiment, &scope, &options, seed, &Spare::default());
     if out.is_json() {
         out.json(&preview)?;
     } else {

@@ -5,6 +5,7 @@ use firedrill_experiment::scope::Scope;
 use firedrill_runner::plan::{PlannedAction, Preview, preview};
 use firedrill_runner::prepare::load_scope;
 use firedrill_runner::provider::{Providers, ProvidersConfig};
+use firedrill_runner::spare::Spare;
 
 use super::run::{Loading, documents, overrides, settings};
 use crate::cli::{GlobalArgs, PlanArgs};
@@ -45,6 +46,7 @@ pub(super) fn execute(args: &PlanArgs, global: &GlobalArgs, out: &Out) -> Result
         &scope,
         &options,
         args.seed.unwrap_or(SEED),
+        &Spare::of(&document.experiment, &scope, &settings),
     );
     if out.is_json() {
         out.json(&preview)?;
@@ -77,6 +79,11 @@ fn show(preview: &Preview, out: &Out) -> Result<(), Failure> {
         "  time     {:.1} s, and up to {:.1} s of recovery; about {} synthetic requests",
         preview.seconds, preview.recovery_seconds, preview.requests
     ))?;
+    let hits = preview.actions.iter().any(|action| action.fault.is_some());
+    if hits && !preview.spared.is_empty() {
+        let spared = preview.spared.join(", ");
+        out.line(format!("  spared   traffic with {spared}"))?;
+    }
     out.line(format!("  digest   {}", preview.digest))?;
     if preview.refusals.is_empty() {
         return out.line(format!(

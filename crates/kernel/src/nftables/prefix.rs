@@ -57,6 +57,18 @@ impl Prefix {
         self.length
     }
 
+    /// Whether the address is in it. No IPv4 address is in an IPv6 prefix, however it is written.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        Self::new(address, self.length).is_ok_and(|other| other == *self)
+    }
+
+    /// Whether there is an address in both.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.contains(other.address) || other.contains(self.address)
+    }
+
     /// The address bytes, and which of their bits count.
     pub(super) fn bytes_and_mask(&self) -> (Vec<u8>, Vec<u8>) {
         let (bytes, mask) = match self.address {
@@ -140,5 +152,25 @@ fn width(address: IpAddr) -> u8 {
     match address {
         IpAddr::V4(_) => 32,
         IpAddr::V6(_) => 128,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_in_the_prefixes_that_it_begins_with() {
+        let prefix = |text: &str| text.parse::<Prefix>().unwrap();
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert!(prefix("10.1.0.0/16").contains(address("10.1.2.3")));
+        assert!(!prefix("10.1.0.0/16").contains(address("10.2.2.3")));
+        assert!(prefix("0.0.0.0/0").contains(address("192.0.2.1")));
+        assert!(!prefix("0.0.0.0/0").contains(address("fd00::1")));
+        assert!(!prefix("::/0").contains(address("192.0.2.1")));
+        assert!(prefix("fd00::/8").contains(address("fd12::1")));
+        assert!(prefix("10.0.0.0/8").overlaps(&prefix("10.1.0.0/16")));
+        assert!(prefix("10.1.0.0/16").overlaps(&prefix("10.0.0.0/8")));
+        assert!(!prefix("10.1.0.0/16").overlaps(&prefix("10.2.0.0/16")));
     }
 }

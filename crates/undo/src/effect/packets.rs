@@ -3,9 +3,7 @@ use std::time::Duration;
 use firedrill_kernel::KernelError;
 use firedrill_kernel::clock::boottime;
 use firedrill_kernel::netlink::{Protocol, Socket};
-use firedrill_kernel::nftables::{
-    Action, Family, Match, RuleCount, Ruleset, Table, delete_named, tables,
-};
+use firedrill_kernel::nftables::{Action, Match, RuleCount, Ruleset, Table, delete_named, tables};
 
 use super::{Effect, EffectError, Observed, OwnerState, Prepared, chain};
 use crate::primitive::{PacketFilter, Primitive};
@@ -54,17 +52,19 @@ impl FilteredPackets {
     }
 
     /// Removes what is there by name: a table of a dead guardian, on a kernel that does not know
-    /// who owned it.
-    fn remove(&self) -> Result<bool, KernelError> {
+    /// who owned it. Looks first: a deletion in vain costs a grace period of the kernel, about
+    /// 15 ms.
+    fn remove(&self) -> Result<(), KernelError> {
         let Some(namespace) = self.filter.namespace.open()? else {
-            return Ok(false);
+            return Ok(());
         };
         let mut socket = namespace.within(|| Socket::open(Protocol::Netfilter))?;
-        let mut found = false;
-        for family in [Family::Inet, Family::Ip, Family::Ip6] {
-            found |= delete_named(&mut socket, family.number(), &self.filter.ruleset.table)?;
+        for table in tables(&mut socket)? {
+            if table.name == self.filter.ruleset.table {
+                delete_named(&mut socket, table.family, &table.name)?;
+            }
         }
-        Ok(found)
+        Ok(())
     }
 }
 
@@ -100,7 +100,7 @@ impl Effect for FilteredPackets {
         let mut reverted = Reverted::default();
         let refused = self.refused.take();
         match self.remove() {
-            Ok(_) => reverted.undone = 1,
+            Ok(()) => reverted.undone = 1,
             Err(error) => reverted.residue.push(Residue::EffectLeft {
                 effect: format!("the nftables table {}", self.filter.ruleset.table),
                 why: chain(&refused.unwrap_or(error)),

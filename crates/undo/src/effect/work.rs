@@ -139,8 +139,13 @@ impl Effect for HeldByWorker {
         let met_nothing = |figure: &Measurement| {
             figure.quantity == Quantity::PacketsMatched && figure.achieved == 0.0
         };
+        let answered_nothing = |figure: &Measurement| {
+            figure.quantity == Quantity::ShareAnswered && figure.achieved == 0.0
+        };
         if measured.iter().any(met_nothing) {
             observed.idle.push("no packet met it".into());
+        } else if measured.iter().any(answered_nothing) {
+            observed.idle.push("no question was for its names".into());
         }
         observed.measured = measured;
         Ok(observed)

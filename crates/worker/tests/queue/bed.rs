@@ -15,6 +15,7 @@ pub(crate) const NEAR: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 pub(crate) const FAR: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
 pub(crate) const NEAR_SIX: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1);
 pub(crate) const FAR_SIX: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 2);
+pub(crate) const BEYOND: Ipv4Addr = Ipv4Addr::new(10, 79, 0, 2);
 pub(crate) const QUEUE: u16 = 5;
 
 static BEDS: AtomicU32 = AtomicU32::new(0);
@@ -59,6 +60,34 @@ impl Bed {
             return None;
         }
         Some(bed)
+    }
+
+    /// A third side, which the far one reaches through the near one.
+    pub(crate) fn beyond(&self) -> Beyond {
+        let name = format!("{}-beyond", self.near);
+        assert!(run(&["ip", "netns", "add", &name]));
+        let beyond = Beyond(name);
+        self.near("ip link add veth2 type veth peer name veth3");
+        self.near(&format!("ip link set veth3 netns {}", beyond.0));
+        self.near("ip addr add 10.79.0.1/24 dev veth2");
+        self.near("ip link set veth2 up");
+        self.near("sysctl -qw net.ipv4.ip_forward=1");
+        for command in [
+            &format!("ip addr add {BEYOND}/24 dev veth3"),
+            "ip link set veth3 up",
+            "ip route add default via 10.79.0.1",
+        ] {
+            assert!(self.exec(&beyond.0, command), "{command}");
+        }
+        self.far(&format!("ip route add default via {NEAR}"));
+        beyond
+    }
+
+    /// Sends what matches to the queue, on its way through the near side.
+    pub(crate) fn queue_forwarded(&self, matching: &str) {
+        self.near(&format!(
+            "iptables-legacy -w -t mangle -A FORWARD {matching} -j NFQUEUE --queue-num {QUEUE}"
+        ));
     }
 
     /// Sends what matches to the queue, on its way out of the near side.
@@ -187,6 +216,21 @@ impl Drop for Bed {
     }
 }
 
+/// A namespace beyond the near side.
+pub(crate) struct Beyond(String);
+
+impl Beyond {
+    pub(crate) fn within<T>(&self, work: impl FnOnce() -> T) -> T {
+        within(&self.0, work)
+    }
+}
+
+impl Drop for Beyond {
+    fn drop(&mut self) {
+        run(&["ip", "netns", "del", &self.0]);
+    }
+}
+
 /// A program that ends with this value.
 pub(crate) struct Background(std::process::Child);
 
@@ -284,11 +328,12 @@ pub(crate) fn one_way(
         })
         .collect();
     let socket = bed.near_socket();
+    let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
     let mut bytes = vec![0; size.max(12)];
     for number in 0..count {
-        let due = distance * number;
-        while start.elapsed() < due {
-            std::hint::spin_loop();
+        let left = (distance * number).saturating_sub(start.elapsed());
+        if !left.is_zero() {
+            let _ = rustix::thread::nanosleep(&left.try_into().unwrap());
         }
         for port in ports {
             let now = start.elapsed().as_nanos() as u64;

@@ -1,0 +1,125 @@
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use firedrill_faults::Site;
+use firedrill_undo::{Primitive, Quantity};
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, FAR};
+use crate::drill::{Drill, Placed, compile, pause, wait_for};
+
+const RESET: &str = "switching.connection-reset";
+
+/// A connection from `near` to a port of `far`, its two ends and who listens.
+struct Talk {
+    client: TcpStream,
+    server: TcpStream,
+    _listener: TcpListener,
+}
+
+impl Talk {
+    fn begin(bed: &Bed, port: u16) -> Self {
+        let at = SocketAddr::from((FAR, port));
+        let listener = bed.far.listen(at);
+        let client = bed.near.connect(at).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        for end in [&client, &server] {
+            let limit = Duration::from_secs(2);
+            end.set_read_timeout(Some(limit)).unwrap();
+        }
+        Self {
+            client,
+            server,
+            _listener: listener,
+        }
+    }
+
+    fn goes_on(&mut self) -> bool {
+        self.client.write_all(b"x").is_ok() && self.server.read_exact(&mut [0]).is_ok()
+    }
+
+    fn ended_as(&mut self) -> (ErrorKind, ErrorKind) {
+        let end = |stream: &mut TcpStream| stream.read(&mut [0; 1]).unwrap_err().kind();
+        (end(&mut self.client), end(&mut self.server))
+    }
+}
+
+/// Connections of this process, which compiles the fault too and is spared as a drill's owner.
+fn reset(bed: &Bed, arguments: &Value, spare: &[SocketAddr]) -> Placed {
+    let targets = [bed.near.target()];
+    let site = Site {
+        spare,
+        ..Site::of(&targets)
+    };
+    let mut primitives = compile(RESET, arguments, &site).unwrap();
+    for primitive in &mut primitives {
+        if let Primitive::ResetConnections(reset) = primitive {
+            reset.choice.spare_processes.clear();
+        }
+    }
+    Drill::begin().put(primitives)
+}
+
+#[test]
+fn both_ends_of_a_connection_that_matches_are_told_and_others_go_on() {
+    let Some(bed) = Bed::lay() else { return };
+    let (mut met, mut other, mut ssh) = (
+        Talk::begin(&bed, 5432),
+        Talk::begin(&bed, 5433),
+        Talk::begin(&bed, 22),
+    );
+    let placed = reset(&bed, &json!({"port": 5432}), &[]);
+    let aborted = (ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset);
+    assert_eq!(met.ended_as(), aborted);
+    assert!(other.goes_on() && ssh.goes_on());
+    assert_eq!(placed.figure(Quantity::ConnectionsReset).achieved, 1.0);
+    // A new one is not met again.
+    drop(met);
+    assert!(Talk::begin(&bed, 5432).goes_on());
+    placed.revert();
+}
+
+#[test]
+fn ssh_and_who_watches_are_spared_even_when_everything_matches() {
+    let Some(bed) = Bed::lay() else { return };
+    let (mut watcher, mut met, mut ssh) = (
+        Talk::begin(&bed, 9090),
+        Talk::begin(&bed, 5432),
+        Talk::begin(&bed, 22),
+    );
+    let placed = reset(&bed, &json!({}), &[SocketAddr::from((FAR, 9090))]);
+    assert!(watcher.goes_on() && ssh.goes_on());
+    assert!(!met.goes_on());
+    placed.revert();
+    reset(&bed, &json!({"ssh": true, "port": 22}), &[]).revert();
+    assert!(!ssh.goes_on());
+}
+
+#[test]
+fn connections_of_the_drill_itself_are_spared_and_without_one_it_had_no_effect() {
+    let Some(bed) = Bed::lay() else { return };
+    let mut own = Talk::begin(&bed, 5432);
+    let placed = Drill::begin().apply(RESET, &json!({}), &[bed.near.target()]);
+    assert!(own.goes_on());
+    assert_eq!(placed.observe().idle, ["no connection matched"]);
+    placed.revert();
+}
+
+#[test]
+fn new_connections_are_reset_again_and_again_when_asked_for() {
+    let Some(bed) = Bed::lay() else { return };
+    let arguments = json!({"remote-port": 5432, "address": "10.90.0.0/24", "every": "200ms"});
+    let placed = reset(&bed, &arguments, &[]);
+    for _ in 0..3 {
+        let mut talk = Talk::begin(&bed, 5432);
+        wait_for("a reset", || {
+            pause(Duration::from_millis(50));
+            placed.renew();
+            !talk.goes_on()
+        });
+    }
+    assert!(placed.figure(Quantity::ConnectionsReset).achieved >= 3.0);
+    placed.revert();
+    assert!(Talk::begin(&bed, 5432).goes_on());
+}
