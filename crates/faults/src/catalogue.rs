@@ -4,7 +4,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::fault::Kind;
-use crate::infrastructure::{process_kill, process_pause};
+use crate::infrastructure::{
+    clock_skew, cpu, disk_fill, file_descriptors, host_end, inodes, io, memory, pids, process_kill,
+    process_pause, process_signal, service_stop,
+};
 use crate::switching::{bandwidth, blackhole, corrupt, duplicate, latency, loss, reject, reorder};
 use crate::target::TargetKind;
 
@@ -80,8 +83,20 @@ pub enum UndoClass {
 
 /// Every kind of fault: layer by layer, by name within each.
 pub(crate) const KINDS: &[Kind] = &[
+    clock_skew::KIND,
+    cpu::KIND,
+    disk_fill::KIND,
+    file_descriptors::KIND,
+    host_end::REBOOT,
+    host_end::SHUTDOWN,
+    inodes::KIND,
+    io::KIND,
+    memory::KIND,
+    pids::KIND,
     process_kill::KIND,
     process_pause::KIND,
+    process_signal::KIND,
+    service_stop::KIND,
     bandwidth::KIND,
     blackhole::KIND,
     corrupt::KIND,

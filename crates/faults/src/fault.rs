@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use crate::FaultError;
 use crate::arguments::nearest;
 use crate::catalogue::{Entry, KINDS, UndoClass};
+use crate::infrastructure::Unfit;
 use crate::target::{Target, TargetKind};
 
 /// A disturbance with its parameters, ready to be aimed.
@@ -75,6 +76,8 @@ pub enum CompileError {
     NoNetem { why: String },
     #[error("{what}")]
     NoMechanism { what: &'static str },
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     #[error(transparent)]
     Job(JobError),
     #[error(transparent)]

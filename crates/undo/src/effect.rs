@@ -5,12 +5,15 @@
 //! [`Effect::restore`] does what may need more (moving back, restarting), after every release.
 
 mod clock;
+mod end;
 mod freeze;
 mod kill;
 mod limit;
 mod packets;
 mod rollbacks;
 mod root;
+mod service;
+mod signal;
 mod stop;
 mod work;
 
@@ -25,14 +28,18 @@ use serde::{Deserialize, Serialize};
 use crate::primitive::Primitive;
 use crate::residue::Reverted;
 use crate::state::DrillId;
+use crate::systemd::ServiceError;
 
 use clock::ShiftedClock;
+use end::EndedHost;
 use freeze::FrozenCgroup;
 use kill::KilledProcess;
 use limit::LimitedCgroup;
 use packets::FilteredPackets;
 use rollbacks::Rollbacks;
 use root::ReplacedRoot;
+use service::StoppedService;
+use signal::SignalledProcess;
 use stop::StoppedProcess;
 use work::HeldByWorker;
 
@@ -104,6 +111,17 @@ pub(crate) enum EffectError {
     Worker(#[from] WorkerError),
     #[error(transparent)]
     Qdisc(#[from] QdiscError),
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    #[error("the unit {unit} is {state}, not active: there is nothing to stop")]
+    NotActive { unit: String, state: String },
+    #[error("from within a PID namespace of its own, a host cannot be ended")]
+    NotTheHost,
+    #[error(
+        "the out-of-memory killer would not spare the guardian (no CAP_SYS_RESOURCE): taking memory \
+         could leave nobody to give it back"
+    )]
+    GuardianNotSpared,
     #[error("{what} is taken by {by}, which is left alone")]
     Taken { what: String, by: String },
     #[error("{what} has changed between the look and the effect")]
@@ -151,11 +169,14 @@ pub(crate) fn prepare(primitive: Primitive) -> Result<Prepared, EffectError> {
             signal,
             restart,
         } => KilledProcess::prepare(process, signal, restart),
-        Primitive::RunWorker(work) => Ok(HeldByWorker::prepare(work)),
+        Primitive::RunWorker(work) => HeldByWorker::prepare(work),
         Primitive::FilterPackets(filter) => FilteredPackets::prepare(filter),
         Primitive::ReplaceRoot(root) => ReplacedRoot::prepare(root),
         Primitive::ShiftClock(shift) => ShiftedClock::prepare(shift),
         Primitive::LimitCgroup(limit) => LimitedCgroup::prepare(limit),
+        Primitive::SignalProcess(signalling) => SignalledProcess::prepare(signalling),
+        Primitive::StopService(stop) => StoppedService::prepare(stop),
+        Primitive::EndHost(ending) => EndedHost::prepare(ending),
         Primitive::RunRollbacks { argv } => Ok(Prepared::ready(Rollbacks::new(argv))),
     }
 }
@@ -177,6 +198,9 @@ pub(crate) fn resume(primitive: Primitive) -> Result<Option<Held>, KernelError> 
         Primitive::ReplaceRoot(root) => Box::new(ReplacedRoot::resume(root)),
         Primitive::ShiftClock(shift) => return Ok(ShiftedClock::resume(shift).map(held)),
         Primitive::LimitCgroup(limit) => return Ok(LimitedCgroup::resume(limit).map(held)),
+        Primitive::StopService(stop) => Box::new(StoppedService::resume(stop)),
+        // Either it was done and cannot be taken back, or it was not.
+        Primitive::SignalProcess(_) | Primitive::EndHost(_) => return Ok(None),
         Primitive::RunRollbacks { argv } => Box::new(Rollbacks::new(argv)),
     }))
 }

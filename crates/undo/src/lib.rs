@@ -29,6 +29,7 @@ mod protocol;
 pub mod recovery;
 pub mod residue;
 pub mod state;
+pub mod systemd;
 
 pub use active::{ActiveDrill, ActiveFault, HaltError, HaltOutcome, Halted, active_drills, halt};
 pub use client::{Guardian, GuardianError, SpawnConfig, Watch};
@@ -37,10 +38,12 @@ pub use firedrill_worker::{Measurement, Quantity, worker_main};
 pub use guardian::guardian_main;
 pub use log::Ending;
 pub use primitive::{
-    CgroupLimit, ClockBefore, ClockChange, ClockShift, Freeze, FreezeKind, FrozenMember, Mechanism,
-    PacketFilter, Primitive, RestartCommand, RootQdisc, Work,
+    CgroupLimit, ClockBefore, ClockChange, ClockShift, Ending as HostEnding, Expected, Freeze,
+    FreezeKind, FrozenMember, Mechanism, PacketFilter, Primitive, RestartCommand, RootQdisc,
+    ServiceStop, Signalling, Work,
 };
 pub use protocol::{Applied, Ended, Ready, Refusal};
 pub use recovery::{Filter, LeftAlone, Recovered, RecoveryError, RecoveryReport, recover};
 pub use residue::{Residue, Reverted};
 pub use state::{DrillId, StateDir, StateError};
+pub use systemd::{ServiceError, ServiceManager};

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use firedrill_kernel::cgroup::{Cgroup, Limit};
 use firedrill_kernel::namespace::NetNamespace;
 use firedrill_kernel::nftables::Ruleset;
+use firedrill_kernel::power::HostEnd;
 use firedrill_kernel::qdisc::{Bands, Discipline};
 use firedrill_kernel::realtime::{self, Rate};
 use firedrill_kernel::{ProcessIdentity, Signal, freezer};
@@ -42,6 +43,13 @@ pub enum Primitive {
     ShiftClock(ClockShift),
     /// A cgroup's limit; inverse: the limit before, if nobody changed it meanwhile.
     LimitCgroup(CgroupLimit),
+    /// A signal that need not end the process; no inverse, and nothing that a recovery could do.
+    SignalProcess(Signalling),
+    /// A unit that was active, stopped by its service manager; inverse: its start, if it is inactive
+    /// still.
+    StopService(ServiceStop),
+    /// The end of the host. No inverse: after it, there is another boot.
+    EndHost(Ending),
     /// No effect; inverse: this command, run only when the owner is dead or lost its lease. A
     /// living owner runs its own rollbacks.
     RunRollbacks { argv: Vec<String> },
@@ -157,6 +165,46 @@ pub struct CgroupLimit {
     pub before: Option<Limit>,
 }
 
+/// A signal, and what it should come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Signalling {
+    pub process: ProcessIdentity,
+    pub signal: Signal,
+    pub expect: Expected,
+}
+
+/// What a signal is seen to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expected {
+    /// The process takes it, and what becomes of the process does not matter.
+    #[default]
+    Taken,
+    /// The process takes it and is there afterwards.
+    Survives,
+    /// The process ends.
+    Ends,
+}
+
+/// A unit of a service manager.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ServiceStop {
+    /// The manager's private socket.
+    pub manager: PathBuf,
+    pub unit: String,
+}
+
+/// How to end the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Ending {
+    pub end: HostEnd,
+    /// Whether disks are written to first. Otherwise it is as when the power fails.
+    pub sync: bool,
+}
+
 /// By what means an effect is had; the journal names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -173,6 +221,8 @@ pub enum Mechanism {
     ClockSetoffset,
     ClockRate,
     CgroupLimit,
+    Systemd,
+    Reboot,
     Rollbacks,
 }
 
@@ -202,6 +252,9 @@ impl Primitive {
                 }
             },
             Self::LimitCgroup(_) => Mechanism::CgroupLimit,
+            Self::SignalProcess(_) => Mechanism::Signal,
+            Self::StopService(_) => Mechanism::Systemd,
+            Self::EndHost(_) => Mechanism::Reboot,
             Self::RunRollbacks { .. } => Mechanism::Rollbacks,
         }
     }
@@ -212,11 +265,14 @@ impl Primitive {
         match self {
             Self::StopProcess { process } | Self::KillProcess { process, .. } => vec![*process],
             Self::FreezeCgroup(freeze) => freeze.members.iter().map(|m| m.process).collect(),
+            Self::SignalProcess(signalling) => vec![signalling.process],
             Self::RunWorker(_)
             | Self::FilterPackets(_)
             | Self::ReplaceRoot(_)
             | Self::ShiftClock(_)
             | Self::LimitCgroup(_)
+            | Self::StopService(_)
+            | Self::EndHost(_)
             | Self::RunRollbacks { .. } => Vec::new(),
         }
     }
@@ -243,6 +299,8 @@ impl fmt::Display for Mechanism {
             Self::ClockSetoffset => "clock_adjtime(ADJ_SETOFFSET)",
             Self::ClockRate => "clock_adjtime(ADJ_FREQUENCY)",
             Self::CgroupLimit => "cgroup limit",
+            Self::Systemd => "systemd",
+            Self::Reboot => "reboot(2)",
             Self::Rollbacks => "rollback command",
         })
     }
