@@ -165,7 +165,9 @@ impl ServiceManager {
     fn authenticate(&mut self) -> Result<(), ServiceError> {
         let uid = rustix::process::geteuid().as_raw().to_string();
         let digits: String = uid.bytes().map(|byte| format!("{byte:02x}")).collect();
-        let hello = format!("\0AUTH EXTERNAL {digits}\r\n");
+        // BEGIN together with it: systemd waits for more to arrive before it looks at what came
+        // together with BEGIN, which must therefore not be our first call.
+        let hello = format!("\0AUTH EXTERNAL {digits}\r\nBEGIN\r\n");
         let written = self.stream.write_all(hello.as_bytes());
         written.map_err(|source| self.talk(source))?;
         let mut line = Vec::new();
@@ -178,8 +180,7 @@ impl ServiceManager {
             let socket = self.socket.clone();
             return Err(ServiceError::NotLetIn { socket });
         }
-        let begun = self.stream.write_all(b"BEGIN\r\n");
-        begun.map_err(|source| self.talk(source))
+        Ok(())
     }
 
     fn read(&mut self, bytes: &mut [u8]) -> Result<(), ServiceError> {

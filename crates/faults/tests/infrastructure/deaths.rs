@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::clock_skew::{CLOCK, Clock};
 use crate::drill::{LONG, children_of, program, wait_for};
+use crate::memory::spared;
 use crate::places::{OwnCgroup, OwnMount};
 
 #[derive(Clone, Copy, Debug)]
@@ -122,8 +123,11 @@ fn a_load_in_a_cgroup_ends_with_its_drill() {
             Controller::Pids,
         ),
     ] {
+        if controller == Controller::Memory && spared().is_none() {
+            continue;
+        }
         let Some(own) = OwnCgroup::with(controller) else {
-            return;
+            continue;
         };
         let target = format!("cgroup:{}", own.path().display());
         let is_there = || !own.0.processes().unwrap().is_empty();

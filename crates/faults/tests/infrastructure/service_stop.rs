@@ -27,20 +27,19 @@ impl Manager {
     /// `None`, and said, where there is no systemd that runs so.
     fn start() -> Option<Self> {
         let root = tempfile::tempdir().unwrap();
-        for folder in ["run", "home", "units/default.target.wants"] {
-            std::fs::create_dir_all(root.path().join(folder)).unwrap();
-        }
-        let unit = root.path().join("units/nap.service");
-        std::fs::write(&unit, UNIT).unwrap();
-        std::fs::write(root.path().join("units/loose.service"), UNIT).unwrap();
-        let wanted = root.path().join("units/default.target.wants/nap.service");
-        std::os::unix::fs::symlink(&unit, wanted).unwrap();
-        std::fs::write(root.path().join("units/default.target"), "[Unit]\n").unwrap();
+        let units = root.path().join("config/systemd/user");
+        std::fs::create_dir_all(units.join("default.target.wants")).unwrap();
+        std::fs::create_dir(root.path().join("run")).unwrap();
+        std::fs::write(units.join("nap.service"), UNIT).unwrap();
+        std::fs::write(units.join("loose.service"), UNIT).unwrap();
+        std::fs::write(units.join("default.target"), "[Unit]\n").unwrap();
+        let wanted = units.join("default.target.wants/nap.service");
+        std::os::unix::fs::symlink(units.join("nap.service"), wanted).unwrap();
         let child = Command::new("unshare")
             .args(["-m", "sh", "-c", SCRIPT])
             .env("XDG_RUNTIME_DIR", root.path().join("run"))
-            .env("HOME", root.path().join("home"))
-            .env("SYSTEMD_UNIT_PATH", root.path().join("units"))
+            .env("HOME", root.path())
+            .env("XDG_CONFIG_HOME", root.path().join("config"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
