@@ -20,6 +20,19 @@ use crate::{Container, Details, EngineError, Selector, State};
 pub struct Engine {
     pub kind: Kind,
     pub socket: PathBuf,
+    /// For each request; see [`Engine::within`].
+    #[serde(skip, default = "patience")]
+    patience: Duration,
+}
+
+/// A request that is being carried out: an engine answers a stop only when it is over. Dropped, it
+/// is still carried out, and its answer goes nowhere.
+#[derive(Debug)]
+pub struct Request {
+    engine: Engine,
+    id: String,
+    request: String,
+    sent: http::Sent,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -61,6 +74,22 @@ const BETWEEN_LOOKS: Timespec = Timespec {
 const API_OLDEST: &str = "1.24";
 
 impl Engine {
+    #[must_use]
+    pub fn at(kind: Kind, socket: PathBuf) -> Self {
+        Self {
+            kind,
+            socket,
+            patience: PATIENCE,
+        }
+    }
+
+    /// The same engine, with this much time for each request instead of 10 s.
+    #[must_use]
+    pub fn within(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     /// The engines whose sockets are here: `DOCKER_HOST` and `CONTAINER_HOST` where they are
     /// `unix://` (whether or not anything is there), then the usual places of root and of this
     /// user, each socket once. An engine on another machine is not ours to break, and not listed.
@@ -141,7 +170,7 @@ impl Engine {
     /// [`EngineError::Conflict`] when it does not run; [`EngineError::Gone`].
     pub fn kill(&self, id: &str, signal: Signal) -> Result<(), EngineError> {
         let action = format!("kill?signal={}", name(signal));
-        self.post(id, &action, PATIENCE).map(|_| ())
+        self.post(id, &action, self.patience).map(|_| ())
     }
 
     /// Freezes every process of the container. [`Change::Already`] means that somebody else had
@@ -153,12 +182,12 @@ impl Engine {
     pub fn pause(&self, id: &str) -> Result<Change, EngineError> {
         // Docker answers a conflict for a paused container, for one that it does not yet know to be
         // unpaused, and for one that does not run.
-        match self.post(id, "pause", PATIENCE) {
+        match self.post(id, "pause", self.patience) {
             Err(error @ EngineError::Conflict { .. }) => {
                 let details = self.settled(id)?;
                 match details.state {
                     _ if details.paused => Ok(Change::Already),
-                    State::Running => self.post(id, "pause", PATIENCE),
+                    State::Running => self.post(id, "pause", self.patience),
                     _ => Err(error),
                 }
             }
@@ -170,7 +199,7 @@ impl Engine {
     /// [`EngineError::Gone`], or when it is still paused; [`EngineError::StillFrozen`] when only
     /// the engine believes that it is not.
     pub fn unpause(&self, id: &str) -> Result<Change, EngineError> {
-        match self.post(id, "unpause", PATIENCE) {
+        match self.post(id, "unpause", self.patience) {
             // Docker 20.10 answers 500 for a container that is not paused, or that it does not yet
             // know to be paused.
             Err(EngineError::Conflict { .. } | EngineError::Refused { .. }) => {}
@@ -178,7 +207,7 @@ impl Engine {
         }
         let details = self.settled(id)?;
         if details.paused {
-            return self.post(id, "unpause", PATIENCE);
+            return self.post(id, "unpause", self.patience);
         }
         if details.frozen == Some(true) {
             return Err(EngineError::StillFrozen {
@@ -209,13 +238,13 @@ impl Engine {
     /// [`EngineError::Gone`], or when the engine is late.
     pub fn stop(&self, id: &str, grace: Duration) -> Result<Change, EngineError> {
         let action = format!("stop?t={}", whole_seconds(grace));
-        self.post(id, &action, grace + PATIENCE)
+        self.post(id, &action, grace + self.patience)
     }
 
     /// # Errors
     /// [`EngineError::Gone`], or when it cannot be started.
     pub fn start(&self, id: &str) -> Result<Change, EngineError> {
-        self.post(id, "start", PATIENCE)
+        self.post(id, "start", self.patience)
     }
 
     /// Stops it as [`Engine::stop`] does and starts it; starts one that did not run.
@@ -224,13 +253,42 @@ impl Engine {
     /// [`EngineError::Gone`], or when it cannot be started.
     pub fn restart(&self, id: &str, grace: Duration) -> Result<(), EngineError> {
         let action = format!("restart?t={}", whole_seconds(grace));
-        self.post(id, &action, grace + PATIENCE).map(|_| ())
+        self.post(id, &action, grace + self.patience).map(|_| ())
+    }
+
+    /// Begins what [`Engine::stop`] does, without waiting for the end of it.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked.
+    pub fn begin_stop(&self, id: &str, grace: Duration) -> Result<Request, EngineError> {
+        self.begin(id, &format!("stop?t={}", whole_seconds(grace)))
+    }
+
+    /// Begins what [`Engine::restart`] does, without waiting for the end of it.
+    ///
+    /// # Errors
+    /// When the engine cannot be asked.
+    pub fn begin_restart(&self, id: &str, grace: Duration) -> Result<Request, EngineError> {
+        self.begin(id, &format!("restart?t={}", whole_seconds(grace)))
+    }
+
+    fn begin(&self, id: &str, action: &str) -> Result<Request, EngineError> {
+        let target = self.container(id, action)?;
+        let request = format!("POST {target}");
+        let sent = http::send(&self.socket, Method::Post, &target, self.patience)
+            .map_err(|error| self.failed(&request, self.patience, error))?;
+        Ok(Request {
+            engine: self.clone(),
+            id: id.to_owned(),
+            request,
+            sent,
+        })
     }
 
     fn get<T: DeserializeOwned>(&self, target: &str) -> Result<T, EngineError> {
         let request = format!("GET {target}");
-        let answer = http::exchange(&self.socket, Method::Get, target, PATIENCE)
-            .map_err(|error| self.failed(&request, PATIENCE, error))?;
+        let answer = http::exchange(&self.socket, Method::Get, target, self.patience)
+            .map_err(|error| self.failed(&request, self.patience, error))?;
         if answer.status != 200 {
             return Err(self.refused(&request, subject(target), &answer));
         }
@@ -246,10 +304,14 @@ impl Engine {
         let request = format!("POST {target}");
         let answer = http::exchange(&self.socket, Method::Post, &target, patience)
             .map_err(|error| self.failed(&request, patience, error))?;
+        self.change(&request, id, &answer)
+    }
+
+    fn change(&self, request: &str, id: &str, answer: &Answer) -> Result<Change, EngineError> {
         match answer.status {
             200..=299 => Ok(Change::Done),
             304 => Ok(Change::Already),
-            _ => Err(self.refused(&request, id, &answer)),
+            _ => Err(self.refused(request, id, answer)),
         }
     }
 
@@ -325,6 +387,27 @@ impl Engine {
     }
 }
 
+impl Request {
+    /// Whether the answer has begun, waiting for it at most this long.
+    #[must_use]
+    pub fn is_answered(&self, limit: Duration) -> bool {
+        self.sent.is_answered(limit)
+    }
+
+    /// The answer; waits for it as long as the engine's patience.
+    ///
+    /// # Errors
+    /// As [`Engine::stop`] and [`Engine::restart`].
+    pub fn finish(self) -> Result<Change, EngineError> {
+        let patience = self.engine.patience;
+        let answer = self
+            .sent
+            .finish(patience)
+            .map_err(|error| self.engine.failed(&self.request, patience, error))?;
+        self.engine.change(&self.request, &self.id, &answer)
+    }
+}
+
 impl Kind {
     /// By the socket's name; [`Engine::version`] knows better.
     fn by_name(socket: &Path) -> Self {
@@ -370,6 +453,24 @@ fn name(signal: Signal) -> &'static str {
         Signal::Quit => "SIGQUIT",
         Signal::Abrt => "SIGABRT",
         Signal::Segv => "SIGSEGV",
+        Signal::Usr1 => "SIGUSR1",
+        Signal::Usr2 => "SIGUSR2",
+        Signal::Winch => "SIGWINCH",
+        Signal::Alrm => "SIGALRM",
+        Signal::Pipe => "SIGPIPE",
+        Signal::Chld => "SIGCHLD",
+        Signal::Urg => "SIGURG",
+        Signal::Io => "SIGIO",
+        Signal::Xcpu => "SIGXCPU",
+        Signal::Xfsz => "SIGXFSZ",
+        Signal::Vtalrm => "SIGVTALRM",
+        Signal::Prof => "SIGPROF",
+        Signal::Pwr => "SIGPWR",
+        Signal::Trap => "SIGTRAP",
+        Signal::Bus => "SIGBUS",
+        Signal::Fpe => "SIGFPE",
+        Signal::Ill => "SIGILL",
+        Signal::Sys => "SIGSYS",
     }
 }
 
@@ -397,6 +498,10 @@ fn subject(target: &str) -> &str {
 fn number(api: &str) -> Option<(u32, u32)> {
     let (major, minor) = api.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+fn patience() -> Duration {
+    PATIENCE
 }
 
 fn whole_seconds(grace: Duration) -> u64 {

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
@@ -36,13 +37,42 @@ pub(crate) fn exchange(
     target: &str,
     patience: Duration,
 ) -> Result<Answer, HttpError> {
+    let mut stream = send(socket, method, target, patience)?.0;
+    Answer::read(&mut stream).map_err(HttpError::from)
+}
+
+/// A request whose answer is not read yet.
+#[derive(Debug)]
+pub(crate) struct Sent(TimedStream);
+
+pub(crate) fn send(
+    socket: &Path,
+    method: Method,
+    target: &str,
+    patience: Duration,
+) -> Result<Sent, HttpError> {
     let deadline = Instant::now() + patience;
     let mut stream = TimedStream {
         stream: connect(socket, patience)?,
         deadline,
     };
     stream.send(&request(method, target))?;
-    Answer::read(&mut stream).map_err(HttpError::from)
+    Ok(Sent(stream))
+}
+
+impl Sent {
+    /// Whether the answer (or the end of the connection) has begun to arrive.
+    pub(crate) fn is_answered(&self, limit: Duration) -> bool {
+        let limit = Timespec::try_from(limit).ok();
+        let mut arrived = [PollFd::new(&self.0.stream, PollFlags::IN)];
+        // An interrupted wait is only shorter.
+        rustix::event::poll(&mut arrived, limit.as_ref()).is_ok_and(|count| count > 0)
+    }
+
+    pub(crate) fn finish(mut self, patience: Duration) -> Result<Answer, HttpError> {
+        self.0.deadline = Instant::now() + patience;
+        Answer::read(&mut self.0).map_err(HttpError::from)
+    }
 }
 
 fn request(method: Method, target: &str) -> String {
@@ -76,6 +106,7 @@ fn connect(socket: &Path, patience: Duration) -> Result<UnixStream, HttpError> {
 }
 
 /// A stream whose every read and write ends at one deadline, however slowly bytes trickle in.
+#[derive(Debug)]
 struct TimedStream {
     stream: UnixStream,
     deadline: Instant,

@@ -2,7 +2,8 @@
 //! at them, signalling, pausing, stopping and starting them.
 //!
 //! Map:
-//! - [`Engine`]: an engine by its socket, and everything that is asked of it;
+//! - [`Engine`]: an engine by its socket, and everything that is asked of it; [`Request`]: what it
+//!   has not answered yet;
 //! - [`Container`], [`Details`]: what a list and an inspection say;
 //! - [`Selector`]: which containers are meant;
 //! - [`ContainerRef`]: one run of one container, for an undo log, and how its pause is undone;
@@ -24,7 +25,7 @@ mod reference;
 mod selector;
 
 pub use container::{Container, Details, RestartPolicy, State};
-pub use engine::{Change, Engine, Kind, Version};
+pub use engine::{Change, Engine, Kind, Request, Version};
 pub use error::EngineError;
 pub use reference::{ContainerRef, Standing, Unpaused};
 pub use selector::Selector;

@@ -1,6 +1,7 @@
 //! One run of one container, as an undo log keeps it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -53,16 +54,25 @@ impl ContainerRef {
 
     #[must_use]
     pub fn engine(&self) -> Engine {
-        Engine {
-            kind: self.engine,
-            socket: self.socket.clone(),
-        }
+        Engine::at(self.engine, self.socket.clone())
     }
 
     /// # Errors
     /// When the engine does not answer: then nothing is known of the container.
     pub fn standing(&self) -> Result<Standing, EngineError> {
-        match self.engine().inspect(&self.id) {
+        self.standing_by(&self.engine())
+    }
+
+    /// As [`Self::standing`], with no more patience than this for the answer.
+    ///
+    /// # Errors
+    /// As [`Self::standing`].
+    pub fn standing_within(&self, patience: Duration) -> Result<Standing, EngineError> {
+        self.standing_by(&self.engine().within(patience))
+    }
+
+    fn standing_by(&self, engine: &Engine) -> Result<Standing, EngineError> {
+        match engine.inspect(&self.id) {
             Ok(details) if details.started_at == self.started_at => {
                 Ok(Standing::Same(Box::new(details)))
             }
@@ -78,14 +88,26 @@ impl ContainerRef {
     /// # Errors
     /// When the engine does not answer or refuses: then the container may still be paused.
     pub fn unpause(&self) -> Result<Unpaused, EngineError> {
-        match self.standing()? {
+        self.unpause_by(&self.engine())
+    }
+
+    /// As [`Self::unpause`], with no more patience than this for each answer.
+    ///
+    /// # Errors
+    /// As [`Self::unpause`].
+    pub fn unpause_within(&self, patience: Duration) -> Result<Unpaused, EngineError> {
+        self.unpause_by(&self.engine().within(patience))
+    }
+
+    fn unpause_by(&self, engine: &Engine) -> Result<Unpaused, EngineError> {
+        match self.standing_by(engine)? {
             Standing::Gone => Ok(Unpaused::Gone),
             Standing::Restarted(_) => Ok(Unpaused::Restarted),
             // The kernel is asked too: an engine that lags must not leave a container frozen.
             Standing::Same(details) if !details.paused && details.is_settled() => {
                 Ok(Unpaused::Before)
             }
-            Standing::Same(_) => match self.engine().unpause(&self.id) {
+            Standing::Same(_) => match engine.unpause(&self.id) {
                 Ok(Change::Done) => Ok(Unpaused::ByUs),
                 Ok(Change::Already) => Ok(Unpaused::Before),
                 Err(error) if error.is_gone() => Ok(Unpaused::Gone),

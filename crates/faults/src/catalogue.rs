@@ -1,15 +1,20 @@
 //! What can be said of each fault without having one: `firedrill faults` prints it.
 
+mod page;
+
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::fault::Kind;
 use crate::infrastructure::{
-    clock_skew, cpu, disk_fill, file_descriptors, host_end, inodes, io, memory, pids, process_kill,
-    process_pause, process_signal, service_stop,
+    clock_skew, container_kill, container_pause, container_restart, container_stop, cpu, disk_fill,
+    file_descriptors, host_end, inodes, io, memory, pids, process_kill, process_pause,
+    process_signal, service_stop,
 };
 use crate::switching::{bandwidth, blackhole, corrupt, duplicate, latency, loss, reject, reorder};
 use crate::target::TargetKind;
+
+pub use page::page;
 
 /// One fault of the catalogue.
 #[derive(Clone, Debug, Serialize)]
@@ -84,6 +89,10 @@ pub enum UndoClass {
 /// Every kind of fault: layer by layer, by name within each.
 pub(crate) const KINDS: &[Kind] = &[
     clock_skew::KIND,
+    container_kill::KIND,
+    container_pause::KIND,
+    container_restart::KIND,
+    container_stop::KIND,
     cpu::KIND,
     disk_fill::KIND,
     file_descriptors::KIND,

@@ -14,7 +14,7 @@ use crate::FaultError;
 use crate::arguments::nearest;
 use crate::catalogue::{Entry, KINDS, UndoClass};
 use crate::infrastructure::Unfit;
-use crate::target::{Target, TargetKind};
+use crate::target::{ContainerTarget, Target, TargetKind};
 
 /// A disturbance with its parameters, ready to be aimed.
 #[derive(Debug)]
@@ -82,6 +82,8 @@ pub enum CompileError {
     Job(JobError),
     #[error(transparent)]
     Qdisc(#[from] QdiscError),
+    #[error("{what} would not come back: {why}")]
+    NoWayBack { what: String, why: &'static str },
     #[error("no cgroup freezer can hold just these processes: {why}")]
     NoFreezer { why: String },
 }
@@ -157,6 +159,11 @@ impl<'a> Site<'a> {
             seed: 0,
             spare: &[],
         }
+    }
+
+    /// The targets that are containers.
+    pub(crate) fn containers(&self) -> impl Iterator<Item = &'a ContainerTarget> {
+        self.targets.iter().filter_map(Target::container)
     }
 
     /// The targets that are processes.

@@ -35,4 +35,4 @@ pub use error::FaultError;
 pub use fault::{CompileError, Fault, Site};
 pub use foreign::refuse_foreign_containers;
 pub use selector::{Selection, Selector, SelectorError, Spared};
-pub use target::{ProcessTarget, Target, TargetKind};
+pub use target::{ContainerTarget, ProcessTarget, Target, TargetKind};

@@ -2,10 +2,12 @@
 //! namespace or a cgroup.
 
 mod candidate;
+mod containers;
 mod processes;
 
 use std::path::{Path, PathBuf};
 
+use firedrill_container::EngineError;
 use firedrill_kernel::KernelError;
 use firedrill_kernel::namespace::NetNamespace;
 use serde_json::Value;
@@ -15,6 +17,7 @@ use crate::arguments::Arguments;
 use crate::blast_radius::Refused;
 use crate::target::{Target, TargetKind};
 pub use candidate::SpareReason;
+pub use containers::Containers;
 pub use processes::{Processes, Spared};
 
 /// A choice of targets, not looked up yet.
@@ -25,6 +28,7 @@ pub enum Selector {
     /// By its name for `ip netns`, by the path of a file that stands for it, or by a pid.
     Namespace(String),
     Cgroup(PathBuf),
+    Containers(Box<Containers>),
 }
 
 /// What was chosen, and out of what.
@@ -47,6 +51,13 @@ pub enum SelectorError {
     Refused(#[from] Refused),
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    #[error(transparent)]
+    Engine(EngineError),
+    #[error(
+        "no container engine listens here: start Docker or Podman's service, or set \
+         DOCKER_HOST=unix:///its/socket"
+    )]
+    NoEngine,
     #[error("{} is not the directory of a cgroup", path.display())]
     NoCgroup { path: PathBuf },
     #[error("the pattern {pattern:?} gave up on the command line of process {pid}: {why}")]
@@ -98,6 +109,10 @@ impl Selector {
             read.finish()?;
             return Ok(Self::Host);
         }
+        // Beside a property of processes, the container only narrows.
+        if map.contains_key("container") && !Processes::is_meant(map) {
+            return Ok(Self::Containers(Box::new(Containers::parse(map)?)));
+        }
         Ok(Self::Processes(Box::new(Processes::parse(map)?)))
     }
 
@@ -109,6 +124,7 @@ impl Selector {
             Self::Host => TargetKind::Host,
             Self::Namespace(_) => TargetKind::Namespace,
             Self::Cgroup(_) => TargetKind::Cgroup,
+            Self::Containers(_) => TargetKind::Container,
         }
     }
 
@@ -117,6 +133,7 @@ impl Selector {
     pub fn amount_max(&self) -> Option<usize> {
         match self {
             Self::Processes(processes) => processes.amount_max(),
+            Self::Containers(containers) => containers.amount_max(),
             Self::Host | Self::Namespace(_) | Self::Cgroup(_) => Some(1),
         }
     }
@@ -129,6 +146,7 @@ impl Selector {
     pub fn select(&self, seed: u64) -> Result<Selection, SelectorError> {
         match self {
             Self::Processes(processes) => processes.select(seed),
+            Self::Containers(containers) => containers.select(seed),
             Self::Host => Ok(Selection::only(Target::Host)),
             Self::Namespace(name) => {
                 let namespace = namespace(name)?;

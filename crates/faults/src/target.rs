@@ -1,12 +1,17 @@
 //! What a fault is aimed at.
 
+mod container;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
 use firedrill_kernel::namespace::NetNamespace;
-use firedrill_kernel::{Presence, ProcessIdentity};
+use firedrill_kernel::{KernelError, Presence, ProcessIdentity};
 use serde::Serialize;
+
+pub use container::ContainerTarget;
+pub(crate) use container::is_inside;
 
 /// One thing to hit, found and named.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -19,6 +24,8 @@ pub enum Target {
     Namespace(NetNamespace),
     /// A cgroup, by its directory.
     Cgroup(PathBuf),
+    /// One run of a container.
+    Container(Box<ContainerTarget>),
 }
 
 /// A process, as it was found.
@@ -40,6 +47,7 @@ pub enum TargetKind {
     Host,
     Namespace,
     Cgroup,
+    Container,
 }
 
 impl Target {
@@ -50,6 +58,7 @@ impl Target {
             Self::Host => TargetKind::Host,
             Self::Namespace(_) => TargetKind::Namespace,
             Self::Cgroup(_) => TargetKind::Cgroup,
+            Self::Container(_) => TargetKind::Container,
         }
     }
 
@@ -61,6 +70,9 @@ impl Target {
             Self::Host => true,
             Self::Namespace(namespace) => !matches!(namespace.open(), Ok(None)),
             Self::Cgroup(path) => path.exists(),
+            Self::Container(container) => {
+                !matches!(container.process.presence(), Ok(Presence::Gone))
+            }
         }
     }
 
@@ -69,7 +81,29 @@ impl Target {
     pub fn process(&self) -> Option<ProcessIdentity> {
         match self {
             Self::Process(process) => Some(process.identity),
-            Self::Host | Self::Namespace(_) | Self::Cgroup(_) => None,
+            Self::Host | Self::Namespace(_) | Self::Cgroup(_) | Self::Container(_) => None,
+        }
+    }
+
+    /// The container, where it is one.
+    #[must_use]
+    pub fn container(&self) -> Option<&ContainerTarget> {
+        match self {
+            Self::Container(container) => Some(container),
+            _ => None,
+        }
+    }
+
+    /// The directories of the cgroups that hold it and nobody else, in each hierarchy that is
+    /// mounted here (v1 and v2). None for what has none of its own, and for a container that ended.
+    ///
+    /// # Errors
+    /// When mounts or `/proc` cannot be read.
+    pub fn cgroups(&self) -> Result<Vec<PathBuf>, KernelError> {
+        match self {
+            Self::Cgroup(path) => Ok(vec![path.clone()]),
+            Self::Container(container) => container.cgroups(),
+            Self::Host | Self::Namespace(_) | Self::Process(_) => Ok(Vec::new()),
         }
     }
 }
@@ -95,6 +129,7 @@ impl TargetKind {
             Self::Host => "host=true",
             Self::Namespace => "namespace=NAME",
             Self::Cgroup => "cgroup=PATH",
+            Self::Container => "container=NAME",
         }
     }
 }
@@ -106,6 +141,7 @@ impl fmt::Display for Target {
             Self::Host => f.write_str("this host"),
             Self::Namespace(namespace) => write!(f, "network namespace {namespace}"),
             Self::Cgroup(path) => write!(f, "cgroup {}", path.display()),
+            Self::Container(container) => container.fmt(f),
         }
     }
 }
@@ -125,6 +161,7 @@ impl fmt::Display for TargetKind {
             Self::Host => "host",
             Self::Namespace => "network namespace",
             Self::Cgroup => "cgroup",
+            Self::Container => "container",
         })
     }
 }

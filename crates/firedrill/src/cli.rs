@@ -9,6 +9,7 @@ mod init;
 mod report;
 mod run;
 mod shell;
+mod skew;
 mod state;
 mod value;
 
@@ -32,6 +33,7 @@ pub(crate) use init::InitArgs;
 pub(crate) use report::{ReportArgs, ReportFormat};
 pub(crate) use run::{DryMode, HypothesisWhen, RollbacksWhen, RunArgs, VariableArgs};
 pub(crate) use shell::CompletionsArgs;
+pub(crate) use skew::SkewArgs;
 pub(crate) use state::{DoctorArgs, HaltArgs, RecoverArgs, StatusArgs};
 pub(crate) use value::KeyValue;
 
@@ -81,6 +83,7 @@ pub(crate) enum Command {
     Status(StatusArgs),
     Faults(FaultsArgs),
     Inject(InjectArgs),
+    Skew(SkewArgs),
     Doctor(DoctorArgs),
     Halt(HaltArgs),
     Recover(RecoverArgs),

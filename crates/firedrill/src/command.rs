@@ -14,6 +14,7 @@ mod recover;
 mod report;
 mod run;
 mod schema;
+mod skew;
 mod status;
 mod validate;
 
@@ -49,6 +50,7 @@ fn dispatch(cli: &Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Status(_) => status::execute(global, out),
         Command::Faults(args) => faults::execute(args, out),
         Command::Inject(args) => inject::execute(args, global, out),
+        Command::Skew(args) => skew::execute(args),
         Command::Doctor(_) => doctor::execute(global, out),
         Command::Halt(args) => halt::execute(args, global, out),
         Command::Recover(args) => recover::execute(args, global, out),

@@ -28,7 +28,11 @@ pub(crate) fn before(command: &Command, global: &GlobalArgs, out: &Out) {
 fn cleans_up(command: &Command) -> bool {
     !matches!(
         command,
-        Command::Doctor(_) | Command::Recover(_) | Command::Completions(_) | Command::Man
+        Command::Doctor(_)
+            | Command::Recover(_)
+            | Command::Skew(_)
+            | Command::Completions(_)
+            | Command::Man
     )
 }
 

@@ -117,6 +117,12 @@ pub(crate) fn unshare_network() -> Result<(), rustix::io::Errno> {
     unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }
 }
 
+/// Gives the children of the calling process a time namespace of their own.
+pub(crate) fn unshare_time() -> Result<(), rustix::io::Errno> {
+    // SAFETY: only CLONE_FILES makes this call unsafe, and it is not asked for.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWTIME) }
+}
+
 /// `SO_PRIORITY`: the priority of the packets that a socket sends.
 #[cfg(test)]
 pub(crate) fn set_priority(socket: BorrowedFd<'_>, priority: u32) -> io::Result<()> {
@@ -138,13 +144,22 @@ pub(crate) fn set_priority(socket: BorrowedFd<'_>, priority: u32) -> io::Result<
 
 /// Marks what a socket sends.
 pub(crate) fn set_mark(socket: BorrowedFd<'_>, mark: u32) -> io::Result<()> {
+    set_socket_option(socket, libc::SO_MARK, mark)
+}
+
+/// Binds a socket to the interface with this index; 0 for none.
+pub(crate) fn bind_to_interface(socket: BorrowedFd<'_>, index: u32) -> io::Result<()> {
+    set_socket_option(socket, libc::SO_BINDTOIFINDEX, index)
+}
+
+fn set_socket_option(socket: BorrowedFd<'_>, option: i32, value: u32) -> io::Result<()> {
     // SAFETY: reads the one integer only during the call.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
             libc::SOL_SOCKET,
-            libc::SO_MARK,
-            (&raw const mark).cast(),
+            option,
+            (&raw const value).cast(),
             size_of::<u32>() as libc::socklen_t,
         )
     };

@@ -296,11 +296,16 @@ impl Inner {
     fn listen(&self, signals: &mpsc::UnboundedSender<Signal>) {
         loop {
             let (loss, signal) = match self.guardian.watch(BEAT) {
-                Ok(Watch::Quiet) => {
+                Ok(Watch::Quiet) => match self.guardian.renew() {
+                    // Stopped or stuck: what it should undo, another one has to.
+                    Err(GuardianError::NoReply { .. })
+                        if !self.finishing.load(Ordering::SeqCst) =>
+                    {
+                        (self.replace_guardian(), Signal::Halt)
+                    }
                     // A refusal to renew comes with the notice of the end, which follows.
-                    let _ = self.guardian.renew();
-                    continue;
-                }
+                    _ => continue,
+                },
                 // An expired lease has played the rollbacks already; twice would be once too often.
                 Ok(Watch::Ended(ended)) if ended.ending == Ending::Expired => {
                     (loss(ended), Signal::Expired)

@@ -193,7 +193,7 @@ fn wait_until_undone(dir: &DrillDir, end: Instant) -> HaltOutcome {
             Ok(contents) => {
                 let faults_left = drill::open_entries(&contents)
                     .iter()
-                    .any(|(_, effects)| effects.iter().any(Primitive::is_volatile));
+                    .any(|(_, effects)| !effects.iter().all(Primitive::is_rollback));
                 // An absent log is empty: the drill is over and its files removed.
                 contents.records.is_empty() || (ending(&contents).is_some() && !faults_left)
             }

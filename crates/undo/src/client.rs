@@ -181,9 +181,11 @@ impl Guardian {
     /// Moves the deadline to one lease from now. Touches no disk.
     ///
     /// # Errors
-    /// When the drill has ended: nothing can be applied in it again.
+    /// When the drill has ended: nothing can be applied in it again. [`GuardianError::NoReply`]
+    /// when it has not answered for a whole lease: it is stopped or stuck, and to be replaced by
+    /// [`Self::recover_after_guardian_death`].
     pub fn renew(&self) -> Result<(), GuardianError> {
-        match self.call(Request::Renew)? {
+        match self.lock().call(Request::Renew, self.config.lease)? {
             Reply::Renewed => Ok(()),
             other => Err(unexpected(other)),
         }

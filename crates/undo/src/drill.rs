@@ -10,12 +10,14 @@ use firedrill_kernel::clock::boottime;
 use firedrill_kernel::stopped::StoppedProcesses;
 use firedrill_kernel::{BootId, KernelError, ProcessIdentity, process};
 
+use crate::boot::BootRecovery;
 use crate::crash;
 use crate::effect::{self, EffectError, Held, Observed, OwnerState, Prepared, Skipped, chain};
 use crate::log::{self, Contents, Durability, Ending, Log, LogError, Opened, Record};
 use crate::primitive::{Freeze, Primitive};
 use crate::protocol::{Applied, Refusal};
 use crate::residue::{Residue, Reverted};
+use crate::snapshot::{Snapshot, Subject, ours_left};
 use crate::state::{DrillDir, DrillId, Lock, StateError, sync_dir};
 
 /// A drill in the hands of its only effector.
@@ -31,6 +33,8 @@ pub(crate) struct Drill {
     lease_file: Option<File>,
     /// Somebody reads what an undo reports; otherwise what failed stays open for who will.
     reported: bool,
+    /// What the effects in force touch, as it was before the first of them; to compare with.
+    before: Snapshot,
     _lock: Lock,
 }
 
@@ -39,8 +43,8 @@ pub(crate) struct Drill {
 struct Entry {
     id: u64,
     held: Vec<Held>,
-    /// Stopped processes before it, to compare with; never to restore.
-    before: Option<StoppedProcesses>,
+    /// Stopped processes before it, where it is aimed at processes; to compare with.
+    stopped: Option<StoppedProcesses>,
 }
 
 /// Which entries an undo takes.
@@ -91,6 +95,7 @@ impl Drill {
             deadline: Duration::ZERO,
             lease_file,
             reported: false,
+            before: Snapshot::default(),
             _lock: lock,
         };
         drill.renew(lease);
@@ -121,7 +126,7 @@ impl Drill {
             entries.push(Entry {
                 id: entry,
                 held,
-                before: None,
+                stopped: None,
             });
         }
         let next_id = contents.records.len() as u64 + 1;
@@ -135,6 +140,7 @@ impl Drill {
             deadline: Duration::ZERO,
             lease_file: None,
             reported: false,
+            before: Snapshot::default(),
             _lock: lock,
         };
         Ok((drill, opened))
@@ -181,12 +187,14 @@ impl Drill {
         if let Some(ending) = self.ended {
             return Err(Refusal::Ended { ending });
         }
-        let rollbacks = effects
-            .iter()
-            .filter(|effect| !effect.is_volatile())
-            .count();
+        let rollbacks = effects.iter().filter(|effect| effect.is_rollback()).count();
         if rollbacks > 0 && rollbacks < effects.len() {
             return Err(Refusal::MixedWithRollbacks);
+        }
+        if effects.iter().any(Primitive::needs_recovery_at_boot)
+            && !BootRecovery::here().covers(self.dir.state())
+        {
+            return Err(Refusal::SurvivesReboot);
         }
         let stops = without_freezer(&effects);
         match self.apply_once(effects) {
@@ -216,10 +224,16 @@ impl Drill {
         let mut mechanisms: Vec<_> = effects.iter().map(Primitive::mechanism).collect();
         mechanisms.sort_unstable();
         mechanisms.dedup();
-        let targets = effects.iter().flat_map(Primitive::targets).collect();
+        let targets: Vec<_> = effects.iter().flat_map(Primitive::targets).collect();
         let id = self.next_id;
         self.next_id += 1;
-        let before = StoppedProcesses::now().ok();
+        let stopped = if targets.is_empty() {
+            None
+        } else {
+            StoppedProcesses::now().ok()
+        };
+        let subjects = Subject::of(&effects);
+        let before = Snapshot::take(subjects.iter().filter(|one| !self.before.has(one)));
         self.limit_sync();
         self.log
             .append(&Record::Prepared { id, effects }, Durability::Synced)
@@ -227,7 +241,8 @@ impl Drill {
                 let why = chain(&error);
                 (Refusal::NotDurable { why }, 0)
             })?;
-        self.entries.push(Entry { id, held, before });
+        self.before.extend(before);
+        self.entries.push(Entry { id, held, stopped });
         self.put_in_force(id)?;
         // A note for people; "prepared" alone suffices to undo, so a failure changes nothing.
         let _ = self
@@ -308,6 +323,9 @@ impl Drill {
                 reverted.merge(held.restore(&self.id, owner));
             }
         }
+        if reverted.residue.is_empty() && (self.reported || owner == OwnerState::Present) {
+            reverted.residue.extend(self.ours_left(id));
+        }
         let unheard = owner == OwnerState::Lost && !self.reported;
         let stays = |residue: &Residue| {
             residue.keeps_the_entry_open() || (unheard && residue.is_worth_another_try())
@@ -320,8 +338,26 @@ impl Drill {
         self.note(&Record::Done { id });
         if owner == OwnerState::Present {
             reverted.residue.extend(self.stopped_meanwhile(&entry));
+            let changed = self.changed_meanwhile(&entry, &reverted.residue);
+            reverted.residue.extend(changed);
         }
         reverted
+    }
+
+    /// What of an entry has our name and is still there after its undo.
+    fn ours_left(&self, id: u64) -> Vec<Residue> {
+        let entry = self.entries.iter().find(|entry| entry.id == id);
+        let effects = entry.map(Entry::primitives).unwrap_or_default();
+        ours_left(&effects, self.reported)
+    }
+
+    /// What the last entry to leave it finds changed; the next to touch it reads it anew.
+    fn changed_meanwhile(&mut self, entry: &Entry, told: &[Residue]) -> Vec<Residue> {
+        let in_force: Vec<_> = self.entries.iter().flat_map(Entry::primitives).collect();
+        let still_touched = Subject::of(&in_force);
+        let mut left = Subject::of(&entry.primitives());
+        left.retain(|subject| !still_touched.contains(subject));
+        self.before.split_off(&left).changed_meanwhile(told)
     }
 
     /// Appends what an undo does not depend on, as durably as the log still can.
@@ -350,7 +386,10 @@ impl Drill {
     /// Relatives of the targets that are stopped now, were not before the entry, and are not held
     /// by another of ours. What else is stopped on the host is nobody's residue here.
     fn stopped_meanwhile(&self, entry: &Entry) -> Vec<Residue> {
-        let (Some(before), Ok(after)) = (&entry.before, StoppedProcesses::now()) else {
+        let Some(before) = &entry.stopped else {
+            return Vec::new();
+        };
+        let Ok(after) = StoppedProcesses::now() else {
             return Vec::new();
         };
         let all = self.entries.iter().chain(std::iter::once(entry));
@@ -408,6 +447,10 @@ impl Entry {
     fn targets(&self) -> Vec<ProcessIdentity> {
         let targets = |held: &Held| held.primitive().targets();
         self.held.iter().flat_map(targets).collect()
+    }
+
+    fn primitives(&self) -> Vec<Primitive> {
+        self.held.iter().map(|held| held.primitive()).collect()
     }
 
     fn is_in(&self, scope: Scope) -> bool {

@@ -5,6 +5,8 @@
 //! [`Effect::restore`] does what may need more (moving back, restarting), after every release.
 
 mod clock;
+mod container_end;
+mod container_pause;
 mod end;
 mod freeze;
 mod kill;
@@ -20,6 +22,7 @@ mod work;
 use std::fmt;
 use std::time::Duration;
 
+use firedrill_container::EngineError;
 use firedrill_kernel::qdisc::QdiscError;
 use firedrill_kernel::{KernelError, ProcessIdentity};
 use firedrill_worker::{Measurement, WorkerError};
@@ -31,6 +34,8 @@ use crate::state::DrillId;
 use crate::systemd::ServiceError;
 
 use clock::ShiftedClock;
+use container_end::EndedContainer;
+use container_pause::PausedContainer;
 use end::EndedHost;
 use freeze::FrozenCgroup;
 use kill::KilledProcess;
@@ -122,6 +127,8 @@ pub(crate) enum EffectError {
          could leave nobody to give it back"
     )]
     GuardianNotSpared,
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     #[error("{what} is taken by {by}, which is left alone")]
     Taken { what: String, by: String },
     #[error("{what} has changed between the look and the effect")]
@@ -177,6 +184,8 @@ pub(crate) fn prepare(primitive: Primitive) -> Result<Prepared, EffectError> {
         Primitive::SignalProcess(signalling) => SignalledProcess::prepare(signalling),
         Primitive::StopService(stop) => StoppedService::prepare(stop),
         Primitive::EndHost(ending) => EndedHost::prepare(ending),
+        Primitive::PauseContainer(run) => PausedContainer::prepare(run),
+        Primitive::EndContainer(end) => EndedContainer::prepare(end),
         Primitive::RunRollbacks { argv } => Ok(Prepared::ready(Rollbacks::new(argv))),
     }
 }
@@ -201,6 +210,8 @@ pub(crate) fn resume(primitive: Primitive) -> Result<Option<Held>, KernelError> 
         Primitive::StopService(stop) => Box::new(StoppedService::resume(stop)),
         // Either it was done and cannot be taken back, or it was not.
         Primitive::SignalProcess(_) | Primitive::EndHost(_) => return Ok(None),
+        Primitive::PauseContainer(run) => Box::new(PausedContainer::resume(run)),
+        Primitive::EndContainer(end) => Box::new(EndedContainer::resume(end)?),
         Primitive::RunRollbacks { argv } => Box::new(Rollbacks::new(argv)),
     }))
 }

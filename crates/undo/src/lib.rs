@@ -7,14 +7,17 @@
 //! - [`guardian`]: the process that logs, applies and undoes ([`guardian_main`]);
 //! - [`client`]: the owner's handle on it ([`Guardian`]);
 //! - [`recovery`]: undoing what the dead left ([`recover`]);
+//! - [`boot`]: undoing at the next boot what a reboot does not end ([`BootRecovery`]);
 //! - [`active`]: looking at drills and halting them ([`active_drills`], [`halt`]);
-//! - [`residue`]: what an undo did, and what differs from before.
+//! - [`residue`]: what an undo did, and what differs from before;
+//! - `snapshot`: what is read before an effect and compared after it.
 //!
 //! Deliberately absent: choosing targets and limits (`faults`), deciding when to apply (`engine`),
 //! and tokio: a guardian is one thread in one `poll`. Nothing here restores a snapshot; snapshots
 //! are only compared.
 
 pub mod active;
+pub mod boot;
 pub mod client;
 #[cfg(feature = "crash-points")]
 pub mod crash;
@@ -28,19 +31,21 @@ pub mod primitive;
 mod protocol;
 pub mod recovery;
 pub mod residue;
+mod snapshot;
 pub mod state;
 pub mod systemd;
 
 pub use active::{ActiveDrill, ActiveFault, HaltError, HaltOutcome, Halted, active_drills, halt};
+pub use boot::{BootError, BootRecovery, recovery_at_boot_installed};
 pub use client::{Guardian, GuardianError, SpawnConfig, Watch};
 pub use effect::{Observed, SkipReason, Skipped};
 pub use firedrill_worker::{Measurement, Quantity, worker_main};
 pub use guardian::guardian_main;
 pub use log::Ending;
 pub use primitive::{
-    CgroupLimit, ClockBefore, ClockChange, ClockShift, Ending as HostEnding, Expected, Freeze,
-    FreezeKind, FrozenMember, Mechanism, PacketFilter, Primitive, RestartCommand, RootQdisc,
-    ServiceStop, Signalling, Work,
+    CgroupLimit, ClockBefore, ClockChange, ClockShift, Comeback, ContainerEnd, ContainerRun,
+    EndHow, Ending as HostEnding, Expected, Freeze, FreezeKind, FrozenMember, Mechanism,
+    PacketFilter, Primitive, RestartCommand, RootQdisc, ServiceStop, Signalling, Work,
 };
 pub use protocol::{Applied, Ended, Ready, Refusal};
 pub use recovery::{Filter, LeftAlone, Recovered, RecoveryError, RecoveryReport, recover};

@@ -1,5 +1,7 @@
 //! The closed set of effects, each with its inverse.
 
+mod container;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -13,6 +15,8 @@ use firedrill_kernel::realtime::{self, Rate};
 use firedrill_kernel::{ProcessIdentity, Signal, freezer};
 use firedrill_worker::Job;
 use serde::{Deserialize, Serialize};
+
+pub use container::{Comeback, ContainerEnd, ContainerRun, EndHow};
 
 /// One effect on this host. What it says before it is applied is enough to undo it: names and
 /// identities are chosen first, logged second, and used third.
@@ -50,6 +54,11 @@ pub enum Primitive {
     StopService(ServiceStop),
     /// The end of the host. No inverse: after it, there is another boot.
     EndHost(Ending),
+    /// A container paused by its engine; inverse: unpaused by it, or its cgroup thawed where the
+    /// engine is dead. Skipped where it is paused already.
+    PauseContainer(ContainerRun),
+    /// A container's run ended; inverse: its start, where there is one.
+    EndContainer(ContainerEnd),
     /// No effect; inverse: this command, run only when the owner is dead or lost its lease. A
     /// living owner runs its own rollbacks.
     RunRollbacks { argv: Vec<String> },
@@ -223,6 +232,7 @@ pub enum Mechanism {
     CgroupLimit,
     Systemd,
     Reboot,
+    EngineApi,
     Rollbacks,
 }
 
@@ -255,6 +265,11 @@ impl Primitive {
             Self::SignalProcess(_) => Mechanism::Signal,
             Self::StopService(_) => Mechanism::Systemd,
             Self::EndHost(_) => Mechanism::Reboot,
+            Self::PauseContainer(_) => Mechanism::EngineApi,
+            Self::EndContainer(end) => match end.how {
+                EndHow::Signal { .. } => Mechanism::Signal,
+                EndHow::Stop { .. } | EndHow::Restart { .. } => Mechanism::EngineApi,
+            },
             Self::RunRollbacks { .. } => Mechanism::Rollbacks,
         }
     }
@@ -266,6 +281,9 @@ impl Primitive {
             Self::StopProcess { process } | Self::KillProcess { process, .. } => vec![*process],
             Self::FreezeCgroup(freeze) => freeze.members.iter().map(|m| m.process).collect(),
             Self::SignalProcess(signalling) => vec![signalling.process],
+            Self::PauseContainer(run) | Self::EndContainer(ContainerEnd { run, .. }) => {
+                vec![run.process]
+            }
             Self::RunWorker(_)
             | Self::FilterPackets(_)
             | Self::ReplaceRoot(_)
@@ -280,7 +298,32 @@ impl Primitive {
     /// Whether a reboot undoes it: then an entry of another boot is discarded.
     #[must_use]
     pub fn is_volatile(&self) -> bool {
-        !matches!(self, Self::RunRollbacks { .. })
+        match self {
+            Self::RunRollbacks { .. } => false,
+            // Docker remembers what was stopped by hand, and does not start it at boot.
+            Self::EndContainer(end) => !matches!(end.how, EndHow::Stop { .. }),
+            _ => true,
+        }
+    }
+
+    /// Whether it needs a recovery at boot that is installed: it survives a reboot, and nobody said
+    /// that this is accepted.
+    pub(crate) fn needs_recovery_at_boot(&self) -> bool {
+        match self {
+            Self::EndContainer(end) => matches!(
+                end.how,
+                EndHow::Stop {
+                    survives_reboot: false,
+                    ..
+                }
+            ),
+            _ => false,
+        }
+    }
+
+    /// Whether it waits for the loss of the owner instead of having an effect.
+    pub(crate) fn is_rollback(&self) -> bool {
+        matches!(self, Self::RunRollbacks { .. })
     }
 }
 
@@ -301,6 +344,7 @@ impl fmt::Display for Mechanism {
             Self::CgroupLimit => "cgroup limit",
             Self::Systemd => "systemd",
             Self::Reboot => "reboot(2)",
+            Self::EngineApi => "Engine API",
             Self::Rollbacks => "rollback command",
         })
     }

@@ -104,6 +104,11 @@ pub enum Refusal {
     NotApplied { why: String, residue: usize },
     #[error("rollbacks are registered apart from faults: they end differently")]
     MixedWithRollbacks,
+    #[error(
+        "the fault would survive a reboot, and no recovery at boot is installed: run `firedrill \
+         recover --install`, or accept it with `survives-reboot: accept`"
+    )]
+    SurvivesReboot,
     #[error("the state of the fault cannot be read: {why}")]
     Unobservable { why: String },
     #[error("the guardian did not understand a request: {why}")]

@@ -53,6 +53,9 @@ pub enum Residue {
     EffectLeft { effect: String, why: String },
     /// Something that is not as it was before.
     Differs { what: String, difference: String },
+    /// What the fault touched was changed by somebody else while it was in place; reported, never
+    /// put back.
+    ChangedMeanwhile { what: String, difference: String },
     /// The owner's rollbacks did not run to their end.
     RollbacksFailed { why: String },
     /// Of a target's process group or descent, and stopped during the fault by somebody else;
@@ -73,6 +76,7 @@ impl Residue {
             | Self::CgroupLeft { .. }
             | Self::NotRestarted { .. }
             | Self::Differs { .. }
+            | Self::ChangedMeanwhile { .. }
             | Self::RollbacksFailed { .. }
             | Self::StoppedMeanwhile { .. } => false,
         }
@@ -131,6 +135,9 @@ impl fmt::Display for Residue {
             }
             Self::Differs { what, difference } => {
                 write!(f, "{what} is not as it was: {difference}")
+            }
+            Self::ChangedMeanwhile { what, difference } => {
+                write!(f, "{what} is not as it was before the fault: {difference}")
             }
             Self::RollbacksFailed { why } => write!(f, "the rollbacks failed: {why}"),
             Self::StoppedMeanwhile { process } => write!(

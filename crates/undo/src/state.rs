@@ -154,6 +154,11 @@ impl DrillDir {
         &self.0
     }
 
+    /// The state directory that it is in: `STATE/drills/DRILL`.
+    pub(crate) fn state(&self) -> &Path {
+        self.0.ancestors().nth(2).unwrap_or(&self.0)
+    }
+
     pub(crate) fn log(&self) -> PathBuf {
         self.0.join("undo.log")
     }

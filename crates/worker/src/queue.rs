@@ -12,10 +12,9 @@
 //! holds packets only as long as its process runs: a killed one drops them, and a stopped one keeps
 //! them until the kernel's part of the queue is full; from then on packets pass untouched.
 //!
-//! One difference from netem is left: a packet held on its way out still counts against the send
-//! buffer of its socket. A local sender therefore has no more than that under way (TCP: what its
-//! small-queue limit allows), however long the delay. Packets that come in or are forwarded have no
-//! such socket.
+//! A packet held on its way out counts against its sender's socket, which throttles the sender: see
+//! [`Shape::frees_senders`] for how it is freed, and docs/decisions/0017-packet-queue.md for where
+//! that differs from a real path. Packets that come in or are forwarded have no such socket.
 
 mod binding;
 mod copies;
@@ -44,7 +43,7 @@ use serde::{Deserialize, Serialize};
 
 use binding::{Binding, Received, Settings};
 use copies::Copies;
-use held::{Item, Release};
+use held::{Item, Outgoing, Release};
 use station::Station;
 use tally::Tally;
 use wire::Verdict;
@@ -169,7 +168,6 @@ pub fn run(job: QueueJob, control: &Control) -> Result<Infallible, QueueError> {
 #[derive(Debug)]
 pub struct Queue {
     binding: Binding,
-    copies: Option<Copies>,
     station: Station,
     /// Every packet leaves in the order it came, and none is dropped: then one verdict is enough
     /// for all that leave together.
@@ -217,7 +215,7 @@ impl Queue {
     /// namespace).
     pub fn open(job: QueueJob) -> Result<Self, QueueError> {
         job.validate()?;
-        let station = Station::new(&job)?;
+        let mut station = Station::new(&job)?;
         let settings = Settings {
             number: job.number,
             copied: station.copied(),
@@ -233,11 +231,11 @@ impl Queue {
             Some(path) => NetNamespace::at(path)?.within(open)?,
             None => open()?,
         };
+        station.copies = copies;
         // Without it the kernel may wake this thread 50 µs late.
         let _refused = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         Ok(Self {
             binding,
-            copies,
             in_order: station.keeps_order(),
             station,
             observer: Observer {
@@ -277,6 +275,9 @@ impl Queue {
                 Received::Nothing => break,
             }
         }
+        for id in self.station.dropped.drain(..) {
+            self.binding.verdict(id, Verdict::Drop, None)?;
+        }
         let now = now();
         let mut last = None;
         while let Some(item) = self.station.held.pop_until(now + EARLY) {
@@ -285,7 +286,8 @@ impl Queue {
                 last = Some(item.id);
                 continue;
             }
-            release(&mut self.binding, self.copies.as_ref(), item, now, tally)?;
+            let copies = self.station.copies.as_mut();
+            release(&mut self.binding, copies, item, now, tally)?;
         }
         if let Some(id) = last {
             self.binding.accept_up_to(id);
@@ -300,12 +302,15 @@ impl Queue {
     /// When the socket fails.
     pub fn let_go(&mut self) -> Result<(), QueueError> {
         while let Some(item) = self.station.held.pop_until(u64::MAX) {
-            let verdict = match item.release {
-                Release::Drop => Verdict::Drop,
-                Release::Copy(_) => continue,
-                Release::Accept | Release::Replace(_) => Verdict::Accept,
-            };
-            self.binding.verdict(item.id, verdict, None)?;
+            match &item.release {
+                Release::Copy(_) => {}
+                Release::Send(packet) => {
+                    send(&mut self.binding, self.station.copies.as_mut(), packet)?;
+                }
+                Release::Accept | Release::Replace(_) => {
+                    self.binding.verdict(item.id, Verdict::Accept, None)?;
+                }
+            }
         }
         self.binding.flush()
     }
@@ -331,27 +336,42 @@ impl Queue {
 
 fn release(
     binding: &mut Binding,
-    copies: Option<&Copies>,
+    copies: Option<&mut Copies>,
     item: Item,
     now: u64,
     tally: &mut Tally,
 ) -> Result<(), QueueError> {
     let delay = now.saturating_sub(item.arrived);
     match item.release {
-        Release::Drop => return binding.verdict(item.id, Verdict::Drop, None),
-        Release::Copy(bytes) => {
-            if copies.is_some_and(|copies| copies.send(&bytes)) {
+        Release::Copy(packet) => {
+            if send(binding, copies, &packet)? {
                 tally.counters.duplicated += 1;
             } else {
                 tally.counters.copies_refused += 1;
             }
             return Ok(());
         }
+        Release::Send(packet) => {
+            if !send(binding, copies, &packet)? {
+                tally.counters.refused += 1;
+                return Ok(());
+            }
+        }
         Release::Accept => binding.verdict(item.id, Verdict::Accept, None)?,
         Release::Replace(bytes) => binding.verdict(item.id, Verdict::Accept, Some(&bytes))?,
     }
     tally.released(delay, item.bytes);
     Ok(())
+}
+
+/// Verdicts first: what left before it is not overtaken.
+fn send(
+    binding: &mut Binding,
+    copies: Option<&mut Copies>,
+    packet: &Outgoing,
+) -> Result<bool, QueueError> {
+    binding.flush()?;
+    Ok(copies.is_some_and(|copies| copies.send(packet)))
 }
 
 /// Nanoseconds of the monotonic clock.

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "the bed is used by tests only")]
 
 #[path = "queue/bed.rs"]
+#[expect(dead_code, reason = "other tests use the rest")]
 mod bed;
 
 use std::collections::HashSet;

@@ -16,10 +16,7 @@ pub(super) fn found(variable: impl Fn(&str) -> Option<OsString>) -> Vec<Engine> 
         // Podman's socket is often linked to where Docker's would be.
         let real = fs::canonicalize(&socket).unwrap_or_else(|_| socket.clone());
         if !seen.contains(&real) {
-            engines.push(Engine {
-                kind: Kind::by_name(&real),
-                socket,
-            });
+            engines.push(Engine::at(Kind::by_name(&real), socket));
             seen.push(real);
         }
     }

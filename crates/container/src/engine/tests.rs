@@ -33,10 +33,7 @@ impl Fake {
             answers.into_iter().map(answer).collect()
         });
         Self {
-            engine: Engine {
-                kind: Kind::Docker,
-                socket,
-            },
+            engine: Engine::at(Kind::Docker, socket),
             server,
             _directory: directory,
         }
@@ -142,10 +139,7 @@ fn a_refused_unpause_is_an_error_while_it_is_paused() {
 
 #[test]
 fn what_cannot_be_a_container_is_never_sent() {
-    let engine = Engine {
-        kind: Kind::Docker,
-        socket: "/nonexistent/docker.sock".into(),
-    };
+    let engine = Engine::at(Kind::Docker, "/nonexistent/docker.sock".into());
     for id in ["", "..", "a/b", "a?x=1", "a b", "a\r\nHost: x", "ä"] {
         let refused = engine.start(id);
         assert!(
@@ -159,10 +153,7 @@ fn what_cannot_be_a_container_is_never_sent() {
 fn an_engine_that_does_not_run_says_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("docker.sock");
-    let engine = Engine {
-        kind: Kind::Docker,
-        socket: socket.clone(),
-    };
+    let engine = Engine::at(Kind::Docker, socket.clone());
     let missing = engine.version().unwrap_err();
     assert!(
         matches!(missing, EngineError::NotRunning { .. }),

@@ -14,7 +14,9 @@
 //! Left on the host by the engines, and not counted: the empty directories `/run/docker`,
 //! `/run/containerd` and `/run/runc`.
 
+#[path = "started/image.rs"]
 mod image;
+#[path = "started/residue.rs"]
 mod residue;
 
 use std::fs::{self, File};
@@ -99,10 +101,7 @@ impl Started {
             .stderr(log)
             .spawn()
             .unwrap();
-        let engine = Engine {
-            kind,
-            socket: socket(path),
-        };
+        let engine = Engine::at(kind, socket(path));
         let mut started = Self {
             engine,
             directory,

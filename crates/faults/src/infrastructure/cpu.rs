@@ -153,6 +153,12 @@ fn throttle(site: &Site<'_>, percent: f64) -> Result<Vec<Primitive>, CompileErro
         let cgroup = match target {
             Target::Host | Target::Namespace(_) => return Err(Unfit::RootThrottled.into()),
             Target::Cgroup(path) => place::cgroup_at(path, &[Controller::Cpu])?,
+            Target::Container(container) => {
+                let pid = container.process.pid;
+                let controller = "cpu";
+                place::cgroup_of(pid, Controller::Cpu)?
+                    .ok_or(Unfit::NoCgroup { pid, controller })?
+            }
             Target::Process(process) => {
                 let pid = process.identity.pid;
                 let cgroup = place::cgroup_of(pid, Controller::Cpu)?;

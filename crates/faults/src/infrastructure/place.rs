@@ -8,8 +8,12 @@ use super::Unfit;
 use crate::fault::{CompileError, Site};
 use crate::target::{Target, TargetKind};
 
-pub(super) const TARGETS: [TargetKind; 3] =
-    [TargetKind::Host, TargetKind::Cgroup, TargetKind::Process];
+pub(super) const TARGETS: [TargetKind; 4] = [
+    TargetKind::Host,
+    TargetKind::Cgroup,
+    TargetKind::Container,
+    TargetKind::Process,
+];
 
 /// One place for each cgroup among the targets: a directory of each hierarchy that matters, none
 /// for the host. Several processes of one cgroup are one place.
@@ -23,6 +27,7 @@ pub(super) fn places(
             Target::Host | Target::Namespace(_) => Vec::new(),
             Target::Cgroup(path) => vec![cgroup_at(path, controllers)?.path],
             Target::Process(process) => of_process(process.identity.pid, controllers)?,
+            Target::Container(container) => of_process(container.process.pid, controllers)?,
         };
         if !places.contains(&place) {
             places.push(place);

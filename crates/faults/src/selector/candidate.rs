@@ -5,7 +5,7 @@ use firedrill_kernel::freezer::{self, Hierarchy};
 use firedrill_kernel::{KernelError, ProcessIdentity, process};
 use serde::Serialize;
 
-use crate::target::ProcessTarget;
+use crate::target::{ProcessTarget, is_inside};
 
 /// Why a process that matches is left alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -23,6 +23,10 @@ pub enum SpareReason {
     AlreadyStopped,
     /// In a frozen cgroup.
     AlreadyFrozen,
+    /// A container, and this command runs in it.
+    OwnContainer,
+    /// A container whose processes are not among those that are seen from here.
+    OutOfSight,
     /// Its environment may not be read, so it cannot be told whether it is to be spared.
     Unknown,
 }
@@ -100,6 +104,16 @@ impl Candidate {
             .all(|(key, value)| declared.get(key) == Some(value))
     }
 
+    /// Whether it is in one of the containers of these ids.
+    pub(super) fn is_inside_any(&self, ids: &[String]) -> Result<bool, KernelError> {
+        for id in ids {
+            if is_inside(self.pid(), id)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The service it is an instance of, by its labels `app` and `role`.
     pub(super) fn service(&self) -> Option<Service> {
         let mut declared = self.labels();
@@ -167,6 +181,21 @@ impl Onlooker {
         self.is_frozen(pid).then_some(SpareReason::AlreadyFrozen)
     }
 
+    /// Whether a process in that container is a part of Firedrill, or an ancestor of the caller.
+    pub(super) fn has_part_in(&self, id: &str) -> Result<bool, KernelError> {
+        for pid in process::list()? {
+            if !is_inside(pid, id)? {
+                continue;
+            }
+            let environment = process::environment(pid).ok().flatten();
+            let declares = |variables: Vec<String>| variables.iter().any(|one| one == SPARE);
+            if self.ancestors.contains(&pid) || environment.is_some_and(declares) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn is_frozen(&self, pid: u32) -> bool {
         self.freezers.iter().any(|hierarchy| {
             let Ok(Some(cgroup)) = hierarchy.cgroup_of(pid) else {
@@ -187,6 +216,8 @@ impl fmt::Display for SpareReason {
             Self::OwnPart => "it is a part of Firedrill",
             Self::AlreadyStopped => "it is stopped already",
             Self::AlreadyFrozen => "it is frozen already",
+            Self::OwnContainer => "this command runs in it",
+            Self::OutOfSight => "its processes are not to be seen from here",
             Self::Unknown => "its environment may not be read",
         })
     }

@@ -3,7 +3,8 @@
 //! ```json
 //! {"label": {"zone": "2"}, "percent": 50, "of": {"label": {"app": "shop"}}}
 //! ```
-//! `pid`, `pids`, `name`, `command` and `label` must all hold; `count` or `percent` then chooses
+//! `pid`, `pids`, `name`, `command`, `label` and `container` (as [`super::Containers`] read it) must
+//! all hold; `count` or `percent` then chooses
 //! among what matches, by the seed.
 //!
 //! `of` names the population that the blast radius counts. Without it, that is the services to
@@ -21,7 +22,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::candidate::{Candidate, Onlooker, SpareReason};
-use super::{OWNER, Selection, SelectorError};
+use super::{OWNER, Selection, SelectorError, containers};
 use crate::FaultError;
 use crate::arguments::Arguments;
 use crate::blast_radius::{Refused, share};
@@ -49,16 +50,18 @@ struct Criteria {
     name: Option<String>,
     command: Option<Regex>,
     labels: BTreeMap<String, String>,
+    inside: Option<containers::Criteria>,
 }
 
+/// How many of those that match.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Amount {
+pub(super) enum Amount {
     All,
     Count(usize),
     Percent(f64),
 }
 
-const CRITERIA: [&str; 5] = ["pid", "pids", "name", "command", "label"];
+const CRITERIA: [&str; 6] = ["pid", "pids", "name", "command", "label", "container"];
 
 impl Processes {
     pub(super) fn parse(map: &Map<String, Value>) -> Result<Self, FaultError> {
@@ -68,23 +71,7 @@ impl Processes {
             .collect();
         let mut read = Arguments::new(OWNER, map, &known);
         let criteria = Criteria::read(&mut read);
-        let count = read.read("count", "a whole number from 1", |value| {
-            usize::try_from(value.as_u64()?)
-                .ok()
-                .filter(|count| *count > 0)
-        });
-        let percent = read.read("percent", "a number above 0, at most 100", |value| {
-            value
-                .as_f64()
-                .filter(|percent| *percent > 0.0 && *percent <= 100.0)
-        });
-        if count.is_some() && percent.is_some() {
-            read.mistake(FaultError::Exclusive {
-                owner: OWNER,
-                first: "count",
-                second: "percent",
-            });
-        }
+        let amount = amount(&mut read);
         let population = match read.get("of") {
             None => None,
             Some(Value::Object(of)) => match Criteria::parse(of) {
@@ -104,11 +91,6 @@ impl Processes {
             }
         };
         read.finish()?;
-        let amount = match (count, percent) {
-            (Some(count), _) => Amount::Count(count),
-            (None, Some(percent)) => Amount::Percent(percent),
-            (None, None) => Amount::All,
-        };
         Ok(Self {
             criteria,
             amount,
@@ -116,13 +98,20 @@ impl Processes {
         })
     }
 
+    /// Whether a property of processes is named, and not only the container they are in.
+    pub(super) fn is_meant(map: &Map<String, Value>) -> bool {
+        let mut own = CRITERIA.iter().filter(|name| **name != "container");
+        own.any(|name| map.contains_key(*name))
+    }
+
     pub(super) fn select(&self, seed: u64) -> Result<Selection, SelectorError> {
         let onlooker = Onlooker::here()?;
         let mut matched = Vec::new();
         let mut spared = Vec::new();
         let mut services = BTreeSet::new();
+        let criteria = self.criteria.looked_up()?;
         for candidate in Candidate::all()? {
-            if !self.criteria.matches(&candidate)? {
+            if !criteria.matches(&candidate)? {
                 continue;
             }
             match onlooker.spares(&candidate) {
@@ -143,7 +132,10 @@ impl Processes {
             return Err(Refused::NothingMatches { spared }.into());
         }
         let population = match &self.population {
-            Some(population) => count(&onlooker, &matched, |found| population.matches(found))?,
+            Some(population) => {
+                let population = population.looked_up()?;
+                count(&onlooker, &matched, |found| population.matches(found))?
+            }
             None if services.is_empty() => matched.len(),
             None => count(&onlooker, &matched, |found| {
                 Ok(found
@@ -166,18 +158,11 @@ impl Processes {
     }
 
     pub(super) fn amount_max(&self) -> Option<usize> {
-        match self.amount {
-            Amount::Count(count) => Some(count),
-            Amount::All | Amount::Percent(_) => None,
-        }
+        self.amount.max()
     }
 
     fn choose(&self, matched: &[ProcessTarget], seed: u64) -> Vec<ProcessTarget> {
-        let count = match self.amount {
-            Amount::All => matched.len(),
-            Amount::Count(count) => count.min(matched.len()),
-            Amount::Percent(percent) => share(matched.len(), percent),
-        };
+        let count = self.amount.of(matched.len());
         let mut ranked: Vec<&ProcessTarget> = matched.iter().collect();
         ranked.sort_by_key(|target| (rank(seed, &target.identity), target.identity));
         let mut chosen: Vec<ProcessTarget> = ranked.into_iter().take(count).cloned().collect();
@@ -205,7 +190,52 @@ impl Processes {
     }
 }
 
+impl Amount {
+    /// Of this many that match.
+    pub(super) fn of(self, matched: usize) -> usize {
+        match self {
+            Self::All => matched,
+            Self::Count(count) => count.min(matched),
+            Self::Percent(percent) => share(matched, percent),
+        }
+    }
+
+    /// The most that it can be, where that is said.
+    pub(super) fn max(self) -> Option<usize> {
+        match self {
+            Self::Count(count) => Some(count),
+            Self::All | Self::Percent(_) => None,
+        }
+    }
+}
+
+/// Criteria, with the containers that they name looked up.
+struct LookedUp<'a> {
+    criteria: &'a Criteria,
+    inside: Option<Vec<String>>,
+}
+
+impl LookedUp<'_> {
+    fn matches(&self, candidate: &Candidate) -> Result<bool, SelectorError> {
+        if !self.criteria.matches(candidate)? {
+            return Ok(false);
+        }
+        match &self.inside {
+            None => Ok(true),
+            Some(ids) => Ok(candidate.is_inside_any(ids)?),
+        }
+    }
+}
+
 impl Criteria {
+    fn looked_up(&self) -> Result<LookedUp<'_>, SelectorError> {
+        let inside = self.inside.as_ref().map(containers::Criteria::ids);
+        Ok(LookedUp {
+            criteria: self,
+            inside: inside.transpose()?,
+        })
+    }
+
     fn parse(map: &Map<String, Value>) -> Result<Self, FaultError> {
         let mut read = Arguments::new(OWNER, map, &CRITERIA);
         let criteria = Self::read(&mut read);
@@ -218,7 +248,7 @@ impl Criteria {
             read.mistake(FaultError::Missing {
                 owner: OWNER,
                 name: "a criterion",
-                what: "one of pid, pids, name, command, label",
+                what: "one of pid, pids, name, command, label, container",
             });
         }
         let one = read.read("pid", "a process id", process_id);
@@ -240,6 +270,7 @@ impl Criteria {
             "an object of labels, such as {\"zone\": \"2\"}",
             labels,
         );
+        let inside = containers::Criteria::read(read, "container");
         let pids = match (one, many) {
             (None, many) => many,
             (Some(one), many) => Some(many.into_iter().flatten().chain([one]).collect()),
@@ -249,6 +280,7 @@ impl Criteria {
             name,
             command,
             labels: labels.unwrap_or_default(),
+            inside,
         }
     }
 
@@ -284,6 +316,32 @@ impl Criteria {
     }
 }
 
+/// Reads `count` and `percent`.
+pub(super) fn amount(read: &mut Arguments<'_>) -> Amount {
+    let count = read.read("count", "a whole number from 1", |value| {
+        usize::try_from(value.as_u64()?)
+            .ok()
+            .filter(|count| *count > 0)
+    });
+    let percent = read.read("percent", "a number above 0, at most 100", |value| {
+        value
+            .as_f64()
+            .filter(|percent| *percent > 0.0 && *percent <= 100.0)
+    });
+    if count.is_some() && percent.is_some() {
+        read.mistake(FaultError::Exclusive {
+            owner: OWNER,
+            first: "count",
+            second: "percent",
+        });
+    }
+    match (count, percent) {
+        (Some(count), _) => Amount::Count(count),
+        (None, Some(percent)) => Amount::Percent(percent),
+        (None, None) => Amount::All,
+    }
+}
+
 /// The healthy processes of a population; what was matched counts in any case.
 fn count(
     onlooker: &Onlooker,
@@ -306,7 +364,7 @@ fn process_id(value: &Value) -> Option<u32> {
     u32::try_from(value.as_u64()?).ok().filter(|pid| *pid > 0)
 }
 
-fn labels(value: &Value) -> Option<BTreeMap<String, String>> {
+pub(super) fn labels(value: &Value) -> Option<BTreeMap<String, String>> {
     let labels: Option<BTreeMap<String, String>> = value
         .as_object()?
         .iter()
@@ -325,7 +383,7 @@ fn labels(value: &Value) -> Option<BTreeMap<String, String>> {
 
 /// A process's place in the order of choice: splitmix64 (Steele, Lea, Flood 2014) over the seed
 /// and its identity.
-fn rank(seed: u64, identity: &ProcessIdentity) -> u64 {
+pub(super) fn rank(seed: u64, identity: &ProcessIdentity) -> u64 {
     let mix = |state: u64| {
         let z = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

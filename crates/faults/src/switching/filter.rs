@@ -27,7 +27,8 @@ pub(crate) struct Filter {
     /// Of the packets that match everything else.
     percent: f64,
     spare_ssh: bool,
-    /// Packets with this mark are let pass: copies that we made.
+    /// Packets that leave with this mark are let pass: we sent them. Over loopback they arrive with
+    /// it, too, and are met like any other.
     spare_mark: Option<u32>,
 }
 
@@ -149,7 +150,7 @@ impl Filter {
         }
     }
 
-    /// Without the packets that carry that mark.
+    /// Without the packets that leave with that mark.
     pub(crate) fn sparing_mark(&self, mark: u32) -> Self {
         Self {
             spare_mark: Some(mark),
@@ -307,7 +308,7 @@ impl Filter {
                 rules.push(spare(vec![Match::Protocol(Transport::Tcp), side]));
             }
         }
-        if let Some(value) = self.spare_mark {
+        if let (Some(value), Way::Out) = (self.spare_mark, way) {
             let mask = u32::MAX;
             rules.push(spare(vec![Match::Mark { mask, value }]));
         }

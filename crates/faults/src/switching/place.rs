@@ -9,7 +9,7 @@ use firedrill_kernel::namespace::NetNamespace;
 use firedrill_kernel::nftables::Match;
 
 use crate::fault::{CompileError, Site};
-use crate::target::Target;
+use crate::target::{ContainerTarget, Target};
 
 /// Where the rules of a fault are put, and whose packets they meet.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +43,7 @@ fn place(target: &Target) -> Result<Place, CompileError> {
         }),
         Target::Cgroup(path) => of_cgroup(path),
         Target::Process(process) => of_process(process.identity.pid),
+        Target::Container(container) => of_container(container),
     }
 }
 
@@ -73,6 +74,23 @@ fn of_process(pid: u32) -> Result<Place, CompileError> {
                   its packets from theirs",
         }),
     }
+}
+
+/// By its own network namespace, as long as it has one.
+fn of_container(container: &ContainerTarget) -> Result<Place, CompileError> {
+    let here = NetNamespace::current()?;
+    let there = NetNamespace::of_process(container.process.pid)?;
+    if there.namespace().is_same(here.namespace()) {
+        return Err(CompileError::NotApart {
+            what: container.to_string(),
+            why: "it uses the network of the host: aim at the host (host=true), and filter by its \
+                  ports",
+        });
+    }
+    Ok(Place {
+        namespace: there.namespace().clone(),
+        sockets: None,
+    })
 }
 
 fn of_cgroup(path: &Path) -> Result<Place, CompileError> {

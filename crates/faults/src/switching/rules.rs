@@ -13,6 +13,7 @@ pub(super) const TARGETS: &[TargetKind] = &[
     TargetKind::Namespace,
     TargetKind::Process,
     TargetKind::Cgroup,
+    TargetKind::Container,
 ];
 
 pub(super) const NEEDS: &[&str] = &[

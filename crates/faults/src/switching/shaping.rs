@@ -60,8 +60,9 @@ const MAJOR: u16 = 0xfd00;
 /// The band beside the normal way.
 const BAND: u16 = 1;
 
-/// Copies of packets carry it, so that rules let them pass: "FD" and a random rest.
-const SPARE_MARK: u32 = 0xfd5a_0d17;
+/// What a queue sends itself carries it, so that the rules that lead into that queue let it pass. The
+/// lower half is the number of the queue: other queues of ours take such a packet as any other.
+const SPARE_MARK: u32 = 0xfd5a_0000;
 
 /// Packets held at once, unless delay and rate need more.
 const HELD: u32 = 10_000;
@@ -136,15 +137,16 @@ impl Shaping {
 
     fn by_queue(&self, place: Place, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
         let number = free_queue(&place.namespace, site.seed)?;
+        let mark = SPARE_MARK | u32::from(number);
         let mut shape = self.shape.clone();
-        if shape.duplicate.share > 0.0 {
-            if self.filter.direction != Direction::Egress {
-                return Err(CompileError::NoMechanism {
-                    what: "packets that arrive cannot be duplicated: a copy cannot be put back \
-                           into the way in",
-                });
-            }
-            shape.spare_mark = SPARE_MARK;
+        if shape.duplicate.share > 0.0 && self.filter.direction != Direction::Egress {
+            return Err(CompileError::NoMechanism {
+                what: "packets that arrive cannot be duplicated: a copy cannot be put back into \
+                       the way in",
+            });
+        }
+        if self.filter.direction != Direction::Ingress {
+            shape.spare_mark = mark;
         }
         let job = Job::Queue(QueueJob {
             number,
@@ -162,7 +164,7 @@ impl Shaping {
                 bypass: true,
             },
         )];
-        let filter = self.filter.sparing_mark(SPARE_MARK);
+        let filter = self.filter.sparing_mark(mark);
         let table = rules::table(&filter, &lead, place, site)?;
         Ok(vec![
             Primitive::RunWorker(Work {

@@ -86,7 +86,7 @@ fn the_worker_competes_in_the_targets_cgroup() {
     let Some(own) = OwnCgroup::with(Controller::Cpu) else {
         return;
     };
-    let target = OwnProcess::shell("sleep 60");
+    let target = OwnProcess::shell("exec sleep 60");
     own.0.adopt(target.pid()).unwrap();
     for aim in [Target::Cgroup(own.path()), target.identity().into()] {
         let placed = Drill::begin().apply(CPU, &json!({"percent": 10}), aim);
@@ -128,7 +128,7 @@ fn a_throttle_that_nobody_notices_has_no_effect_and_a_bystander_refuses_it() {
     let Some(own) = OwnCgroup::with(Controller::Cpu) else {
         return;
     };
-    let target = OwnProcess::shell("sleep 60");
+    let target = OwnProcess::shell("exec sleep 60");
     own.0.adopt(target.pid()).unwrap();
     let aim = Target::from(target.identity());
     let placed = Drill::begin().apply(CPU, &json!({"throttle": 10}), aim.clone());
@@ -136,7 +136,7 @@ fn a_throttle_that_nobody_notices_has_no_effect_and_a_bystander_refuses_it() {
     let observed = placed.observe();
     assert_eq!(observed.idle.len(), 1, "{observed:?}");
     placed.revert();
-    let bystander = OwnProcess::shell("sleep 60");
+    let bystander = OwnProcess::shell("exec sleep 60");
     own.0.adopt(bystander.pid()).unwrap();
     let error = compile(CPU, &json!({"throttle": 10}), &[aim]).unwrap_err();
     assert!(error.to_string().contains("not a target"), "{error}");

@@ -117,12 +117,12 @@ pub(crate) fn program() -> PathBuf {
     let profile = test.parent().and_then(|deps| deps.parent()).unwrap();
     // In a virtual machine all programs are in one folder.
     [
-        profile.join("examples/effector"),
-        test.with_file_name("effector"),
+        profile.join("examples/one_fault"),
+        test.with_file_name("one_fault"),
     ]
     .into_iter()
     .find(|program| program.exists())
-    .expect("the example `effector` is built with the tests")
+    .expect("the example `one_fault` is built with the tests")
 }
 
 /// Waits for something that must come true; only a hang fails by time.

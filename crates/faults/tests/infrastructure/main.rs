@@ -3,7 +3,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::zombie_processes,
     clippy::print_stderr,
     reason = "a test: a failure is a panic, a skip is said, and children end with their test"
 )]

@@ -40,7 +40,7 @@ pub(crate) struct InjectArgs {
     #[arg(long = "for", value_name = "DURATION", value_parser = some_time)]
     pub(crate) duration: Duration,
     /// What it hits: pid=N, name=NAME, command=PATTERN or label.KEY=VALUE (repeat to narrow);
-    /// namespace=NAME, cgroup=PATH or host=true
+    /// container=NAME, which also narrows processes; namespace=NAME, cgroup=PATH or host=true
     #[arg(
         long,
         required = true,

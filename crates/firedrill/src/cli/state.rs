@@ -37,8 +37,17 @@ pub(crate) struct HaltArgs {
 /// had in force. Says what it did, and what it left for somebody else. Every command that changes
 /// something does this first.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Example:\n  firedrill recover")]
+#[command(after_help = "\
+Examples:
+  firedrill recover            what is left now
+  firedrill recover --install  and at every boot, for faults that survive a reboot")]
 pub(crate) struct RecoverArgs {
+    /// Have systemd recover at every boot: writes a unit and enables it
+    #[arg(long, conflicts_with_all = ["uninstall", "rollbacks"])]
+    pub(crate) install: bool,
+    /// Remove what --install wrote
+    #[arg(long, conflicts_with = "rollbacks")]
+    pub(crate) uninstall: bool,
     /// Play the document rollbacks that a drill left in its directory
     #[arg(long, value_name = "DIR", hide = true)]
     pub(crate) rollbacks: Option<PathBuf>,

@@ -31,6 +31,18 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     units::parse_duration(text).map_err(|error| format!("{error}: {}", error.hint()))
 }
 
+/// Nanoseconds, below zero with a leading minus.
+pub(super) fn offset(text: &str) -> Result<i64, String> {
+    let (sign, length) = match text.strip_prefix('-') {
+        Some(length) => (-1, length),
+        None => (1, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let nanoseconds = i64::try_from(duration(length)?.as_nanos());
+    nanoseconds
+        .map(|nanoseconds| sign * nanoseconds)
+        .map_err(|_| "must be shorter than 292 years".to_owned())
+}
+
 /// A duration longer than nothing.
 pub(super) fn some_time(text: &str) -> Result<Duration, String> {
     match duration(text)? {

@@ -76,7 +76,7 @@ fn target(words: &[KeyValue]) -> Result<Map<String, Value>, Failure> {
             "host" => {
                 target.insert(key.clone(), json!(value == "true"));
             }
-            "name" | "command" | "namespace" | "cgroup" => {
+            "name" | "command" | "namespace" | "cgroup" | "container" => {
                 target.insert(key.clone(), json!(value));
             }
             key => match key.strip_prefix("label.") {
@@ -85,7 +85,7 @@ fn target(words: &[KeyValue]) -> Result<Map<String, Value>, Failure> {
                 }
                 None => {
                     return Err(Failure::usage(format!("a target is not chosen by `{key}`"))
-                        .hint("pid=N, name=NAME, command=PATTERN, label.KEY=VALUE, namespace=NAME, cgroup=PATH or host=true"));
+                        .hint("pid=N, name=NAME, command=PATTERN, label.KEY=VALUE, container=NAME, namespace=NAME, cgroup=PATH or host=true"));
                 }
             },
         }

@@ -1,3 +1,4 @@
+mod at_boot;
 mod rollbacks;
 
 use firedrill_undo::{Filter, LeftAlone, Recovered, RecoveryReport, recover};
@@ -12,6 +13,12 @@ use crate::recovery::in_words;
 pub(super) fn execute(args: &RecoverArgs, global: &GlobalArgs, out: &Out) -> Result<Exit, Failure> {
     if let Some(directory) = &args.rollbacks {
         return rollbacks::play(directory, global.state()?);
+    }
+    if args.install {
+        return at_boot::install(&global.state()?, out);
+    }
+    if args.uninstall {
+        return at_boot::uninstall(out);
     }
     let report = recover(&global.state()?, &Filter::All)?;
     if out.is_json() {

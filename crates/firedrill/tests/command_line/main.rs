@@ -8,3 +8,4 @@ mod help;
 mod place;
 mod refusals;
 mod reports;
+mod skew;

@@ -6,6 +6,7 @@ use firedrill_worker::{Job, WorkerConfig, WorkerError, WorkerHandle};
 use super::{Effect, EffectError, Observed, OwnerState, Prepared, chain};
 use crate::primitive::{Primitive, Work};
 use crate::residue::{Residue, Reverted};
+use crate::snapshot::session_left;
 use crate::state::DrillId;
 use crate::{Measurement, Quantity};
 
@@ -70,10 +71,13 @@ impl Effect for HeldByWorker {
     }
 
     fn apply(&mut self, deadline: Duration) -> Result<(), EffectError> {
-        let config = WorkerConfig {
+        let mut config = WorkerConfig {
             place: self.work.place.clone(),
             ..WorkerConfig::new()
         };
+        // Nothing may keep this process from looking at the deadline.
+        let left = deadline.saturating_sub(boottime());
+        config.start_limit = config.start_limit.min(left);
         self.worker = Some(WorkerHandle::spawn(&config, &self.work.job, deadline)?);
         self.asked = deadline;
         Ok(())
@@ -103,6 +107,7 @@ impl Effect for HeldByWorker {
         };
         match worker.reap(DYING_LIMIT) {
             Ok(true) => {
+                reverted.residue = session_left(worker.identity().pid);
                 self.worker = None;
                 reverted.undone = 1;
             }

@@ -10,11 +10,20 @@ use std::collections::BinaryHeap;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Release {
     Accept,
-    Drop,
     /// Let through with these bytes.
     Replace(Box<[u8]>),
+    /// Sent in place of the packet, which was dropped when it came.
+    Send(Outgoing),
     /// A copy is sent; the packet itself is another entry.
-    Copy(Box<[u8]>),
+    Copy(Outgoing),
+}
+
+/// A packet with its network header, to be sent.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Outgoing {
+    pub(crate) bytes: Box<[u8]>,
+    /// The interface to send it by; 0 for any.
+    pub(crate) interface: u32,
 }
 
 /// A packet, or a copy of one. Ordered by time, then by arrival.

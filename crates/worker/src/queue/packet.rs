@@ -17,6 +17,34 @@ pub(crate) fn destination(packet: &[u8]) -> Option<IpAddr> {
     }
 }
 
+/// Whether a raw socket can send the packet as it would go by itself, and it is one of the many of a
+/// flow: TCP, but for the packets that open a connection, and UDP; whole, and to one receiver.
+pub(crate) fn is_of_flow(packet: &[u8]) -> bool {
+    const TCP: u8 = 6;
+    const UDP: u8 = 17;
+    const FLAGS: usize = 13;
+    const SYN: u8 = 2;
+    let Some((to, header)) = destination(packet).zip(network_header(packet)) else {
+        return false;
+    };
+    let one_receiver = match to {
+        IpAddr::V4(to) => !to.is_multicast() && !to.is_broadcast() && !to.is_unspecified(),
+        IpAddr::V6(to) => !to.is_multicast() && !to.is_unicast_link_local(),
+    };
+    // Of IPv6, fragments and extension headers show as another protocol.
+    let fragment = matches!(packet, [first, _, _, _, _, _, high, low, ..]
+        if first >> 4 == 4 && (high & 0x3f, *low) != (0, 0));
+    let protocol = packet.get(if to.is_ipv4() { 9 } else { 6 });
+    let of_flow = match protocol {
+        Some(&UDP) => true,
+        Some(&TCP) => packet
+            .get(header + FLAGS)
+            .is_some_and(|flags| flags & SYN == 0),
+        _ => false,
+    };
+    one_receiver && !fragment && of_flow
+}
+
 /// Flips the bit behind the network header that `choice` names. The checksums stay as they were.
 pub(crate) fn flip_bit(packet: &mut [u8], choice: u64) {
     let start = network_header(packet).unwrap_or(0);
@@ -53,6 +81,35 @@ mod tests {
 
     use super::*;
 
+    fn packet(first: u8, protocol: u8) -> Vec<u8> {
+        let mut packet = vec![0; 80];
+        packet[0] = first;
+        let (field, to) = if first >> 4 == 4 { (9, 16) } else { (6, 24) };
+        packet[field] = protocol;
+        packet[to] = if first >> 4 == 4 { 10 } else { 0xfd };
+        packet
+    }
+
+    #[test]
+    fn only_whole_packets_of_tcp_and_udp_flows_are_sent_anew() {
+        for (first, header, six) in [(0x45, 20, false), (0x60, 40, true)] {
+            assert!(is_of_flow(&packet(first, 17)));
+            assert!(is_of_flow(&packet(first, 6)));
+            assert!(!is_of_flow(&packet(first, if six { 44 } else { 1 })));
+            let mut opening = packet(first, 6);
+            opening[header + 13] = 2;
+            assert!(!is_of_flow(&opening));
+            let mut to_many = packet(first, 17);
+            to_many[if six { 24 } else { 16 }] = if six { 0xff } else { 224 };
+            assert!(!is_of_flow(&to_many));
+        }
+        let mut fragment = packet(0x45, 17);
+        fragment[6] = 0x20;
+        assert!(!is_of_flow(&fragment));
+        fragment[6] = 0x40;
+        assert!(is_of_flow(&fragment), "it may not be fragmented");
+    }
+
     proptest! {
         #[test]
         fn exactly_one_bit_behind_the_header_is_flipped(
@@ -76,6 +133,7 @@ mod tests {
         #[test]
         fn garbage_is_survived(mut packet in proptest::collection::vec(any::<u8>(), 0..60)) {
             let _ = destination(&packet);
+            let _ = is_of_flow(&packet);
             flip_bit(&mut packet, 12345);
         }
     }

@@ -23,8 +23,9 @@ pub struct Shape {
     pub loss: Option<Loss>,
     /// Sent twice; both copies are delayed on their own.
     pub duplicate: Share,
-    /// The mark on copies, so that rules can spare them. Needed with `duplicate`: an unmarked copy
-    /// would come into the queue again.
+    /// The mark on packets that the queue sends itself, so that rules can spare them: otherwise
+    /// they would come into the queue again. Needed with `duplicate`; without it, senders are
+    /// charged for what is held of theirs. 0 for none.
     pub spare_mark: u32,
     /// One random bit behind the network header is flipped; checksums stay as they were.
     pub corrupt: Share,
@@ -134,6 +135,19 @@ impl Shape {
     #[must_use]
     pub fn needs_payload(&self) -> bool {
         self.duplicate.share > 0.0 || self.corrupt.share > 0.0
+    }
+
+    /// Whether senders are freed of what is held of theirs: packets that leave are dropped at once,
+    /// and sent by the queue when their time has come.
+    ///
+    /// A sender is charged for a packet until it has left. TCP keeps no more on its way to the
+    /// device than it sends in about 1 ms (`tcp_small_queue_check`, net/ipv4/tcp_output.c), and UDP
+    /// no more than its send buffer holds: a real path charges nobody. Below that time it makes no
+    /// difference. A rate alone charges, as a slow device does.
+    #[must_use]
+    pub fn frees_senders(&self) -> bool {
+        const UNNOTICED: Duration = Duration::from_millis(1);
+        self.spare_mark != 0 && self.delay.saturating_add(self.jitter) >= UNNOTICED
     }
 
     /// Whether each packet has a fate of its own: then large segments are cut first.

@@ -31,6 +31,8 @@ pub struct Counters {
     pub duplicated: u64,
     /// Copies that the kernel would not send.
     pub copies_refused: u64,
+    /// Held packets that the kernel would not send when their time had come.
+    pub refused: u64,
     pub corrupted: u64,
     pub reordered: u64,
     /// Gone while they were held, as when their interface goes down.

@@ -15,6 +15,8 @@ const GENERIC: usize = 4;
 
 const PACKET_HEADER: u16 = 1;
 const VERDICT_HEADER: u16 = 2;
+const PACKET_MARK: u16 = 3;
+const OUT_INTERFACE: u16 = 6;
 const PAYLOAD: u16 = 10;
 const CAPTURED_FROM: u16 = 13;
 
@@ -25,6 +27,9 @@ pub(crate) enum Verdict {
     Accept = 1,
 }
 
+/// `NF_INET_LOCAL_OUT`
+const LOCAL_OUT: u8 = 3;
+
 /// A packet that waits for its verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Queued<'a> {
@@ -33,6 +38,10 @@ pub(crate) struct Queued<'a> {
     pub(crate) payload: &'a [u8],
     /// Of the whole packet; 0 when nothing of it was copied.
     pub(crate) length: u32,
+    /// 0 for none.
+    pub(crate) mark: u32,
+    /// The interface by which it leaves, when it is from this host.
+    pub(crate) leaves_by: Option<u32>,
 }
 
 /// What the kernel sends.
@@ -80,9 +89,19 @@ fn packet(attributes: &[u8]) -> Option<Queued<'_>> {
     let mut id = None;
     let mut payload = [].as_slice();
     let mut whole = None;
+    let mut mark = 0;
+    let mut hook = None;
+    let mut interface = None;
     for attribute in AttributeIter::new(attributes) {
         match attribute.kind {
-            PACKET_HEADER => id = attribute.be32(),
+            // struct nfqnl_msg_packet_hdr: the id, the protocol, the hook.
+            PACKET_HEADER => {
+                let (first, rest) = attribute.payload.split_first_chunk()?;
+                id = Some(u32::from_be_bytes(*first));
+                hook = rest.get(2).copied();
+            }
+            PACKET_MARK => mark = attribute.be32().unwrap_or(0),
+            OUT_INTERFACE => interface = attribute.be32(),
             PAYLOAD => payload = attribute.payload,
             CAPTURED_FROM => whole = attribute.be32(),
             _ => {}
@@ -93,6 +112,8 @@ fn packet(attributes: &[u8]) -> Option<Queued<'_>> {
         id: id?,
         payload,
         length: whole.unwrap_or(copied),
+        mark,
+        leaves_by: interface.filter(|_| hook == Some(LOCAL_OUT)),
     })
 }
 
@@ -182,6 +203,8 @@ mod tests {
         let mut bytes = Vec::new();
         let start = begin(&mut bytes, PACKET, 0, 7);
         attribute(&mut bytes, PACKET_HEADER, &[0, 0, 1, 2, 8, 0, 3]);
+        attribute(&mut bytes, PACKET_MARK, &[0, 0, 0, 9]);
+        attribute(&mut bytes, OUT_INTERFACE, &[0, 0, 0, 2]);
         attribute(&mut bytes, PAYLOAD, b"begin");
         attribute(&mut bytes, CAPTURED_FROM, &[0, 0, 0x10, 0]);
         finish(&mut bytes, start);
@@ -189,6 +212,8 @@ mod tests {
             id: 258,
             payload: b"begin",
             length: 4096,
+            mark: 9,
+            leaves_by: Some(2),
         });
         assert_eq!(events(&bytes).collect::<Vec<_>>(), [expected]);
     }

@@ -1,6 +1,6 @@
 //! Two network namespaces joined by a veth pair, rules that queue, and a queue at work.
 
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -13,6 +13,8 @@ use firedrill_worker::queue::{Observer, Program, Queue, QueueError, QueueJob, Sh
 
 pub(crate) const NEAR: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 pub(crate) const FAR: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 2);
+pub(crate) const NEAR_SIX: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 1);
+pub(crate) const FAR_SIX: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 2);
 pub(crate) const QUEUE: u16 = 5;
 
 static BEDS: AtomicU32 = AtomicU32::new(0);
@@ -42,6 +44,12 @@ impl Bed {
         bed.near(&format!("ip link set veth1 netns {far}"));
         bed.near(&format!("ip addr add {NEAR}/24 dev veth0"));
         bed.far(&format!("ip addr add {FAR}/24 dev veth1"));
+        // Absent where the kernel has no IPv6; the tests that need it fail.
+        let _ = bed.try_near(&format!("ip addr add {NEAR_SIX}/64 dev veth0 nodad"));
+        let _ = bed.exec(
+            &bed.far,
+            &format!("ip addr add {FAR_SIX}/64 dev veth1 nodad"),
+        );
         bed.near("ip link set veth0 up");
         bed.far("ip link set veth1 up");
         bed.near("ip link set lo up");
@@ -60,11 +68,37 @@ impl Bed {
         ));
     }
 
+    /// The same for IPv6.
+    pub(crate) fn queue_outgoing_six(&self, matching: &str) {
+        self.near(&format!(
+            "ip6tables-legacy -w -t mangle -A OUTPUT {matching} -m mark ! --mark 0x51 -j NFQUEUE --queue-num {QUEUE}"
+        ));
+    }
+
+    /// The same on its way out, as faults do it: packets pass when nobody serves the queue.
+    pub(crate) fn queue_outgoing_or_bypass(&self, matching: &str) {
+        self.near(&format!(
+            "iptables-legacy -w -t mangle -A OUTPUT {matching} -m mark ! --mark 0x51 -j NFQUEUE --queue-num {QUEUE} --queue-bypass"
+        ));
+    }
+
     /// The same on its way into the near side.
     pub(crate) fn queue_incoming(&self, matching: &str) {
         self.near(&format!(
             "iptables-legacy -w -t mangle -A INPUT {matching} -m mark ! --mark 0x51 -j NFQUEUE --queue-num {QUEUE}"
         ));
+    }
+
+    /// The same on its way into the far side, where no sender is charged for what is held.
+    pub(crate) fn queue_at_far(&self, matching: &str) {
+        self.far(&format!(
+            "iptables-legacy -w -t mangle -A INPUT {matching} -j NFQUEUE --queue-num {QUEUE}"
+        ));
+    }
+
+    /// The far side's namespace as a file.
+    pub(crate) fn far_path(&self) -> std::path::PathBuf {
+        format!("/run/netns/{}", self.far).into()
     }
 
     pub(crate) fn near(&self, command: &str) {
