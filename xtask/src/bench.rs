@@ -1,8 +1,8 @@
 //! Measurements, always beside a peer in the same run, as ratios.
 
+mod examples;
 mod measured;
 mod start;
-mod undo;
 
 use std::process::ExitCode;
 
@@ -23,7 +23,11 @@ enum Bench {
     /// A one-probe experiment beside `chaos run`: wall time and peak memory
     Start(start::Arguments),
     /// From SIGKILL to clean, over many tries
-    Undo(undo::Arguments),
+    Undo(examples::Arguments),
+    /// Every fault: to inject, to revert, from SIGKILL to clean; what was asked beside what was had
+    Faults(examples::Arguments),
+    /// Whoever is killed or stopped, whenever: nothing is left of any fault
+    Kill(examples::Arguments),
 }
 
 /// One figure beside the peer's. `ratio` is how many times lower ours is.
@@ -41,6 +45,11 @@ struct Figure {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.bench {
         Bench::Start(start) => start::run(start, arguments.json),
-        Bench::Undo(undo) => undo::run(undo, arguments.json),
+        Bench::Undo(rest) => examples::run("bench_undo", &[&[]], rest, arguments.json),
+        Bench::Faults(rest) => {
+            let parts: [&[&str]; 2] = [&["times"], &["accuracy"]];
+            examples::run("bench_faults", &parts, rest, arguments.json)
+        }
+        Bench::Kill(rest) => examples::run("bench_faults", &[&["kill"]], rest, arguments.json),
     }
 }

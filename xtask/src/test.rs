@@ -1,6 +1,7 @@
 //! All of CI, as named steps: `cargo xtask test`.
 
 mod demo;
+mod kernel;
 mod packages;
 
 use std::process::{Command, ExitCode};
@@ -25,7 +26,7 @@ enum End {
 
 type Step = (&'static str, fn() -> End);
 
-const STEPS: [Step; 9] = [
+const STEPS: &[Step] = &[
     ("system packages", packages::install),
     ("format", || cargo(&["fmt", "--all", "--check"])),
     ("tidy", || task(&["tidy"])),
@@ -44,6 +45,10 @@ const STEPS: [Step; 9] = [
     ("documentation tests", || {
         cargo(&["test", "--workspace", "--doc", "--quiet"])
     }),
+    ("kill steps", kernel::kill_steps),
+    ("virtual machine", kernel::machine),
+    ("kernel in the virtual machine", kernel::machine_kernel),
+    ("power cut in the virtual machine", kernel::machine_power),
     ("python worker", python_worker),
     ("demo", demo::tour),
     ("compatibility", compatibility),

@@ -5,6 +5,7 @@
 //! - `init.sh`: what the guest does, from its first process to power off
 //! - [`qemu`]: the process, its events, what the guest prints
 //! - [`package`]: the tests of a package, run inside
+//! - [`power_cut`]: faults in force when the power fails, and what the next boot finds
 //! - [`check`]: boots, and shows that everything the tests lean on is there
 //!
 //! It deliberately has no network to the outside, no distribution inside, and no KVM: what a
@@ -14,6 +15,7 @@ mod check;
 mod initramfs;
 mod kernel;
 mod package;
+mod power_cut;
 mod qemu;
 
 use std::path::{Path, PathBuf};
@@ -43,6 +45,8 @@ enum Task {
     Test(package::Arguments),
     /// Boot, and show what works inside
     Check,
+    /// Cut the power while faults are in force; the next boot leaves nothing of them
+    PowerCut(power_cut::Arguments),
 }
 
 /// A machine to be, and the command that it is for.
@@ -111,6 +115,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Task::Run(spec) => spec.clone(),
         Task::Test(package) => package.spec()?,
         Task::Check => return check::run(),
+        Task::PowerCut(arguments) => return power_cut::run(arguments),
     };
     ensure!(!spec.command.is_empty(), "no command, after `--`");
     let outcome = start(&spec)?.wait()?;

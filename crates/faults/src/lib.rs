@@ -30,7 +30,7 @@ pub mod target;
 
 pub use blast_radius::{BlastRadius, Refused};
 pub use catalogue::{Entry, Parameter, ParameterKind, UndoClass, catalogue};
-pub use doctor::{Check, doctor};
+pub use doctor::{Check, Left, Subject, Usability, doctor, faults_here, left_by_others, usability};
 pub use error::FaultError;
 pub use fault::{CompileError, Fault, Site};
 pub use foreign::refuse_foreign_containers;

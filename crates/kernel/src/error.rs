@@ -1,8 +1,9 @@
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use crate::capability::Capability;
 use crate::netlink::Refusal;
 use crate::nftables::RulesetError;
 
@@ -11,7 +12,7 @@ use crate::nftables::RulesetError;
 /// A process that is gone is never an error: the readers return `None` for it.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
-    #[error("cannot read {}", path.display())]
+    #[error("cannot read {}{}", path.display(), unread(path, source))]
     Read { path: PathBuf, source: io::Error },
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
@@ -21,13 +22,13 @@ pub enum KernelError {
     Remove { path: PathBuf, source: io::Error },
     #[error("{} has no readable {what}", path.display())]
     Malformed { path: PathBuf, what: &'static str },
-    #[error("cannot {doing} process {pid}")]
+    #[error("cannot {doing} process {pid}{}", without(Capability::Kill, source))]
     Process {
         pid: u32,
         doing: &'static str,
         source: io::Error,
     },
-    #[error("the kernel refused {call}")]
+    #[error("the kernel refused {call}{}", uncalled(call, source))]
     Call {
         call: &'static str,
         source: io::Error,
@@ -56,6 +57,34 @@ pub enum KernelError {
         namespace: String,
         source: io::Error,
     },
+}
+
+/// Says which capability is missing, where a refusal for want of permission is explained by it.
+pub(crate) fn without(capability: Capability, source: &io::Error) -> String {
+    let denied = source.kind() == io::ErrorKind::PermissionDenied;
+    if denied && capability.is_missing() {
+        format!(" without {capability}")
+    } else {
+        String::new()
+    }
+}
+
+/// The files of other users' processes take CAP_SYS_PTRACE.
+fn unread(path: &Path, source: &io::Error) -> String {
+    if path.starts_with("/proc") {
+        without(Capability::SysPtrace, source)
+    } else {
+        String::new()
+    }
+}
+
+fn uncalled(call: &str, source: &io::Error) -> String {
+    let capability = match call {
+        _ if call.contains("namespace") => Capability::SysAdmin,
+        _ if call.contains("clock") => Capability::SysTime,
+        _ => return String::new(),
+    };
+    without(capability, source)
 }
 
 fn further_refusals(further: &[Refusal]) -> String {

@@ -41,6 +41,9 @@ pub enum Presence {
     ElsewhereUnknown,
 }
 
+/// Of the masks in `/proc/PID/status`: signal 9 is the ninth bit.
+const SIGKILL_PENDING: u64 = 1 << 8;
+
 impl ProcessIdentity {
     /// The calling process.
     ///
@@ -103,6 +106,21 @@ impl ProcessIdentity {
     /// When `/proc` cannot be read.
     pub fn stat(&self) -> Result<Option<process::Stat>, KernelError> {
         Ok(process::stat(self.pid)?.filter(|stat| stat.start == self.start && !stat.is_gone()))
+    }
+
+    /// Whether it is gone or cannot but go: it has been killed, and the kernel takes down what it
+    /// held.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn is_dying(&self) -> Result<bool, KernelError> {
+        let Some(stat) = self.stat()? else {
+            return Ok(true);
+        };
+        // Not delivered yet, as to one that waits for a processor.
+        let pending = process::status_field(self.pid, "SigPnd")?;
+        let pending = pending.and_then(|mask| u64::from_str_radix(&mask, 16).ok());
+        Ok(stat.is_exiting() || pending.is_some_and(|mask| mask & SIGKILL_PENDING != 0))
     }
 }
 

@@ -6,6 +6,7 @@
 //! - [`identity`]: a process by boot, namespace, pid and start time, so that a reused pid is another process;
 //! - [`process`]: readers of `/proc/PID`, which treat a process that vanishes between two reads as gone;
 //! - [`pidfd`]: signals and waiting by descriptor;
+//! - [`capability`]: what this process may do;
 //! - [`clock`]: BOOTTIME deadlines;
 //! - [`realtime`]: CLOCK_REALTIME against the hardware's count, moving it, its rate, who else keeps it;
 //! - [`freezer`]: cgroup v1 and v2 freezers, found by operating them;
@@ -24,6 +25,7 @@
 //! The only unsafe code of the workspace is in the private module `sys`: the calls that rustix does
 //! not offer. Nothing here decides anything: choosing targets, logging and undoing live above.
 
+pub mod capability;
 pub mod cgroup;
 pub mod clock;
 pub mod error;
@@ -47,6 +49,7 @@ pub mod stopped;
 mod sys;
 pub mod time_namespace;
 
+pub use capability::{Capabilities, Capability};
 pub use error::KernelError;
 pub use identity::{BootId, Presence, ProcessIdentity};
 pub use pidfd::{Delivery, Pidfd, Signal};

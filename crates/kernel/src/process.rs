@@ -35,6 +35,9 @@ pub struct State(pub char);
 /// Set in [`Stat::flags`] for threads of the kernel itself.
 const PF_KTHREAD: u32 = 0x0020_0000;
 
+/// Set in [`Stat::flags`] from the beginning of a thread's exit on.
+const PF_EXITING: u32 = 0x0000_0004;
+
 /// `USER_HZ`, which Linux fixes at 100 for everything it shows to user space.
 const TICKS_PER_SECOND: u64 = 100;
 
@@ -48,6 +51,12 @@ impl Stat {
     #[must_use]
     pub fn is_gone(&self) -> bool {
         matches!(self.state.0, 'X' | 'x') || (self.state.0 == 'Z' && self.threads <= 1)
+    }
+
+    /// On its way out, whether or not what it held is free already.
+    #[must_use]
+    pub fn is_exiting(&self) -> bool {
+        self.flags & PF_EXITING != 0
     }
 
     /// Processor time used so far, in user and in kernel mode.

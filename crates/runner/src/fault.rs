@@ -9,8 +9,8 @@ use firedrill_experiment::call::FaultCall;
 use firedrill_experiment::document::{BlastRadius, UndoClass};
 use firedrill_experiment::journal::Measured;
 use firedrill_undo::{
-    Applied, Ended, Ending, Guardian, GuardianError, Measurement, Observed, Primitive, Reverted,
-    Watch,
+    Applied, Ended, Ending, Guardian, GuardianError, Measurement, Observed, Primitive, Residue,
+    Reverted, Watch,
 };
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
@@ -346,10 +346,20 @@ fn loss(ended: Ended) -> Loss {
 }
 
 fn note(report: &mut FaultReport, reverted: &Reverted) {
-    report.revert = Some(reverted.took);
-    report
-        .residue
-        .extend(reverted.residue.iter().map(ToString::to_string));
+    report.revert = Some(report.revert.unwrap_or_default() + reverted.took);
+    for residue in &reverted.residue {
+        match residue {
+            // Somebody else's work on the same host: told, and not held against the drill.
+            Residue::ChangedMeanwhile { .. } => {
+                let achieved = report.achieved.get_or_insert_default();
+                if !achieved.is_empty() {
+                    achieved.push_str("; ");
+                }
+                achieved.push_str(&residue.to_string());
+            }
+            ours => report.residue.push(ours.to_string()),
+        }
+    }
 }
 
 fn in_words(seen: &Observed, skipped: usize, notes: &[String]) -> String {

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use firedrill_container::EngineError;
 use firedrill_kernel::qdisc::QdiscError;
-use firedrill_kernel::{KernelError, ProcessIdentity};
+use firedrill_kernel::{Capability, KernelError, ProcessIdentity};
 use firedrill_worker::{Measurement, WorkerError};
 use serde::{Deserialize, Serialize};
 
@@ -131,6 +131,11 @@ pub(crate) enum EffectError {
     Engine(#[from] EngineError),
     #[error("{what} is taken by {by}, which is left alone")]
     Taken { what: String, by: String },
+    #[error("{what} takes {capability}, which is missing")]
+    Lacking {
+        what: &'static str,
+        capability: Capability,
+    },
     #[error("{what} has changed between the look and the effect")]
     Changed { what: String },
     #[error("{what} has vanished between the look and the effect")]

@@ -170,11 +170,21 @@ fn lock(dir: &DrillDir) -> Result<Lock, LeftAlone> {
     }
     let contents = drill::look(dir).map_err(|error| unreadable(&error))?;
     let guardian = drill::last_guardian(&contents).ok_or(LeftAlone::BeingCreated)?;
-    if !matches!(guardian.presence(), Ok(Presence::Gone)) {
+    if !is_gone_or_dying(&guardian) {
         return Err(LeftAlone::GuardianAlive);
     }
     let lock = dir.lock(DYING_LIMIT).map_err(|error| unreadable(&error))?;
     lock.ok_or(LeftAlone::GuardianAlive)
+}
+
+/// A killed process gives up its lock only once the kernel has taken down what it held, which takes
+/// some milliseconds with tables of packet rules.
+fn is_gone_or_dying(guardian: &ProcessIdentity) -> bool {
+    match guardian.presence() {
+        Ok(Presence::Gone) => true,
+        Ok(Presence::Alive) => guardian.is_dying().unwrap_or(false),
+        Ok(Presence::ElsewhereUnknown) | Err(_) => false,
+    }
 }
 
 /// A directory without a log: left over from a removal, or about to get one, or its owner's.

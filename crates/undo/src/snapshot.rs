@@ -10,6 +10,7 @@
 //! | a filled or busy file system | its mount, whether it is writable, loop devices on it ([`Subject::Directory`]) |
 //! | stopped, frozen or killed processes | stopped relatives of the targets (`drill`) |
 //! | containers | the state that their engine tells, by the effect itself |
+//! | a container | its state, by the effect itself, which asks its engine |
 //! | the clock | its distance from the raw clock, by the effect itself, whose reading is in the log |
 //!
 //! A difference is *ours* when it has our name ([`ours_left`]; it needs no reading before, so it is

@@ -2,7 +2,8 @@
 //!
 //! `cargo run --release -p firedrill-worker --example queue_tcp`, as root. The same delay is applied
 //! on the receiver's way in, where no sender is charged for what is held: that is the real path to
-//! compare with. On the sender's way out it is applied twice: with senders charged, and freed.
+//! compare with, beside netem where the kernel has it. On the sender's way out it is applied twice:
+//! with senders charged, and freed.
 #![expect(clippy::print_stdout, reason = "it is here to print")]
 #![expect(
     clippy::unwrap_used,
@@ -18,8 +19,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use bed::{Bed, FAR, NEAR, Serving};
-use firedrill_kernel::hardening;
-use firedrill_worker::queue::{Program, Shape};
+use firedrill_worker::queue::{Program, Shape, go_first};
 
 const LASTING: Duration = Duration::from_secs(4);
 
@@ -32,7 +32,7 @@ fn main() {
         if chosen.is_some_and(|chosen| chosen != milliseconds) {
             continue;
         }
-        for place in ["receiver, in", "sender, charged", "sender, freed"] {
+        for place in ["receiver, in", "netem", "sender, charged", "sender, freed"] {
             measure(milliseconds, place);
         }
     }
@@ -45,8 +45,13 @@ fn measure(milliseconds: u64, place: &str) {
         spare_mark: if place == "sender, freed" { 0x51 } else { 0 },
         ..Shape::default()
     }));
+    let netem = format!("tc qdisc add dev veth0 root netem delay {milliseconds}ms limit 100000");
+    if place == "netem" && !bed.try_near(&netem) {
+        return;
+    }
     for protocol in ["tcp", "udp"] {
         match place {
+            "netem" => {}
             "receiver, in" => bed.queue_at_far(&format!("-p {protocol} --dport 7000")),
             _ => bed.queue_outgoing(&format!("-p {protocol} --dport 7000")),
         }
@@ -56,9 +61,7 @@ fn measure(milliseconds: u64, place: &str) {
     }
     job.limit_packets = 100_000;
     job.limit_bytes = 1 << 30;
-    let serving = Serving::start_with(job, || {
-        let _best_effort = hardening::harden();
-    });
+    let serving = Serving::start_with(job, go_first);
     let before = serving.cpu_seconds();
     let (rate, info) = bulk(&bed);
     let cpu = (serving.cpu_seconds() - before) / LASTING.as_secs_f64();

@@ -218,7 +218,9 @@ impl fmt::Display for SpareReason {
             Self::AlreadyFrozen => "it is frozen already",
             Self::OwnContainer => "this command runs in it",
             Self::OutOfSight => "its processes are not to be seen from here",
-            Self::Unknown => "its environment may not be read",
+            Self::Unknown => {
+                "another user's: its environment may not be read without CAP_SYS_PTRACE"
+            }
         })
     }
 }

@@ -1,6 +1,8 @@
 //! Owner, guardian and engine killed while a container is paused.
 
-use firedrill_kernel::{ProcessIdentity, process};
+use std::time::Duration;
+
+use firedrill_kernel::{Pidfd, ProcessIdentity, Signal, process};
 use serde_json::json;
 
 use crate::drill::{Drill, kill};
@@ -88,6 +90,42 @@ fn a_container_is_thawed_without_its_dead_engine(started: &Started) {
         started.tell(&["rm", "--force", &id]);
     }
     end_orphans(started);
+}
+
+#[test]
+fn docker_an_engine_that_hangs_does_not_keep_a_container_paused() {
+    on_docker(an_engine_that_hangs_does_not_keep_it_paused);
+}
+
+#[test]
+fn podman_an_engine_that_hangs_does_not_keep_a_container_paused() {
+    on_podman(an_engine_that_hangs_does_not_keep_it_paused);
+}
+
+fn an_engine_that_hangs_does_not_keep_it_paused(started: &Started) {
+    let id = started.run("web", &[]);
+    let details = started.engine.inspect(&id).unwrap();
+    let target = json!({"container": "web"});
+    let mut drill = Drill::begin(started, PAUSE, &json!({}), &target).unwrap();
+    let service = parts(started);
+    signal(&service, Signal::Stop);
+    let reverted = drill.ask("revert");
+    signal(&service, Signal::Cont);
+    assert_eq!(reverted["undone"], 1, "{reverted}");
+    let difference = reverted["residue"][0]["difference"].as_str().unwrap();
+    assert!(difference.contains("thawed directly"), "{difference}");
+    // It ends by itself on SIGTERM, which a frozen one would not.
+    let inside = ProcessIdentity::of(details.pid.unwrap()).unwrap().unwrap();
+    let pidfd = Pidfd::open(&inside).unwrap().unwrap();
+    pidfd.send(Signal::Term).unwrap();
+    assert!(pidfd.wait_for_exit(Duration::from_secs(30)).unwrap());
+}
+
+fn signal(processes: &[ProcessIdentity], signal: Signal) {
+    assert!(!processes.is_empty());
+    for process in processes {
+        Pidfd::open(process).unwrap().unwrap().send(signal).unwrap();
+    }
 }
 
 /// The engine's service, and not what watches over its containers.

@@ -8,7 +8,7 @@ use crate::pausing::PAUSE;
 use crate::started::{Started, wait_until};
 use crate::{on_docker, on_podman};
 
-const ROUNDS: usize = 100;
+const ROUNDS: usize = 50;
 
 #[test]
 #[ignore = "measures"]

@@ -1,4 +1,4 @@
-use firedrill_faults::{Check, doctor};
+use firedrill_faults::{Check, Left, Subject, Usability, doctor, left_by_others, usability};
 use firedrill_kernel::Presence;
 use firedrill_undo::{ActiveDrill, active_drills};
 use serde_json::{Value, json};
@@ -13,29 +13,79 @@ use crate::words::count;
 pub(super) fn execute(global: &GlobalArgs, out: &Out) -> Result<Exit, Failure> {
     let state = global.state()?;
     let checks = doctor(&state);
+    let faults = usability(&checks);
+    let others = left_by_others();
     let left: Vec<ActiveDrill> = active_drills(&state)?.into_iter().filter(is_left).collect();
     if out.is_json() {
         let left: Vec<Value> = left
             .iter()
             .map(|drill| json!({ "drill": drill.drill, "label": drill.label, "faults": drill.faults.len() }))
             .collect();
-        out.json(&json!({ "checks": checks, "left-behind": left }))?;
+        out.json(&json!({
+            "checks": checks, "faults": faults, "left-behind": left, "left-by-others": others,
+        }))?;
         return Ok(Exit::Held);
     }
+    out.line(format!("{BOLD}What this host can do{BOLD:#}"))?;
+    say_checks(&checks, out)?;
+    say_faults(&faults, out)?;
+    say_ours(&left, out)?;
+    say_others(&others, out)?;
+    Ok(Exit::Held)
+}
+
+fn say_checks(checks: &[Check], out: &Out) -> Result<(), Failure> {
     let wide = checks
         .iter()
         .map(|check| check.mechanism.len())
         .max()
         .unwrap_or(0);
-    out.line(format!("{BOLD}What this host can do{BOLD:#}"))?;
-    for check in &checks {
+    let mut subject = None;
+    for check in checks {
+        if subject != Some(check.subject) {
+            subject = Some(check.subject);
+            out.line(format!("  {DIM}{}{DIM:#}", heading(check.subject)))?;
+        }
         out.line(in_words(check, wide))?;
     }
+    Ok(())
+}
+
+fn heading(subject: Subject) -> &'static str {
+    match subject {
+        Subject::Safety => "safety",
+        Subject::Privileges => "privileges",
+        Subject::Processes => "processes",
+        Subject::Resources => "resources",
+        Subject::Network => "network",
+        Subject::Time => "time",
+        Subject::Containers => "containers and services",
+        Subject::Left => "seen on the host",
+    }
+}
+
+/// Only those that cannot work: the others are in `firedrill faults`.
+fn say_faults(faults: &[Usability], out: &Out) -> Result<(), Failure> {
+    out.line(format!("\n{BOLD}Faults that cannot work here{BOLD:#}"))?;
+    let refused: Vec<&Usability> = faults.iter().filter(|fault| !fault.usable).collect();
+    if refused.is_empty() {
+        out.line("  none")?;
+    }
+    for fault in refused {
+        out.line(format!(
+            "  {NAME}{}{NAME:#}\n       {}",
+            fault.fault, fault.why
+        ))?;
+    }
+    Ok(())
+}
+
+fn say_ours(left: &[ActiveDrill], out: &Out) -> Result<(), Failure> {
     out.line(format!("\n{BOLD}What was left behind{BOLD:#}"))?;
     if left.is_empty() {
         out.line("  nothing of Firedrill's")?;
     }
-    for drill in &left {
+    for drill in left {
         let faults = count(drill.faults.len(), "fault");
         out.line(format!(
             "  {}  {}: {faults} in its log",
@@ -45,7 +95,19 @@ pub(super) fn execute(global: &GlobalArgs, out: &Out) -> Result<Exit, Failure> {
     if !left.is_empty() {
         out.line(format!("  {NAME}firedrill recover{NAME:#} undoes it"))?;
     }
-    Ok(Exit::Held)
+    Ok(())
+}
+
+fn say_others(others: &[Left], out: &Out) -> Result<(), Failure> {
+    if others.is_empty() {
+        return out.line("  nothing of other tools that is known");
+    }
+    for left in others {
+        let by = left.by.map(|by| format!(" ({by})")).unwrap_or_default();
+        out.line(format!("  {}{by}", left.what))?;
+        out.line(format!("       {DIM}{}{DIM:#}", left.advice))?;
+    }
+    out.line(format!("  {DIM}left alone: it may be in use{DIM:#}"))
 }
 
 fn is_left(drill: &ActiveDrill) -> bool {

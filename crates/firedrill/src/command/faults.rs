@@ -1,11 +1,13 @@
-use firedrill_faults::{Entry, Parameter, ParameterKind, UndoClass, catalogue};
+use firedrill_faults::{
+    Entry, Parameter, ParameterKind, UndoClass, Usability, catalogue, faults_here,
+};
 use serde_json::{Value, json};
 
 use crate::cli::FaultsArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::nearest::nearest;
-use crate::output::{BOLD, DIM, NAME, Out};
+use crate::output::{BAD, BOLD, DIM, NAME, Out};
 
 pub(super) fn execute(args: &FaultsArgs, out: &Out) -> Result<Exit, Failure> {
     let entries = catalogue();
@@ -40,8 +42,9 @@ fn find<'a>(entries: &'a [Entry], name: &str) -> Result<&'a Entry, Failure> {
 }
 
 fn list(entries: &[Entry], out: &Out) -> Result<(), Failure> {
+    let here = faults_here();
     if out.is_json() {
-        return out.json(&json!({ "faults": entries }));
+        return out.json(&json!({ "faults": entries, "here": here }));
     }
     let wide = entries
         .iter()
@@ -59,9 +62,19 @@ fn list(entries: &[Entry], out: &Out) -> Result<(), Failure> {
             "  {NAME}{:<wide$}{NAME:#}  {undo:<12}  {}",
             entry.name, entry.summary
         ))?;
+        if let Some(why) = why_not(&here, entry) {
+            let gap = "";
+            out.line(format!("  {gap:<wide$}  {BAD}not here{BAD:#}      {why}"))?;
+        }
     }
     out.note("\n`firedrill faults NAME` shows parameters, limits, needs and how it is undone");
     Ok(())
+}
+
+/// Why a fault cannot work on this host, where that is known.
+fn why_not<'a>(here: &'a [Usability], entry: &Entry) -> Option<&'a str> {
+    let found = here.iter().find(|found| found.fault == entry.name)?;
+    (!found.usable).then_some(found.why.as_str())
 }
 
 fn show(entry: &Entry, out: &Out) -> Result<(), Failure> {
@@ -88,6 +101,9 @@ fn show(entry: &Entry, out: &Out) -> Result<(), Failure> {
     )?;
     row("recovery", entry.recovery_path)?;
     row("observed", entry.observed_effect)?;
+    if let Some(why) = why_not(&faults_here(), entry) {
+        row("here", &format!("{BAD}cannot work{BAD:#}: {why}"))?;
+    }
     let target = entry.targets.first().map_or("", |kind| kind.example());
     let words = ["firedrill inject", entry.name, entry.example];
     let words: Vec<&str> = words.into_iter().filter(|word| !word.is_empty()).collect();

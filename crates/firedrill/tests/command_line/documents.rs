@@ -191,7 +191,10 @@ fn init_finds_the_process_behind_an_address() {
 #[test]
 fn the_catalogue_is_short_and_each_fault_is_explained() {
     let place = Place::new();
-    assert_snapshot!("faults", place.see(&["faults"]));
+    // Which of them this host cannot do is the host's business.
+    let listed = place.see(&["faults"]);
+    let lines = listed.lines().filter(|line| !line.contains("not here  "));
+    assert_snapshot!("faults", lines.collect::<Vec<_>>().join("\n"));
     assert_snapshot!(
         "faults_process_pause",
         place.see(&["faults", "process-pause"])

@@ -6,6 +6,7 @@ mod documents;
 mod drills;
 mod help;
 mod place;
+mod privileges;
 mod refusals;
 mod reports;
 mod skew;

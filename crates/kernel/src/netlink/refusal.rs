@@ -4,6 +4,8 @@ use std::fmt;
 
 use rustix::io::Errno;
 
+use crate::capability::Capability;
+
 use super::attributes::{AttributeIter, first};
 use super::message::{DONE, HEADER, Parsed};
 
@@ -47,6 +49,14 @@ impl fmt::Display for Refusal {
         }
         if let Some(offset) = self.offset {
             write!(f, " (at byte {offset} of the request)")?;
+        }
+        // Also said of what a socket of somebody else owns: then the capability is not the reason.
+        if matches!(self.errno, Errno::PERM | Errno::ACCESS) && Capability::NetAdmin.is_missing() {
+            let capability = Capability::NetAdmin;
+            write!(
+                f,
+                "; it takes {capability} in that network namespace, which is missing"
+            )?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use firedrill_kernel::Capability;
 use firedrill_kernel::realtime::{self, Discipline, Rate, Return};
 
 use super::{Effect, EffectError, Observed, OwnerState, Prepared, chain};
@@ -27,6 +28,12 @@ const RESIDUE: Duration = Duration::from_micros(10);
 
 impl ShiftedClock {
     pub(super) fn prepare(shift: ClockShift) -> Result<Prepared, EffectError> {
+        if Capability::SysTime.is_missing() {
+            return Err(EffectError::Lacking {
+                what: "setting the clock",
+                capability: Capability::SysTime,
+            });
+        }
         let before = now()?;
         Ok(Prepared::ready(Self {
             shift,

@@ -2,9 +2,10 @@ use std::time::Duration;
 
 use firedrill_kernel::KernelError;
 use firedrill_kernel::clock::boottime;
-use firedrill_kernel::namespace::NetNamespace;
 use firedrill_kernel::netlink::{Protocol, Socket};
-use firedrill_kernel::nftables::{Action, Family, Match, RuleCount, Ruleset, Table, delete_named};
+use firedrill_kernel::nftables::{
+    Action, Family, Match, RuleCount, Ruleset, Table, delete_named, tables,
+};
 
 use super::{Effect, EffectError, Observed, OwnerState, Prepared, chain};
 use crate::primitive::{PacketFilter, Primitive};
@@ -19,6 +20,8 @@ use crate::{Measurement, Quantity};
 #[derive(Debug)]
 pub(crate) struct FilteredPackets {
     filter: PacketFilter,
+    /// In its namespace, until the table takes it. Absent in a recovery.
+    socket: Option<Socket>,
     /// Absent before it is applied, and in a recovery.
     table: Option<Table>,
     refused: Option<KernelError>,
@@ -27,17 +30,24 @@ pub(crate) struct FilteredPackets {
 impl FilteredPackets {
     pub(super) fn prepare(filter: PacketFilter) -> Result<Prepared, EffectError> {
         filter.ruleset.validate().map_err(KernelError::from)?;
-        if filter.namespace.open()?.is_none() {
+        let Some(namespace) = filter.namespace.open()? else {
             return Err(EffectError::Vanished {
                 what: format!("the network namespace {}", filter.namespace),
             });
-        }
-        Ok(Prepared::ready(Self::resume(filter)))
+        };
+        let mut socket = namespace.within(|| Socket::open(Protocol::Netfilter))?;
+        // Whoever may not list may not make either: then nothing is logged that could not be undone.
+        tables(&mut socket)?;
+        Ok(Prepared::ready(Self {
+            socket: Some(socket),
+            ..Self::resume(filter)
+        }))
     }
 
     pub(super) fn resume(filter: PacketFilter) -> Self {
         Self {
             filter,
+            socket: None,
             table: None,
             refused: None,
         }
@@ -64,7 +74,9 @@ impl Effect for FilteredPackets {
     }
 
     fn apply(&mut self, deadline: Duration) -> Result<(), EffectError> {
-        let socket = socket_in(&self.filter.namespace)?;
+        let Some(socket) = self.socket.take() else {
+            return Ok(());
+        };
         let mut table = Table::create(socket, &self.filter.ruleset)?;
         table.renew(deadline.saturating_sub(boottime()))?;
         self.table = Some(table);
@@ -186,8 +198,4 @@ fn share(matches: &[Match]) -> Option<f64> {
         Match::Random { share } => Some(*share),
         _ => None,
     })
-}
-
-fn socket_in(namespace: &NetNamespace) -> Result<Socket, EffectError> {
-    Ok(namespace.within(|| Socket::open(Protocol::Netfilter))?)
 }

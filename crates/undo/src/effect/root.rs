@@ -17,6 +17,8 @@ pub(crate) struct ReplacedRoot {
     root: RootQdisc,
     /// In the interface's namespace, opened beforehand. Absent in a recovery until it is needed.
     socket: Option<Socket>,
+    /// Whether it may be there: not before it is attached, nor if that was refused.
+    attached: bool,
     released: Option<Result<Deletion, QdiscError>>,
 }
 
@@ -39,6 +41,7 @@ impl ReplacedRoot {
         Ok(Prepared::ready(Self {
             root,
             socket: Some(socket),
+            attached: false,
             released: None,
         }))
     }
@@ -47,6 +50,7 @@ impl ReplacedRoot {
         Self {
             root,
             socket: None,
+            attached: true,
             released: None,
         }
     }
@@ -94,18 +98,23 @@ impl Effect for ReplacedRoot {
             return Ok(());
         };
         self.root.bands.attach(socket)?;
+        self.attached = true;
         qdisc::add(socket, spot, &self.root.discipline)?;
         Ok(())
     }
 
     fn release(&mut self) {
-        if let Some(socket) = &mut self.socket {
+        // What another drill has attached since the look has our handle, too.
+        if let (true, Some(socket)) = (self.attached, &mut self.socket) {
             self.released = Some(self.root.bands.detach(socket));
         }
     }
 
     fn restore(&mut self, _drill: &DrillId, _owner: OwnerState) -> Reverted {
         let mut reverted = Reverted::default();
+        if !self.attached {
+            return reverted;
+        }
         let released = match self.released.take() {
             Some(Ok(deletion)) => Ok(deletion),
             Some(Err(_)) | None => self.remove(),

@@ -284,11 +284,12 @@ pub(crate) fn one_way(
         })
         .collect();
     let socket = bed.near_socket();
+    let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
     let mut bytes = vec![0; size.max(12)];
     for number in 0..count {
-        let due = distance * number;
-        while start.elapsed() < due {
-            std::hint::spin_loop();
+        let left = (distance * number).saturating_sub(start.elapsed());
+        if !left.is_zero() {
+            let _ = rustix::thread::nanosleep(&left.try_into().unwrap());
         }
         for port in ports {
             let now = start.elapsed().as_nanos() as u64;

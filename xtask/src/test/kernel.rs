@@ -1,0 +1,74 @@
+//! What needs a kernel to break: the kill steps here, and another kernel in a virtual machine.
+
+use std::process::Command;
+
+use super::packages::is_program;
+use super::{End, cargo, ended, task};
+use crate::workspace;
+
+/// Every fault, its guardian killed at every step of its log: nothing is left. The whole matrix is
+/// `cargo xtask bench kill`.
+pub(super) fn kill_steps() -> End {
+    if let Err(why) = privileged(&["ip", "nft", "tc", "ss", "iptables-legacy"]) {
+        return End::Skipped(why);
+    }
+    // As the tests have built it, so that nothing is built twice.
+    match cargo(&["build", "--workspace", "--examples", "--quiet"]) {
+        End::Passed => {
+            let binary = workspace::target().join("debug/examples/bench_faults");
+            ended(Command::new(binary).args(["kill", "short=1"]))
+        }
+        failed => failed,
+    }
+}
+
+/// That the machine boots, and that everything the tests lean on is in it.
+pub(super) fn machine() -> End {
+    match can_boot() {
+        Ok(()) => task(&["vm", "check"]),
+        Err(why) => End::Skipped(why),
+    }
+}
+
+/// What this host's kernel lacks: netem, and cgroup v2 with its controllers.
+pub(super) fn machine_kernel() -> End {
+    if let Err(why) = can_boot() {
+        return End::Skipped(why);
+    }
+    let words = [
+        "vm",
+        "test",
+        "--package",
+        "firedrill-kernel",
+        "--tool",
+        "nft",
+    ];
+    let tools = ["--tool", "tc", "--tool", "ip", "--timeout", "600", "--"];
+    task(&[&words[..], &tools, &["qdisc", "nftables", "cgroup", "link"]].concat())
+}
+
+/// Faults whose effect outlives a process, and what is left of them after the power was cut.
+pub(super) fn machine_power() -> End {
+    match can_boot() {
+        Ok(()) => task(&["vm", "power-cut"]),
+        Err(why) => End::Skipped(why),
+    }
+}
+
+fn can_boot() -> Result<(), String> {
+    let needed = ["qemu-system-x86_64", "busybox", "mkfs.ext4", "nft", "tc"];
+    lacking(&needed).map_or(Ok(()), |what| Err(format!("no {what}")))
+}
+
+fn privileged(programs: &[&str]) -> Result<(), String> {
+    if !rustix::process::geteuid().is_root() {
+        return Err("network namespaces take root".into());
+    }
+    lacking(programs).map_or(Ok(()), |what| Err(format!("no {what}")))
+}
+
+fn lacking(programs: &[&str]) -> Option<String> {
+    let missing = programs.iter().filter(|program| !is_program(program));
+    let missing: Vec<_> = missing.copied().collect();
+    (!missing.is_empty()).then(|| missing.join(", "))
+}
