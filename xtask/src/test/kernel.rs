@@ -44,7 +44,7 @@ pub(super) fn machine_kernel() -> End {
         "nft",
     ];
     let tools = ["--tool", "tc", "--tool", "ip", "--timeout", "600", "--"];
-    task(&[&words[..], &tools, &["qdisc", "nftables", "cgroup", "link"]].concat())
+    task(&[&words[..], &tools, &["qdisc::", "cgroup::", "link::"]].concat())
 }
 
 /// Faults whose effect outlives a process, and what is left of them after the power was cut.

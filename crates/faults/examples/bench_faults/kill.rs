@@ -114,6 +114,14 @@ fn row(
             );
         }
     }
+    if !times.is_empty() && unreached.len() == times.len() {
+        failed += 1;
+        let why = "no drill came as far as its moment";
+        println!(
+            "{}",
+            json!({"failed": case.name(), "struck": struck.word(), "problems": [why]})
+        );
+    }
     ends.sort_unstable();
     let shown = |share| quantile(&ends, share).map(|end: Duration| end.as_secs_f64() * 1e3);
     println!(
