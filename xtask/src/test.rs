@@ -88,7 +88,7 @@ fn line(name: &str, end: &End, took: Duration) -> String {
 fn tests() -> End {
     let nextest = workspace::output(&mut workspace::cargo(["nextest", "--version"]));
     if nextest.is_some() {
-        cargo(&["nextest", "run", "--workspace", "--no-tests", "pass"])
+        cargo(&["nextest", "run", "--workspace", "--no-fail-fast"])
     } else {
         println!("cargo-nextest is not installed; using cargo test");
         cargo(&[

@@ -124,8 +124,11 @@ impl Drop for Drill {
     }
 }
 
+/// Kills it, unless it has ended by itself.
 pub(crate) fn kill(process: &ProcessIdentity) {
-    let pidfd = Pidfd::open(process).unwrap().unwrap();
+    let Some(pidfd) = Pidfd::open(process).unwrap() else {
+        return;
+    };
     pidfd.send(Signal::Kill).unwrap();
     assert!(pidfd.wait_for_exit(Duration::from_secs(30)).unwrap());
 }
