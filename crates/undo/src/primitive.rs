@@ -104,6 +104,10 @@ pub struct RestartCommand {
     pub cwd: Option<PathBuf>,
     /// Added to the guardian's environment. Readable in the undo log by its owner: no secrets.
     pub env: BTreeMap<String, String>,
+    /// Where the target was, and what is started goes: else it would end with the guardian's own
+    /// cgroup. Read by the guardian just before it logs.
+    #[serde(default)]
+    pub cgroups: Vec<Cgroup>,
 }
 
 /// A worker and its place.

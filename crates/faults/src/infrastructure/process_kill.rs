@@ -100,6 +100,7 @@ fn restart(value: &Value) -> Option<RestartCommand> {
             argv,
             cwd: None,
             env: BTreeMap::new(),
+            cgroups: Vec::new(),
         });
     }
     let object = value.as_object()?;
@@ -125,6 +126,7 @@ fn restart(value: &Value) -> Option<RestartCommand> {
         argv: command(object.get("argv")?)?,
         cwd,
         env,
+        cgroups: Vec::new(),
     })
 }
 

@@ -2,6 +2,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use firedrill_kernel::cgroup::{Cgroup, Controller, Hierarchy};
 use firedrill_kernel::{KernelError, Pidfd, Presence, ProcessIdentity, Signal, process};
 
 use super::{Effect, EffectError, Observed, OwnerState, Prepared, SkipReason, Skipped, chain};
@@ -35,6 +36,13 @@ impl KilledProcess {
                 process,
                 why: SkipReason::Vanished,
             }));
+        };
+        let restart = match restart {
+            Some(command) => Some(RestartCommand {
+                cgroups: cgroups_of(process.pid)?,
+                ..command
+            }),
+            None => None,
         };
         Ok(Prepared::ready(Self {
             process,
@@ -94,6 +102,10 @@ impl KilledProcess {
         let child = command
             .spawn()
             .map_err(|error| format!("{program}: {error}"))?;
+        for cgroup in restart.cgroups.iter().filter(|cgroup| cgroup.exists()) {
+            // It runs in any case; where it may not be moved, it is where the guardian is.
+            let _ = cgroup.adopt(child.id());
+        }
         ProcessIdentity::of(child.id())
             .map_err(|error| chain(&error))?
             .map(Some)
@@ -140,6 +152,18 @@ impl Effect for KilledProcess {
         let gone = self.process.presence()? == Presence::Gone;
         Ok(Observed::of(self.process, gone))
     }
+}
+
+/// The cgroup of a process in every hierarchy that is mounted.
+fn cgroups_of(pid: u32) -> Result<Vec<Cgroup>, KernelError> {
+    let mut cgroups = Vec::new();
+    for controller in Controller::ALL {
+        for hierarchy in Hierarchy::mounted(controller)? {
+            let cgroup = hierarchy.cgroup_of(controller, pid)?;
+            cgroups.extend(cgroup.filter(|found| !cgroups.contains(found)));
+        }
+    }
+    Ok(cgroups)
 }
 
 fn find_by_environment(mark: &str) -> Option<ProcessIdentity> {

@@ -90,6 +90,7 @@ fn a_killed_process_is_gone_and_its_restart_command_runs_once() {
         argv: vec!["sleep".into(), "301".into()],
         cwd: Some("/".into()),
         env: [("RESTARTED".to_owned(), "yes".to_owned())].into(),
+        cgroups: Vec::new(),
     };
     let guardian = herd.guardian();
     let kill = Primitive::KillProcess {
@@ -134,6 +135,7 @@ fn a_restart_command_that_does_not_exist_is_residue() {
         argv: vec!["/does/not/exist".into()],
         cwd: None,
         env: [].into(),
+        cgroups: Vec::new(),
     };
     let guardian = herd.guardian();
     let kill = Primitive::KillProcess {
