@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use firedrill_kernel::clock::boottime;
 use firedrill_worker::{WorkerConfig, WorkerError, WorkerHandle};
@@ -21,7 +21,12 @@ pub(crate) struct HeldByWorker {
     /// When it was last told a new deadline that it has not confirmed yet.
     unconfirmed_since: Option<Duration>,
     refused: Option<String>,
+    /// When it was told to let go of what it holds for others.
+    told: Option<Instant>,
 }
+
+/// How long a worker may take to let go of packets; then it is killed, and they are lost.
+const LET_GO_LIMIT: Duration = Duration::from_millis(100);
 
 /// How long a worker may take to say what it achieved.
 const MEASURE_LIMIT: Duration = Duration::from_millis(500);
@@ -45,6 +50,7 @@ impl HeldByWorker {
             worker: None,
             unconfirmed_since: None,
             refused: None,
+            told: None,
         }
     }
 
@@ -92,9 +98,20 @@ impl Effect for HeldByWorker {
     }
 
     fn release(&mut self) {
-        if let Some(worker) = &self.worker {
+        let Some(worker) = &self.worker else { return };
+        if self.work.job.holds_for_others() && worker.release().is_ok() {
+            self.told = Some(Instant::now());
+        } else {
             self.refused = worker.kill().err().map(|error| chain(&error));
         }
+    }
+
+    fn settle(&mut self) {
+        let (Some(worker), Some(told)) = (&mut self.worker, self.told.take()) else {
+            return;
+        };
+        // Whether it let go or not, it is killed when it is restored.
+        let _ = worker.await_released(LET_GO_LIMIT.saturating_sub(told.elapsed()));
     }
 
     fn restore(&mut self, _drill: &DrillId, _owner: OwnerState) -> Reverted {
@@ -102,6 +119,9 @@ impl Effect for HeldByWorker {
         let Some(worker) = &mut self.worker else {
             return reverted;
         };
+        if self.work.job.holds_for_others() {
+            self.refused = worker.kill().err().map(|error| chain(&error));
+        }
         match worker.reap(DYING_LIMIT) {
             Ok(true) => {
                 reverted.residue = session_left(worker.identity().pid);
