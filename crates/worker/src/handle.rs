@@ -211,6 +211,20 @@ impl WorkerHandle {
         self.pidfd.send(Signal::Kill).map(drop)
     }
 
+    /// Whether it runs nothing of its own any more after [`Self::kill`], although the kernel may still
+    /// take back what it had: of a packet queue for a grace period, about 25 ms.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.identity.is_dying().unwrap_or(false)
+    }
+
+    /// Has a thread wait for its end, and free its entry in the process table.
+    pub fn reap_later(self) {
+        let reaper = std::thread::Builder::new().name("reaper".to_owned());
+        // Without a thread it is waited for here.
+        let _ = reaper.spawn(move || drop(self));
+    }
+
     /// Waits until it has ended and frees its entry in the process table; `false` when it has not
     /// ended within `limit`.
     ///

@@ -54,6 +54,24 @@ impl HeldByWorker {
         }
     }
 
+    /// Ends a worker that has let go. It has started no other process, so it is enough that it runs
+    /// no more; the kernel takes back its queue afterwards.
+    fn ended_without_waiting(&mut self) -> bool {
+        if !self.work.job.holds_for_others() {
+            return false;
+        }
+        let Some(worker) = self.worker.take() else {
+            return false;
+        };
+        self.refused = worker.kill().err().map(|error| chain(&error));
+        if worker.is_ending() {
+            worker.reap_later();
+            return true;
+        }
+        self.worker = Some(worker);
+        false
+    }
+
     /// Kills a worker that has not answered for too long.
     fn watch(&mut self, worker: &mut WorkerHandle, asked: Duration) {
         match worker.last_beat() {
@@ -116,12 +134,13 @@ impl Effect for HeldByWorker {
 
     fn restore(&mut self, _drill: &DrillId, _owner: OwnerState) -> Reverted {
         let mut reverted = Reverted::default();
+        if self.ended_without_waiting() {
+            reverted.undone = 1;
+            return reverted;
+        }
         let Some(worker) = &mut self.worker else {
             return reverted;
         };
-        if self.work.job.holds_for_others() {
-            self.refused = worker.kill().err().map(|error| chain(&error));
-        }
         match worker.reap(DYING_LIMIT) {
             Ok(true) => {
                 reverted.residue = session_left(worker.identity().pid);
