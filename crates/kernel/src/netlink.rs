@@ -5,6 +5,7 @@
 //! groups and generic netlink are not here.
 
 mod attributes;
+mod closing;
 mod message;
 mod refusal;
 
@@ -108,6 +109,14 @@ impl Socket {
     #[must_use]
     pub fn port(&self) -> u32 {
         self.port
+    }
+
+    /// Closes it a moment later, on another thread.
+    ///
+    /// The kernel holds up whoever closes a netfilter socket right after a change of the rules for a
+    /// grace period, about 11 ms, and with it every other change of that namespace.
+    pub fn close_later(self) {
+        closing::close_later(self.fd);
     }
 
     /// Asks for a change and waits for the acknowledgement.

@@ -13,6 +13,7 @@ mod fingerprint;
 mod listing;
 mod message;
 mod prefix;
+mod queueing;
 mod ruleset;
 mod sets;
 mod usable;
@@ -83,7 +84,7 @@ impl Table {
     /// # Errors
     /// [`KernelError::Ruleset`] when the ruleset is not valid; [`KernelError::Netlink`] with the
     /// kernel's reasons, `EEXIST` or `EPERM` when there is a table of that name. When no kind of
-    /// packet queue works, with those for nft's own.
+    /// packet queue works, with those for the first that was tried.
     pub fn create(mut socket: Socket, ruleset: &Ruleset) -> Result<Self, KernelError> {
         ruleset.validate()?;
         let mut rules = ruleset.chains.iter().flat_map(|chain| &chain.rules);
@@ -92,13 +93,12 @@ impl Table {
             return Ok(Self::made(socket, ruleset, owned, None));
         }
         let mut refused = None;
-        for queue in [
-            QueueMechanism::Native,
-            QueueMechanism::Compat,
-            QueueMechanism::CompatSplit,
-        ] {
+        for queue in queueing::order() {
             match make(&mut socket, ruleset, queue) {
-                Ok(owned) => return Ok(Self::made(socket, ruleset, owned, Some(queue))),
+                Ok(owned) => {
+                    queueing::remember(queue);
+                    return Ok(Self::made(socket, ruleset, owned, Some(queue)));
+                }
                 Err(error) if another_mechanism_may_do(&error) => {
                     refused.get_or_insert(error);
                 }
@@ -141,6 +141,17 @@ impl Table {
         self.socket.transaction(message::SUBSYSTEM, &batch)
     }
 
+    /// Its rules stop to match at once; without a lease they go on until [`Self::delete`].
+    ///
+    /// # Errors
+    /// When the table is gone.
+    pub fn stop(&mut self) -> Result<(), KernelError> {
+        if self.lease {
+            self.renew(Duration::ZERO)?;
+        }
+        Ok(())
+    }
+
     /// What each rule has counted, in the order of the ruleset. A rule that can hold for no packet
     /// is not listed; nothing is when the table is gone.
     ///
@@ -158,6 +169,7 @@ impl Table {
         for family in &self.families {
             delete_named(&mut self.socket, family.number(), &self.name)?;
         }
+        self.socket.close_later();
         Ok(())
     }
 

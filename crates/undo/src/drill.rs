@@ -305,6 +305,11 @@ impl Drill {
             taken.push(entry.id);
         }
         crash::at("undo", "after");
+        for entry in &mut self.entries {
+            if taken.contains(&entry.id) {
+                entry.held.iter_mut().for_each(|held| held.settle());
+            }
+        }
         let mut all = Reverted::default();
         for id in taken {
             all.merge(self.restore(id, owner));

@@ -67,6 +67,10 @@ pub(crate) trait Effect: fmt::Debug {
     /// Takes it back as far as one system call can. Errors are kept for [`Self::restore`].
     fn release(&mut self) {}
 
+    /// Waits, for 100 ms at most, for what its release has begun and what no other effect may end
+    /// before. Called after every release and before the first restore.
+    fn settle(&mut self) {}
+
     /// Takes back the rest, and compares.
     fn restore(&mut self, drill: &DrillId, owner: OwnerState) -> Reverted;
 

@@ -1,13 +1,13 @@
 //! What a job sees of its worker: the deadline, and the way to say that it is in place.
 
 use std::fmt;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use firedrill_kernel::clock::boottime;
-use rustix::event::Timespec;
+use rustix::event::{EventfdFlags, Timespec};
 use rustix::process::Signal;
 
 use crate::Measurement;
@@ -15,6 +15,9 @@ use crate::protocol::{self, Reply, nanos};
 
 /// Gives what the fault achieved so far; empty while nothing can be said yet.
 type Meter = Box<dyn FnMut() -> Vec<Measurement> + Send>;
+
+/// A worker whose deadline has passed ends at the latest after this, even with packets in hand.
+pub(crate) const LET_GO_LIMIT: Duration = Duration::from_millis(100);
 
 /// Shared by the threads of a worker. Cheap to clone.
 #[derive(Clone)]
@@ -27,6 +30,8 @@ struct Shared {
     /// In nanoseconds of BOOTTIME.
     deadline: AtomicU64,
     meter: Mutex<Option<Meter>>,
+    /// An event that calls the job to let go; absent for a job that holds nothing of others.
+    call: OnceLock<OwnedFd>,
 }
 
 impl Control {
@@ -36,6 +41,7 @@ impl Control {
                 socket,
                 deadline: AtomicU64::new(deadline),
                 meter: Mutex::new(None),
+                call: OnceLock::new(),
             }),
         }
     }
@@ -59,6 +65,33 @@ impl Control {
         if boottime() >= self.deadline() {
             end();
         }
+    }
+
+    /// Readable once the job is to let go of what it holds for others: it then calls
+    /// [`Self::released`], and ends once [`Self::check`] does. To be asked for before
+    /// [`Self::ready`]; a job that never asks is ended at once instead.
+    ///
+    /// # Errors
+    /// When the kernel gives no event.
+    pub(crate) fn call_to_leave(&self) -> rustix::io::Result<BorrowedFd<'_>> {
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let event = rustix::event::eventfd(0, flags)?;
+        Ok(self.shared.call.get_or_init(|| event).as_fd())
+    }
+
+    /// Calls the job to let go; `false` when it holds nothing of others.
+    pub(crate) fn leave(&self) -> bool {
+        let Some(call) = self.shared.call.get() else {
+            return false;
+        };
+        // Refused only when it was called before, a great many times.
+        let _ = rustix::io::write(call, &1_u64.to_ne_bytes());
+        true
+    }
+
+    /// Tells the guardian that nothing is held any more.
+    pub(crate) fn released(&self) {
+        self.tell(&Reply::Released);
     }
 
     /// Waits, then checks the deadline.
@@ -96,6 +129,11 @@ impl Control {
 
     pub(crate) fn has_expired(&self) -> bool {
         nanos(boottime()) >= self.shared.deadline.load(Ordering::Relaxed)
+    }
+
+    /// Whether the deadline passed so long ago that nothing is waited for any more.
+    pub(crate) fn is_overdue(&self) -> bool {
+        boottime() >= self.deadline() + LET_GO_LIMIT
     }
 
     fn meter(&self) -> std::sync::MutexGuard<'_, Option<Meter>> {

@@ -31,6 +31,7 @@ pub struct WorkerHandle {
     /// What it said when it failed after it had begun.
     failure: Option<String>,
     measured: Option<(u64, Vec<Measurement>)>,
+    released: bool,
     number: u64,
     buffer: Vec<u8>,
 }
@@ -170,6 +171,33 @@ impl WorkerHandle {
         }
     }
 
+    /// Has it let go of what it holds for others, to which nothing new may come any more; a worker
+    /// that holds only its own ends. Does not wait: one system call, which allocates nothing.
+    ///
+    /// # Errors
+    /// When it has ended, or does not read what it is sent.
+    pub fn release(&self) -> Result<(), WorkerError> {
+        protocol::send_release(&self.socket).map_err(|source| self.unsent(source))
+    }
+
+    /// Waits until it has let go after [`Self::release`]; `false` when it has not within `limit`.
+    ///
+    /// # Errors
+    /// When it has ended instead.
+    pub fn await_released(&mut self, limit: Duration) -> Result<bool, WorkerError> {
+        let end = Instant::now() + limit;
+        loop {
+            self.drain()?;
+            if self.released {
+                return Ok(true);
+            }
+            match self.wait(end, limit) {
+                Err(WorkerError::NoReply { .. }) => return Ok(false),
+                other => other?,
+            }
+        }
+    }
+
     #[must_use]
     pub fn is_alive(&self) -> bool {
         self.pidfd.has_ended().is_ok_and(|ended| !ended)
@@ -181,6 +209,20 @@ impl WorkerHandle {
     /// When the caller may not signal it.
     pub fn kill(&self) -> Result<(), KernelError> {
         self.pidfd.send(Signal::Kill).map(drop)
+    }
+
+    /// Whether it runs nothing of its own any more after [`Self::kill`], although the kernel may still
+    /// take back what it had: of a packet queue for a grace period, about 25 ms.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.identity.is_dying().unwrap_or(false)
+    }
+
+    /// Has a thread wait for its end, and free its entry in the process table.
+    pub fn reap_later(self) {
+        let reaper = std::thread::Builder::new().name("reaper".to_owned());
+        // Without a thread it is waited for here.
+        let _ = reaper.spawn(move || drop(self));
     }
 
     /// Waits until it has ended and frees its entry in the process table; `false` when it has not
@@ -244,6 +286,7 @@ impl WorkerHandle {
             last_beat: Duration::ZERO,
             failure: None,
             measured: None,
+            released: false,
             number: 0,
             buffer: vec![0; PACKET_MAX],
         })
@@ -265,6 +308,7 @@ impl WorkerHandle {
                 number,
                 measurements,
             } => self.measured = Some((number, measurements)),
+            Reply::Released => self.released = true,
             Reply::Failed { why } => {
                 self.failure = Some(why);
                 return Err(self.ended());
@@ -284,11 +328,15 @@ impl WorkerHandle {
     }
 
     fn send(&self, request: &Request<&Job>) -> Result<(), WorkerError> {
-        protocol::send(&self.socket, request).map_err(|source| match source.kind() {
+        protocol::send(&self.socket, request).map_err(|source| self.unsent(source))
+    }
+
+    fn unsent(&self, source: io::Error) -> WorkerError {
+        match source.kind() {
             io::ErrorKind::InvalidInput => WorkerError::TooLarge,
             io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => self.ended(),
             _ => WorkerError::Socket { source },
-        })
+        }
     }
 
     fn ended(&self) -> WorkerError {

@@ -57,6 +57,12 @@ impl Job {
         Ok(())
     }
 
+    /// Whether it holds what belongs to others, which is to be let go at its end.
+    #[must_use]
+    pub fn holds_for_others(&self) -> bool {
+        matches!(self, Self::Queue(_))
+    }
+
     /// The out-of-memory killer's preference for its worker: what only makes load goes first, and
     /// what carries the traffic of others last.
     pub(crate) fn oom_score_adj(&self) -> &'static str {

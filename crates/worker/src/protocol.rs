@@ -30,7 +30,12 @@ pub(crate) enum Request<J = Job> {
     Measure {
         number: u64,
     },
+    /// Nothing new comes to the worker any more: what it holds for others goes on its way now.
+    Release,
 }
+
+/// [`Request::Release`], written out: it is sent on a starved host, where nothing is allocated.
+pub(crate) const RELEASE: &[u8] = br#"{"request":"release"}"#;
 
 /// From the worker.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,6 +51,8 @@ pub(crate) enum Reply {
         number: u64,
         measurements: Vec<Measurement>,
     },
+    /// Nothing is held any more.
+    Released,
 }
 
 /// What a receive gave.
@@ -65,6 +72,13 @@ pub(crate) fn send<T: Serialize>(socket: impl AsFd, packet: &T) -> io::Result<()
         return Err(io::Error::from(io::ErrorKind::InvalidInput));
     }
     rustix::net::send(socket, &bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
+    Ok(())
+}
+
+/// # Errors
+/// What the socket says.
+pub(crate) fn send_release(socket: impl AsFd) -> io::Result<()> {
+    rustix::net::send(socket, RELEASE, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
     Ok(())
 }
 
@@ -95,4 +109,15 @@ pub(crate) fn receive<T: DeserializeOwned>(
 /// As it goes over the socket; a time after the year 2500 is the year 2500.
 pub(crate) fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RELEASE, Request};
+
+    #[test]
+    fn the_release_that_is_written_out_is_the_one_that_is_read() {
+        let read: Request = serde_json::from_slice(RELEASE).unwrap();
+        assert!(matches!(read, Request::Release));
+    }
 }

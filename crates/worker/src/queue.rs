@@ -9,8 +9,14 @@
 //! - `tally`: what was achieved.
 //!
 //! Which packets come here is decided by rules in the kernel, which are not made here. A queue
-//! holds packets only as long as its process runs: a killed one drops them, and a stopped one keeps
-//! them until the kernel's part of the queue is full; from then on packets pass untouched.
+//! holds packets only as long as its process runs: one that is told to leave lets them go at once, a
+//! killed one drops them, and a stopped one keeps them until the kernel's part of the queue is full;
+//! from then on packets pass untouched.
+//!
+//! The kernel drops what waits in any queue of a network namespace when a netfilter hook is taken
+//! out of that namespace, whoever's it is. So rules that lead here first stop to match, then this
+//! lets go, and only then do they go; and the end of one drill costs another one in the same
+//! namespace what its queue holds at that moment, but for what it has freed its senders of.
 //!
 //! A packet held on its way out counts against its sender's socket, which throttles the sender: see
 //! [`Shape::frees_senders`] for how it is freed, and docs/decisions/0017-packet-queue.md for where
@@ -31,6 +37,7 @@ mod wire;
 
 use std::convert::Infallible;
 use std::num::NonZeroU64;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -156,10 +163,20 @@ pub fn run(job: QueueJob, control: &Control) -> Result<Infallible, QueueError> {
     go_first();
     let mut queue = Queue::open(job)?;
     let observer = queue.observer();
+    let call = control
+        .call_to_leave()
+        .map_err(|errno| QueueError::socket("make an event", errno))?;
     control.ready(move || observer.measurements());
+    while !control.has_expired() && !queue.wait(LONGEST_WAIT, Some(call))? {
+        queue.serve()?;
+    }
+    queue.let_go()?;
+    control.released();
     loop {
-        queue.turn(LONGEST_WAIT)?;
+        // Rules stop to match a moment before the last packet that met them has come.
         control.check();
+        queue.wait_for_packets(LONGEST_WAIT)?;
+        queue.let_go()?;
     }
 }
 
@@ -183,6 +200,8 @@ pub struct Queue {
     /// Every packet leaves in the order it came, and none is dropped: then one verdict is enough
     /// for all that leave together.
     in_order: bool,
+    /// Packets that may wait in the kernel at most.
+    most_waiting: u32,
     observer: Observer,
 }
 
@@ -248,6 +267,7 @@ impl Queue {
         Ok(Self {
             binding,
             in_order: station.keeps_order(),
+            most_waiting: settings.maximum,
             station,
             observer: Observer {
                 program: Arc::new(job.program),
@@ -266,7 +286,11 @@ impl Queue {
     /// # Errors
     /// When the socket fails.
     pub fn turn(&mut self, longest: Duration) -> Result<(), QueueError> {
-        self.wait(longest)?;
+        self.wait(longest, None)?;
+        self.serve()
+    }
+
+    fn serve(&mut self) -> Result<(), QueueError> {
         let mut tally = self.observer.tally.lock();
         let tally = match &mut tally {
             Ok(tally) => &mut **tally,
@@ -307,11 +331,14 @@ impl Queue {
         self.binding.flush()
     }
 
-    /// Lets everything pass that is held, at once.
+    /// Lets everything pass that is held, and that waits in the kernel, at once.
     ///
     /// # Errors
     /// When the socket fails.
     pub fn let_go(&mut self) -> Result<(), QueueError> {
+        for id in self.station.dropped.drain(..) {
+            self.binding.verdict(id, Verdict::Drop, None)?;
+        }
         while let Some(item) = self.station.held.pop_until(u64::MAX) {
             match &item.release {
                 Release::Copy(_) => {}
@@ -323,10 +350,26 @@ impl Queue {
                 }
             }
         }
+        let mut waiting = Vec::new();
+        for _ in 0..self.most_waiting {
+            let mut vanished = 0;
+            let pass = |queued: wire::Queued<'_>| waiting.push(queued.id);
+            if self.binding.receive(&mut vanished, pass)? == Received::Nothing {
+                break;
+            }
+        }
+        for id in waiting {
+            self.binding.verdict(id, Verdict::Accept, None)?;
+        }
         self.binding.flush()
     }
 
-    fn wait(&self, longest: Duration) -> Result<(), QueueError> {
+    fn wait_for_packets(&self, longest: Duration) -> Result<(), QueueError> {
+        self.wait(longest, None).map(drop)
+    }
+
+    /// Whether it was called by `call`, which is looked at even when packets wait.
+    fn wait(&self, longest: Duration, call: Option<BorrowedFd<'_>>) -> Result<bool, QueueError> {
         let until_next = self
             .station
             .held
@@ -337,9 +380,16 @@ impl Queue {
             tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: i64::from(time.subsec_nanos()),
         };
-        let mut ready = [PollFd::new(&self.binding, PollFlags::IN)];
+        let packets = self.binding.as_fd();
+        let mut ready = [
+            PollFd::new(&packets, PollFlags::IN),
+            PollFd::from_borrowed_fd(call.unwrap_or(packets), PollFlags::IN),
+        ];
         match rustix::event::poll(&mut ready, Some(&time)) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Ok(_) | Err(Errno::INTR) => {
+                let [_, called] = &ready;
+                Ok(call.is_some() && called.revents().contains(PollFlags::IN))
+            }
             Err(errno) => Err(QueueError::socket("wait for packets", errno)),
         }
     }

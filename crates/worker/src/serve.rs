@@ -12,7 +12,7 @@ use firedrill_kernel::{KernelError, hardening};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::Signal;
 
-use crate::control::{Control, end};
+use crate::control::{Control, LET_GO_LIMIT, end};
 use crate::job::Job;
 use crate::protocol::{self, PACKET_MAX, Received, Reply, Request};
 
@@ -105,16 +105,25 @@ fn watch(job: Job, control: &Control, buffer: &mut [u8]) -> Result<(), KernelErr
         ];
         // Whatever poll says, the deadline is looked at, and the socket read.
         let _ = rustix::event::poll(&mut fds, None);
-        if control.has_expired() {
-            end();
-        }
         timer.take()?;
+        if control.has_expired() {
+            // Whoever holds what belongs to others lets it go first, but is not waited for long.
+            if control.is_overdue() || !control.leave() {
+                end();
+            }
+            timer.set(control.deadline() + LET_GO_LIMIT)?;
+        }
         match protocol::receive::<Request>(&socket, buffer) {
             Ok(Received::Packet(Request::Deadline { deadline })) => {
                 timer.set(Duration::from_nanos(deadline))?;
                 control.set_deadline(deadline);
             }
             Ok(Received::Packet(Request::Measure { number })) => control.answer_measure(number),
+            Ok(Received::Packet(Request::Release)) => {
+                if !control.leave() {
+                    end();
+                }
+            }
             Ok(Received::Nothing) => {}
             Ok(Received::Packet(Request::Begin { .. }) | Received::Garbage | Received::Closed)
             | Err(_) => end(),

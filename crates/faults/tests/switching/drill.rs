@@ -1,7 +1,8 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use firedrill_faults::{CompileError, Fault, Site, Target};
+use firedrill_kernel::{Pidfd, ProcessIdentity, Signal, process};
 use firedrill_undo::{
     Applied, Guardian, GuardianError, Measurement, Observed, Primitive, Quantity, Reverted,
     SpawnConfig, StateDir,
@@ -62,6 +63,10 @@ impl Placed {
         self.drill.guardian.observe(self.applied.id).unwrap()
     }
 
+    pub(crate) fn guardian(&self) -> u32 {
+        self.drill.guardian.ready().guardian.pid
+    }
+
     pub(crate) fn renew(&self) {
         self.drill.guardian.renew().unwrap();
     }
@@ -97,13 +102,48 @@ pub(crate) fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(|deps| deps.parent()).unwrap();
     // In a virtual machine all programs are in one folder.
-    [
+    let program = [
         profile.join("examples/effector"),
         test.with_file_name("effector"),
     ]
     .into_iter()
     .find(|program| program.exists())
-    .expect("the example `effector` is built with the tests")
+    .expect("the example `effector` is built with the tests");
+    refuse_stale(&program);
+    program
+}
+
+/// Running one test alone does not build the example: an old one would be tested in its place.
+/// Cargo lists beside it what it was built from; in a virtual machine there is no such list.
+fn refuse_stale(program: &Path) {
+    let Ok(list) = std::fs::read_to_string(program.with_extension("d")) else {
+        return;
+    };
+    let changed = |path: &Path| path.metadata().and_then(|file| file.modified());
+    let built = changed(program).unwrap();
+    for source in list.split_whitespace().skip(1).map(Path::new) {
+        let fresh = changed(source).is_ok_and(|changed| changed <= built);
+        assert!(
+            fresh,
+            "{} is newer than the example: cargo build -p firedrill-faults --example effector",
+            source.display()
+        );
+    }
+}
+
+/// The worker of a guardian.
+pub(crate) fn worker_of(guardian: u32) -> ProcessIdentity {
+    let is_one = |stat: &process::Stat| stat.parent == guardian && stat.comm == "firedrill-work";
+    let pid = process::list()
+        .unwrap()
+        .into_iter()
+        .find(|pid| process::stat(*pid).unwrap().as_ref().is_some_and(is_one));
+    ProcessIdentity::of(pid.unwrap()).unwrap().unwrap()
+}
+
+pub(crate) fn send(process: &ProcessIdentity, signal: Signal) {
+    let pidfd = Pidfd::open(process).unwrap().unwrap();
+    pidfd.send(signal).unwrap();
 }
 
 /// Waits for something that must come true; only a hang fails by time.

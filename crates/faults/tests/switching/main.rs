@@ -9,8 +9,10 @@
 
 mod bed;
 mod connection_reset;
+mod deaths;
 mod dns;
 mod drill;
+mod endings;
 mod filters;
 mod interface_down;
 mod partition;

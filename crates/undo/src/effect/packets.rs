@@ -64,6 +64,7 @@ impl FilteredPackets {
                 delete_named(&mut socket, table.family, &table.name)?;
             }
         }
+        socket.close_later();
         Ok(())
     }
 }
@@ -90,15 +91,24 @@ impl Effect for FilteredPackets {
         }
     }
 
+    /// Its rules stop to match. The table goes later: the kernel drops every packet that a queue of
+    /// the namespace holds when a hook is removed, so the queues are to be empty by then.
     fn release(&mut self) {
-        if let Some(table) = self.table.take() {
-            self.refused = table.delete().err();
+        if let Some(table) = &mut self.table {
+            self.refused = table.stop().err();
         }
     }
 
     fn restore(&mut self, _drill: &DrillId, _owner: OwnerState) -> Reverted {
         let mut reverted = Reverted::default();
-        let refused = self.refused.take();
+        let mut refused = self.refused.take();
+        let deleted = self.table.take().map(Table::delete);
+        if let Some(Err(error)) = deleted {
+            refused = Some(error);
+        } else if deleted.is_some() {
+            reverted.undone = 1;
+            return reverted;
+        }
         match self.remove() {
             Ok(()) => reverted.undone = 1,
             Err(error) => reverted.residue.push(Residue::EffectLeft {

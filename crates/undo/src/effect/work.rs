@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use firedrill_kernel::clock::boottime;
 use firedrill_worker::{Job, WorkerConfig, WorkerError, WorkerHandle};
@@ -21,7 +21,12 @@ pub(crate) struct HeldByWorker {
     /// When it was last told a new deadline that it has not confirmed yet.
     unconfirmed_since: Option<Duration>,
     refused: Option<String>,
+    /// When it was told to let go of what it holds for others.
+    told: Option<Instant>,
 }
+
+/// How long a worker may take to let go of packets; then it is killed, and they are lost.
+const LET_GO_LIMIT: Duration = Duration::from_millis(100);
 
 /// How long a worker may take to say what it achieved.
 const MEASURE_LIMIT: Duration = Duration::from_millis(500);
@@ -48,7 +53,26 @@ impl HeldByWorker {
             worker: None,
             unconfirmed_since: None,
             refused: None,
+            told: None,
         }
+    }
+
+    /// Ends a worker that has let go. It has started no other process, so it is enough that it runs
+    /// no more; the kernel takes back its queue afterwards.
+    fn ended_without_waiting(&mut self) -> bool {
+        if !self.work.job.holds_for_others() {
+            return false;
+        }
+        let Some(worker) = self.worker.take() else {
+            return false;
+        };
+        self.refused = worker.kill().err().map(|error| chain(&error));
+        if worker.is_ending() {
+            worker.reap_later();
+            return true;
+        }
+        self.worker = Some(worker);
+        false
     }
 
     /// Kills a worker that has not answered for too long.
@@ -95,13 +119,28 @@ impl Effect for HeldByWorker {
     }
 
     fn release(&mut self) {
-        if let Some(worker) = &self.worker {
+        let Some(worker) = &self.worker else { return };
+        if self.work.job.holds_for_others() && worker.release().is_ok() {
+            self.told = Some(Instant::now());
+        } else {
             self.refused = worker.kill().err().map(|error| chain(&error));
         }
     }
 
+    fn settle(&mut self) {
+        let (Some(worker), Some(told)) = (&mut self.worker, self.told.take()) else {
+            return;
+        };
+        // Whether it let go or not, it is killed when it is restored.
+        let _ = worker.await_released(LET_GO_LIMIT.saturating_sub(told.elapsed()));
+    }
+
     fn restore(&mut self, _drill: &DrillId, _owner: OwnerState) -> Reverted {
         let mut reverted = Reverted::default();
+        if self.ended_without_waiting() {
+            reverted.undone = 1;
+            return reverted;
+        }
         let Some(worker) = &mut self.worker else {
             return reverted;
         };

@@ -57,6 +57,7 @@ fn table_left(filter: &PacketFilter) -> Result<Option<Residue>, KernelError> {
     };
     let name = &filter.ruleset.table;
     let found = nftables::tables(&mut socket)?;
+    socket.close_later();
     Ok(found
         .iter()
         .any(|table| table.name == *name)

@@ -59,6 +59,7 @@ impl RulesState {
                 });
             all.insert((family, name), Table { handle, lines });
         }
+        socket.close_later();
         Ok(Self { tables: all })
     }
 
