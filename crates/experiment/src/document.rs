@@ -271,6 +271,8 @@ pub struct BlastRadius {
     pub traffic_percent_max: Option<f64>,
     pub bad_events_max: Option<u64>,
     pub duration_max: Option<Duration>,
+    /// Whether faults of the whole host may hit containers of others on it.
+    pub exclusive_host: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -42,6 +42,8 @@ pub enum Refused {
         population: u64,
         needed: u64,
     },
+    #[error("{count} containers of others run on this host, such as {example}")]
+    ForeignContainers { count: usize, example: String },
 }
 
 impl BlastRadius {
@@ -97,6 +99,10 @@ impl Refused {
                 "select by name, command or label: a pid does not outlive a restart"
             }
             Self::TooMany { .. } => "choose fewer with `count` or `percent`, or raise targets-max",
+            Self::ForeignContainers { .. } => {
+                "aim at a cgroup or a namespace, or declare the host your own: `exclusive-host: \
+                 true` in the blast radius, or --exclusive-host"
+            }
             Self::TooLargeShare { .. } | Self::TooFewRemain { .. } => {
                 "name the population that the targets belong to in the selector's `of`, choose \
                  fewer, or change the limit"

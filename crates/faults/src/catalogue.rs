@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use crate::fault::Kind;
 use crate::infrastructure::{
-    container_kill, container_pause, container_restart, container_stop, process_kill, process_pause,
+    clock_skew, container_kill, container_pause, container_restart, container_stop, cpu, disk_fill,
+    file_descriptors, host_end, inodes, io, memory, pids, process_kill, process_pause,
+    process_signal, service_stop,
 };
 use crate::switching::{
     bandwidth, blackhole, connection_reset, corrupt, dns_block, dns_delay, dns_error, dns_spoof,
@@ -89,12 +91,24 @@ pub enum UndoClass {
 
 /// Every kind of fault: layer by layer, by name within each.
 pub(crate) const KINDS: &[Kind] = &[
+    clock_skew::KIND,
     container_kill::KIND,
     container_pause::KIND,
     container_restart::KIND,
     container_stop::KIND,
+    cpu::KIND,
+    disk_fill::KIND,
+    file_descriptors::KIND,
+    host_end::REBOOT,
+    host_end::SHUTDOWN,
+    inodes::KIND,
+    io::KIND,
+    memory::KIND,
+    pids::KIND,
     process_kill::KIND,
     process_pause::KIND,
+    process_signal::KIND,
+    service_stop::KIND,
     bandwidth::KIND,
     blackhole::KIND,
     connection_reset::KIND,

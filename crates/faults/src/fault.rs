@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use crate::FaultError;
 use crate::arguments::nearest;
 use crate::catalogue::{Entry, KINDS, UndoClass};
+use crate::infrastructure::Unfit;
 use crate::switching::hosts::Hosts;
 use crate::target::{ContainerTarget, Target, TargetKind};
 
@@ -89,6 +90,8 @@ pub enum CompileError {
     NoNetem { why: String },
     #[error("{what}")]
     NoMechanism { what: &'static str },
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     #[error(transparent)]
     Job(JobError),
     #[error(transparent)]

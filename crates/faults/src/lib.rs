@@ -6,6 +6,7 @@
 //!   having one;
 //! - [`infrastructure`]: faults of hosts and processes; [`switching`]: of the network between;
 //! - [`selector`], [`target`]: what a fault hits; [`blast_radius`]: and how much it may;
+//! - [`policy`]: what the owner of a host allows on it;
 //! - [`doctor()`]: what this host can do.
 //!
 //! Deliberately absent: applying and undoing (`undo`), time and leases (`engine`), and any reading
@@ -20,7 +21,9 @@ pub mod catalogue;
 pub mod doctor;
 mod error;
 pub mod fault;
+mod foreign;
 pub mod infrastructure;
+pub mod policy;
 pub mod selector;
 pub mod switching;
 pub mod target;
@@ -30,5 +33,6 @@ pub use catalogue::{Entry, Parameter, ParameterKind, UndoClass, catalogue};
 pub use doctor::{Check, Left, Subject, Usability, doctor, faults_here, left_by_others, usability};
 pub use error::FaultError;
 pub use fault::{CompileError, Fault, Site};
+pub use foreign::refuse_foreign_containers;
 pub use selector::{Selection, Selector, SelectorError, Spared};
 pub use target::{ContainerTarget, ProcessTarget, Target, TargetKind};

@@ -55,6 +55,9 @@ pub(crate) fn in_words(recovered: &firedrill_undo::Recovered) -> String {
         count(reverted.undone, "effect"),
         milliseconds(reverted.took),
     );
+    if recovered.ended_with_the_host {
+        text += ", it ended with the host, as it had asked";
+    }
     if !reverted.vanished.is_empty() {
         text += &format!(", {} had ended", count(reverted.vanished.len(), "target"));
     }

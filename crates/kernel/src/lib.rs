@@ -19,6 +19,7 @@
 //! - [`qdisc`]: queueing disciplines: netem, rates, bands, and configurations that compare;
 //! - [`sock_diag`]: TCP and UDP sockets, listed and destroyed;
 //! - [`socket`]: the mark of what a socket sends;
+//! - [`power`]: the end of the host by reboot(2);
 //! - [`signals`], [`hardening`]: what a small long-lived process needs to stay alive.
 //!
 //! The only unsafe code of the workspace is in the private module `sys`: the calls that rustix does
@@ -37,6 +38,7 @@ pub mod namespace;
 pub mod netlink;
 pub mod nftables;
 pub mod pidfd;
+pub mod power;
 pub mod process;
 pub mod qdisc;
 pub mod realtime;

@@ -30,6 +30,24 @@ pub enum Signal {
     Quit,
     Abrt,
     Segv,
+    Usr1,
+    Usr2,
+    Winch,
+    Alrm,
+    Pipe,
+    Chld,
+    Urg,
+    Io,
+    Xcpu,
+    Xfsz,
+    Vtalrm,
+    Prof,
+    Pwr,
+    Trap,
+    Bus,
+    Fpe,
+    Ill,
+    Sys,
 }
 
 /// What became of a signal.
@@ -132,7 +150,31 @@ impl Signal {
             Self::Quit => Raw::QUIT,
             Self::Abrt => Raw::ABORT,
             Self::Segv => Raw::SEGV,
+            Self::Usr1 => Raw::USR1,
+            Self::Usr2 => Raw::USR2,
+            Self::Winch => Raw::WINCH,
+            Self::Alrm => Raw::ALARM,
+            Self::Pipe => Raw::PIPE,
+            Self::Chld => Raw::CHILD,
+            Self::Urg => Raw::URG,
+            Self::Io => Raw::IO,
+            Self::Xcpu => Raw::XCPU,
+            Self::Xfsz => Raw::XFSZ,
+            Self::Vtalrm => Raw::VTALARM,
+            Self::Prof => Raw::PROF,
+            Self::Pwr => Raw::POWER,
+            Self::Trap => Raw::TRAP,
+            Self::Bus => Raw::BUS,
+            Self::Fpe => Raw::FPE,
+            Self::Ill => Raw::ILL,
+            Self::Sys => Raw::SYS,
         }
+    }
+
+    /// Its number on this architecture.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        u32::try_from(self.raw().as_raw()).unwrap_or(0)
     }
 
     /// Parses `TERM`, `SIGTERM` or `term`.
@@ -149,6 +191,24 @@ impl Signal {
             "QUIT" => Self::Quit,
             "ABRT" => Self::Abrt,
             "SEGV" => Self::Segv,
+            "USR1" => Self::Usr1,
+            "USR2" => Self::Usr2,
+            "WINCH" => Self::Winch,
+            "ALRM" => Self::Alrm,
+            "PIPE" => Self::Pipe,
+            "CHLD" => Self::Chld,
+            "URG" => Self::Urg,
+            "IO" => Self::Io,
+            "XCPU" => Self::Xcpu,
+            "XFSZ" => Self::Xfsz,
+            "VTALRM" => Self::Vtalrm,
+            "PROF" => Self::Prof,
+            "PWR" => Self::Pwr,
+            "TRAP" => Self::Trap,
+            "BUS" => Self::Bus,
+            "FPE" => Self::Fpe,
+            "ILL" => Self::Ill,
+            "SYS" => Self::Sys,
             _ => return None,
         })
     }

@@ -53,6 +53,12 @@ impl Aim {
             other => crate::chain(&other),
         })?;
         limits(radius).check(&selection).map_err(refused)?;
+        if !radius.exclusive_host && selection.chosen.contains(&Target::Host) {
+            firedrill_faults::refuse_foreign_containers().map_err(|error| match error {
+                SelectorError::Refused(refusal) => refused(refusal),
+                other => crate::chain(&other),
+            })?;
+        }
         within_traffic(radius, &selection)?;
         Ok(Self {
             fault,

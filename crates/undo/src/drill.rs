@@ -513,6 +513,17 @@ pub(crate) fn opened(contents: &Contents) -> Option<&Opened> {
     }
 }
 
+/// Whether the host was ended as the drill asked: it did, and this is another boot.
+pub(crate) fn ended_the_host(contents: &Contents) -> bool {
+    let another_boot = opened(contents)
+        .is_some_and(|opened| BootId::current().is_ok_and(|now| now != opened.owner.boot));
+    another_boot
+        && open_entries(contents)
+            .iter()
+            .flat_map(|(_, effects)| effects.iter())
+            .any(|effect| matches!(effect, Primitive::EndHost(_)))
+}
+
 /// The guardian that the log last names: the first one, or who took over from it.
 pub(crate) fn last_guardian(contents: &Contents) -> Option<ProcessIdentity> {
     contents

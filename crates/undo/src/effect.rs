@@ -8,6 +8,7 @@ mod clock;
 mod connections;
 mod container_end;
 mod container_pause;
+mod end;
 mod freeze;
 mod interface;
 mod kill;
@@ -15,6 +16,8 @@ mod limit;
 mod packets;
 mod rollbacks;
 mod root;
+mod service;
+mod signal;
 mod stop;
 mod work;
 
@@ -30,11 +33,13 @@ use serde::{Deserialize, Serialize};
 use crate::primitive::Primitive;
 use crate::residue::Reverted;
 use crate::state::DrillId;
+use crate::systemd::ServiceError;
 
 use clock::ShiftedClock;
 use connections::ResetConnections;
 use container_end::EndedContainer;
 use container_pause::PausedContainer;
+use end::EndedHost;
 use freeze::FrozenCgroup;
 use interface::DownedInterface;
 use kill::KilledProcess;
@@ -42,6 +47,8 @@ use limit::LimitedCgroup;
 use packets::FilteredPackets;
 use rollbacks::Rollbacks;
 use root::ReplacedRoot;
+use service::StoppedService;
+use signal::SignalledProcess;
 use stop::StoppedProcess;
 use work::HeldByWorker;
 
@@ -114,6 +121,17 @@ pub(crate) enum EffectError {
     #[error(transparent)]
     Qdisc(#[from] QdiscError),
     #[error(transparent)]
+    Service(#[from] ServiceError),
+    #[error("the unit {unit} is {state}, not active: there is nothing to stop")]
+    NotActive { unit: String, state: String },
+    #[error("from within a PID namespace of its own, a host cannot be ended")]
+    NotTheHost,
+    #[error(
+        "the out-of-memory killer would not spare the guardian (no CAP_SYS_RESOURCE): taking memory \
+         could leave nobody to give it back"
+    )]
+    GuardianNotSpared,
+    #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("{what} is taken by {by}, which is left alone")]
     Taken { what: String, by: String },
@@ -167,13 +185,16 @@ pub(crate) fn prepare(primitive: Primitive) -> Result<Prepared, EffectError> {
             signal,
             restart,
         } => KilledProcess::prepare(process, signal, restart),
-        Primitive::RunWorker(work) => Ok(HeldByWorker::prepare(work)),
+        Primitive::RunWorker(work) => HeldByWorker::prepare(work),
         Primitive::FilterPackets(filter) => FilteredPackets::prepare(filter),
         Primitive::ReplaceRoot(root) => ReplacedRoot::prepare(root),
         Primitive::ShiftClock(shift) => ShiftedClock::prepare(shift),
         Primitive::LimitCgroup(limit) => LimitedCgroup::prepare(limit),
         Primitive::DownInterface(down) => DownedInterface::prepare(down),
         Primitive::ResetConnections(reset) => ResetConnections::prepare(reset),
+        Primitive::SignalProcess(signalling) => SignalledProcess::prepare(signalling),
+        Primitive::StopService(stop) => StoppedService::prepare(stop),
+        Primitive::EndHost(ending) => EndedHost::prepare(ending),
         Primitive::PauseContainer(run) => PausedContainer::prepare(run),
         Primitive::EndContainer(end) => EndedContainer::prepare(end),
         Primitive::RunRollbacks { argv } => Ok(Prepared::ready(Rollbacks::new(argv))),
@@ -199,6 +220,9 @@ pub(crate) fn resume(primitive: Primitive) -> Result<Option<Held>, KernelError> 
         Primitive::LimitCgroup(limit) => return Ok(LimitedCgroup::resume(limit).map(held)),
         Primitive::DownInterface(down) => return Ok(DownedInterface::resume(down).map(held)),
         Primitive::ResetConnections(reset) => Box::new(ResetConnections::resume(reset)),
+        Primitive::StopService(stop) => Box::new(StoppedService::resume(stop)),
+        // Either it was done and cannot be taken back, or it was not.
+        Primitive::SignalProcess(_) | Primitive::EndHost(_) => return Ok(None),
         Primitive::PauseContainer(run) => Box::new(PausedContainer::resume(run)),
         Primitive::EndContainer(end) => Box::new(EndedContainer::resume(end)?),
         Primitive::RunRollbacks { argv } => Box::new(Rollbacks::new(argv)),

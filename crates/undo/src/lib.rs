@@ -33,6 +33,7 @@ pub mod recovery;
 pub mod residue;
 mod snapshot;
 pub mod state;
+pub mod systemd;
 
 pub use active::{ActiveDrill, ActiveFault, HaltError, HaltOutcome, Halted, active_drills, halt};
 pub use boot::{BootError, BootRecovery, recovery_at_boot_installed};
@@ -43,11 +44,12 @@ pub use guardian::guardian_main;
 pub use log::Ending;
 pub use primitive::{
     CgroupLimit, ClockBefore, ClockChange, ClockShift, Comeback, ConnectionChoice,
-    ConnectionHolder, ConnectionReset, ContainerEnd, ContainerRun, EndHow, Freeze, FreezeKind,
-    FrozenMember, InterfaceDown, Mechanism, PacketFilter, Primitive, RestartCommand, RootQdisc,
-    Work,
+    ConnectionHolder, ConnectionReset, ContainerEnd, ContainerRun, EndHow, Ending as HostEnding,
+    Expected, Freeze, FreezeKind, FrozenMember, InterfaceDown, Mechanism, PacketFilter, Primitive,
+    RestartCommand, RootQdisc, ServiceStop, Signalling, Work,
 };
 pub use protocol::{Applied, Ended, Ready, Refusal};
 pub use recovery::{Filter, LeftAlone, Recovered, RecoveryError, RecoveryReport, recover};
 pub use residue::{Residue, Reverted};
 pub use state::{DrillId, StateDir, StateError};
+pub use systemd::{ServiceError, ServiceManager};

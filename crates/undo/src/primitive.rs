@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use firedrill_kernel::cgroup::{Cgroup, Limit};
 use firedrill_kernel::namespace::NetNamespace;
 use firedrill_kernel::nftables::Ruleset;
+use firedrill_kernel::power::HostEnd;
 use firedrill_kernel::qdisc::{Bands, Discipline};
 use firedrill_kernel::realtime::{self, Rate};
 use firedrill_kernel::{ProcessIdentity, Signal, freezer};
@@ -52,6 +53,13 @@ pub enum Primitive {
     DownInterface(InterfaceDown),
     /// Connections reset; no inverse: whoever had them makes new ones.
     ResetConnections(ConnectionReset),
+    /// A signal that need not end the process; no inverse, and nothing that a recovery could do.
+    SignalProcess(Signalling),
+    /// A unit that was active, stopped by its service manager; inverse: its start, if it is inactive
+    /// still.
+    StopService(ServiceStop),
+    /// The end of the host. No inverse: after it, there is another boot.
+    EndHost(Ending),
     /// A container paused by its engine; inverse: unpaused by it, or its cgroup thawed where the
     /// engine is dead. Skipped where it is paused already.
     PauseContainer(ContainerRun),
@@ -172,6 +180,46 @@ pub struct CgroupLimit {
     pub before: Option<Limit>,
 }
 
+/// A signal, and what it should come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Signalling {
+    pub process: ProcessIdentity,
+    pub signal: Signal,
+    pub expect: Expected,
+}
+
+/// What a signal is seen to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expected {
+    /// The process takes it, and what becomes of the process does not matter.
+    #[default]
+    Taken,
+    /// The process takes it and is there afterwards.
+    Survives,
+    /// The process ends.
+    Ends,
+}
+
+/// A unit of a service manager.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ServiceStop {
+    /// The manager's private socket.
+    pub manager: PathBuf,
+    pub unit: String,
+}
+
+/// How to end the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Ending {
+    pub end: HostEnd,
+    /// Whether disks are written to first. Otherwise it is as when the power fails.
+    pub sync: bool,
+}
+
 /// By what means an effect is had; the journal names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -190,6 +238,8 @@ pub enum Mechanism {
     CgroupLimit,
     Interface,
     SockDiag,
+    Systemd,
+    Reboot,
     EngineApi,
     Rollbacks,
 }
@@ -222,6 +272,9 @@ impl Primitive {
             Self::LimitCgroup(_) => Mechanism::CgroupLimit,
             Self::DownInterface(_) => Mechanism::Interface,
             Self::ResetConnections(_) => Mechanism::SockDiag,
+            Self::SignalProcess(_) => Mechanism::Signal,
+            Self::StopService(_) => Mechanism::Systemd,
+            Self::EndHost(_) => Mechanism::Reboot,
             Self::PauseContainer(_) => Mechanism::EngineApi,
             Self::EndContainer(end) => match end.how {
                 EndHow::Signal { .. } => Mechanism::Signal,
@@ -237,6 +290,7 @@ impl Primitive {
         match self {
             Self::StopProcess { process } | Self::KillProcess { process, .. } => vec![*process],
             Self::FreezeCgroup(freeze) => freeze.members.iter().map(|m| m.process).collect(),
+            Self::SignalProcess(signalling) => vec![signalling.process],
             Self::PauseContainer(run) | Self::EndContainer(ContainerEnd { run, .. }) => {
                 vec![run.process]
             }
@@ -247,6 +301,8 @@ impl Primitive {
             | Self::LimitCgroup(_)
             | Self::DownInterface(_)
             | Self::ResetConnections(_)
+            | Self::StopService(_)
+            | Self::EndHost(_)
             | Self::RunRollbacks { .. } => Vec::new(),
         }
     }
@@ -300,6 +356,8 @@ impl fmt::Display for Mechanism {
             Self::CgroupLimit => "cgroup limit",
             Self::Interface => "rtnetlink",
             Self::SockDiag => "sock_diag",
+            Self::Systemd => "systemd",
+            Self::Reboot => "reboot(2)",
             Self::EngineApi => "Engine API",
             Self::Rollbacks => "rollback command",
         })

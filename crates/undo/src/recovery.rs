@@ -34,6 +34,8 @@ pub struct Recovered {
     pub drill: DrillId,
     pub label: String,
     pub reverted: Reverted,
+    /// The host was started again since, which the drill had asked for.
+    pub ended_with_the_host: bool,
     /// Nothing of it is left, and nothing failed. Otherwise see the residue; where an effect is
     /// still in force the log stays, and a recovery with more rights may finish.
     pub clean: bool,
@@ -138,6 +140,7 @@ fn recover_drill(state: &StateDir, id: &DrillId) -> Result<Option<Recovered>, Le
             return Ok(None);
         }
     };
+    let ended_with_the_host = drill::ended_the_host(&contents);
     let (mut drill, opened) =
         Drill::resume(id.clone(), dir, lock).map_err(|error: OpenError| unreadable(&error))?;
     let scope = match owner {
@@ -151,6 +154,7 @@ fn recover_drill(state: &StateDir, id: &DrillId) -> Result<Option<Recovered>, Le
         drill: id.clone(),
         label: opened.map(|opened| opened.label).unwrap_or_default(),
         reverted,
+        ended_with_the_host,
         clean,
     }))
 }

@@ -116,6 +116,9 @@ impl Subject {
             | Primitive::KillProcess { .. }
             | Primitive::ShiftClock(_)
             | Primitive::ResetConnections(_)
+            | Primitive::SignalProcess(_)
+            | Primitive::StopService(_)
+            | Primitive::EndHost(_)
             | Primitive::PauseContainer(_)
             | Primitive::EndContainer(_)
             | Primitive::RunRollbacks { .. } => return None,

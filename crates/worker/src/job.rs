@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::control::Control;
 use crate::queue::{self, QueueError, QueueJob};
 use crate::stress::{
-    CpuLoad, DescriptorFill, DiskFill, InodeFill, IoLoad, MemoryLoad, PidFill, PortHold,
-    StressError,
+    ClockStrobe, CpuLoad, DescriptorFill, DiskFill, InodeFill, IoLoad, MemoryLoad, PidFill,
+    PortHold, StressError,
 };
 
 /// One fault that a process has to hold.
@@ -23,6 +23,7 @@ pub enum Job {
     Pids(PidFill),
     Descriptors(DescriptorFill),
     Ports(PortHold),
+    ClockStrobe(ClockStrobe),
     Queue(QueueJob),
 }
 
@@ -50,6 +51,7 @@ impl Job {
             Self::Pids(job) => job.validate()?,
             Self::Descriptors(job) => job.validate()?,
             Self::Ports(job) => job.validate()?,
+            Self::ClockStrobe(job) => job.validate()?,
             Self::Queue(job) => job.validate()?,
         }
         Ok(())
@@ -76,6 +78,7 @@ impl Job {
             Self::Pids(job) => job.run(control)?,
             Self::Descriptors(job) => job.run(control)?,
             Self::Ports(job) => job.run(control)?,
+            Self::ClockStrobe(job) => job.run(control)?,
             Self::Queue(job) => queue::run(job, control)?,
         })
     }

@@ -1,11 +1,12 @@
 //! Load on one resource, or its exhaustion up to a reserve that is never taken.
 //!
-//! Map: [`cpu`], [`memory`], [`io`], [`disk`], [`inodes`], [`pids`], [`descriptors`], [`ports`], one
+//! Map: [`clock`], [`cpu`], [`memory`], [`io`], [`disk`], [`inodes`], [`pids`], [`descriptors`], [`ports`], one
 //! job each. Whatever is held belongs to the process: no file has a name, so nothing is left when it
 //! is killed.
 //!
 //! Not here: limits set on a target from outside (a cgroup's quota), which need no process.
 
+pub mod clock;
 pub mod cpu;
 mod crew;
 pub mod descriptors;
@@ -21,6 +22,7 @@ mod room;
 mod samples;
 mod unnamed;
 
+pub use clock::ClockStrobe;
 pub use cpu::CpuLoad;
 pub use descriptors::DescriptorFill;
 pub use disk::DiskFill;

@@ -234,13 +234,14 @@ fn recovery(raw: &Map<String, Value>, reader: &mut Reader) -> Option<Recovery> {
 }
 
 fn blast_radius(raw: &Map<String, Value>, reader: &mut Reader) -> Option<BlastRadius> {
-    const KEYS: [&str; 6] = [
+    const KEYS: [&str; 7] = [
         "targets-max",
         "percent-of-healthy",
         "healthy-remaining-min",
         "duration-max",
         "traffic-percent-max",
         "bad-events-max",
+        "exclusive-host",
     ];
     let (map, path) = block(raw, "blast-radius", &KEYS, reader)?;
     // A limit nobody reads is a limit that does not hold, so a slip here is an error.
@@ -262,6 +263,7 @@ fn blast_radius(raw: &Map<String, Value>, reader: &mut Reader) -> Option<BlastRa
         traffic_percent_max: percent(map, "traffic-percent-max", &path, reader),
         bad_events_max: count(map, "bad-events-max", &path, reader),
         duration_max: duration(map, "duration-max", &path, reader),
+        exclusive_host: flag(map, "exclusive-host", &path, reader),
     })
 }
 
@@ -342,6 +344,19 @@ fn number(
         reader.error(Code::Value, &path.key(key), format!("`{key}` is {what}"));
     }
     number
+}
+
+/// False where it is absent.
+fn flag(map: &Map<String, Value>, key: &str, path: &Path, reader: &mut Reader) -> bool {
+    match map.get(key) {
+        None | Some(Value::Null) => false,
+        Some(Value::Bool(flag)) => *flag,
+        Some(_) => {
+            let message = format!("`{key}` is true or false");
+            reader.error(Code::Value, &path.key(key), message);
+            false
+        }
+    }
 }
 
 fn count(map: &Map<String, Value>, key: &str, path: &Path, reader: &mut Reader) -> Option<u64> {

@@ -405,6 +405,8 @@ pub struct BlastRadius {
     #[schemars(range(min = 0, max = 100))]
     pub traffic_percent_max: Option<f64>,
     pub bad_events_max: Option<u64>,
+    /// Faults of the whole host may hit containers of others on it.
+    pub exclusive_host: Option<bool>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

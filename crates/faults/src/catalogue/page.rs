@@ -106,6 +106,11 @@ fn values(parameter: &Parameter) -> String {
         ParameterKind::Text => "words",
         ParameterKind::Command => "a command",
     };
+    // Bounds that are a sentence of their own say the kind, too.
+    let told = parameter
+        .bounds
+        .is_some_and(|bounds| bounds.starts_with("a ") || bounds.starts_with("an "));
+    let kind = if told { "" } else { kind };
     let parts = [Some(kind), parameter.bounds, parameter.unit];
     let parts: Vec<&str> = parts
         .into_iter()

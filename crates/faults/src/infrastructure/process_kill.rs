@@ -22,6 +22,16 @@ const NAME: &str = "infrastructure.process-kill";
 
 const SIGNALS: &str = "KILL, TERM, INT, HUP, QUIT, ABRT or SEGV";
 
+const ENDING: [Signal; 7] = [
+    Signal::Kill,
+    Signal::Term,
+    Signal::Int,
+    Signal::Hup,
+    Signal::Quit,
+    Signal::Abrt,
+    Signal::Segv,
+];
+
 /// `infrastructure.process-kill`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProcessKill {
@@ -36,8 +46,7 @@ impl ProcessKill {
     fn parse(arguments: &Map<String, Value>) -> Result<Self, FaultError> {
         let mut read = Arguments::new(NAME, arguments, &["signal", "restart", "supervised"]);
         let signal = read.read("signal", SIGNALS, |value| {
-            Signal::parse(value.as_str()?)
-                .filter(|signal| !matches!(signal, Signal::Stop | Signal::Cont))
+            Signal::parse(value.as_str()?).filter(|signal| ENDING.contains(signal))
         });
         let restart = read.read(
             "restart",

@@ -1,16 +1,21 @@
 //! Which packets a switching fault meets: the parameters that all of them share.
 
+mod rows;
+mod values;
+
 use std::net::SocketAddr;
 
 use firedrill_kernel::nftables::{
     Action, Chain, ChainKind, Hook, Match, PortRange, Prefix, Rule, Transport,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::hosts::Hosts;
 use crate::arguments::Arguments;
-use crate::catalogue::{Parameter, ParameterKind};
 use crate::fault::CompileError;
+
+pub(crate) use rows::{parameters, percent_parameter, some_parameters};
+pub(in crate::switching) use values::{host, interface, list, port_range, prefix};
 
 /// A choice of packets by their way and their peer. Empty lists do not choose.
 #[derive(Clone, Debug, PartialEq)]
@@ -473,142 +478,4 @@ fn rule(mut matches: Vec<Match>, protocol: Option<Transport>, action: Action) ->
 /// The parameters that a fault knows: its own, and those of the filter.
 pub(crate) fn names(own: &[&'static str]) -> Vec<&'static str> {
     own.iter().copied().chain(PARAMETERS).collect()
-}
-
-/// Those of `parameters` that a fault has which asks for fewer.
-pub(crate) fn some_parameters(names: &[&str]) -> Vec<Parameter> {
-    let mut some = parameters("both");
-    some.push(percent_parameter());
-    some.retain(|parameter| names.contains(&parameter.name));
-    some
-}
-
-/// One thing, or a list of at least one.
-pub(super) fn list<T>(value: &Value, read: impl Fn(&Value) -> Option<T>) -> Option<Vec<T>> {
-    match value {
-        Value::Array(several) if several.is_empty() => None,
-        Value::Array(several) => several.iter().map(read).collect(),
-        one => Some(vec![read(one)?]),
-    }
-}
-
-pub(super) fn prefix(value: &Value) -> Option<Prefix> {
-    value.as_str()?.trim().parse().ok()
-}
-
-pub(super) fn host(value: &Value) -> Option<String> {
-    let name = value.as_str()?.trim();
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-    (!name.is_empty() && name.len() <= 253 && name.chars().all(allowed)).then(|| name.to_owned())
-}
-
-/// As the kernel has it: `IFNAMSIZ`, no slash, no space.
-pub(super) fn interface(value: &Value) -> Option<String> {
-    let name = value.as_str()?;
-    let forbidden = |c: char| c == '/' || c.is_whitespace() || c.is_control();
-    (!name.is_empty() && name.len() < 16 && !name.contains(forbidden)).then(|| name.to_owned())
-}
-
-pub(super) fn port_range(value: &Value) -> Option<PortRange> {
-    let port = |text: &str| text.trim().parse::<u16>().ok().filter(|port| *port > 0);
-    if let Some(number) = value.as_u64() {
-        return u16::try_from(number)
-            .ok()
-            .filter(|port| *port > 0)
-            .map(PortRange::one);
-    }
-    let text = value.as_str()?;
-    match text.split_once('-') {
-        None => port(text).map(PortRange::one),
-        Some((first, last)) => {
-            let (first, last) = (port(first)?, port(last)?);
-            (first <= last).then_some(PortRange { first, last })
-        }
-    }
-}
-
-/// What the catalogue says of the shared parameters.
-pub(crate) fn parameters(direction: &str) -> Vec<Parameter> {
-    let row = |name, kind, bounds, default: Option<Value>, summary| Parameter {
-        name,
-        kind,
-        unit: None,
-        bounds,
-        default,
-        required: false,
-        summary,
-    };
-    use ParameterKind::{Boolean, Choice, List, Text};
-    vec![
-        row(
-            "direction",
-            Choice,
-            Some(DIRECTIONS),
-            Some(json!(direction)),
-            "what leaves the target, what arrives at it, or both",
-        ),
-        row("address", List, Some(PREFIXES), None, "only this peer"),
-        row(
-            "host",
-            List,
-            None,
-            None,
-            "only this peer by name, looked up again while the fault is in place",
-        ),
-        row(
-            "port",
-            List,
-            Some(PORTS),
-            None,
-            "only this port, of either side",
-        ),
-        row(
-            "remote-port",
-            List,
-            Some(PORTS),
-            None,
-            "only this port of the peer",
-        ),
-        row(
-            "local-port",
-            List,
-            Some(PORTS),
-            None,
-            "only this port of the target",
-        ),
-        row(
-            "protocol",
-            Choice,
-            Some(PROTOCOLS),
-            None,
-            "only this protocol",
-        ),
-        row(
-            "interface",
-            Text,
-            None,
-            None,
-            "only by this interface; without address and interface, loopback is spared",
-        ),
-        row(
-            "ssh",
-            Boolean,
-            None,
-            Some(json!(false)),
-            "hit TCP port 22, too; else it is spared on both sides",
-        ),
-    ]
-}
-
-/// What the catalogue says of `percent`.
-pub(crate) fn percent_parameter() -> Parameter {
-    Parameter {
-        name: "percent",
-        kind: ParameterKind::Number,
-        unit: Some("%"),
-        bounds: Some("above 0, at most 100"),
-        default: Some(json!(100)),
-        required: false,
-        summary: "of the packets that match everything else, each by its own throw",
-    }
 }

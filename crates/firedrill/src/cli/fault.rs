@@ -73,6 +73,9 @@ pub(crate) struct InjectArgs {
     )]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) targets_max: u32,
+    /// Faults of the whole host may hit containers of others that run on it
+    #[arg(long, help_heading = "Blast radius")]
+    pub(crate) exclusive_host: bool,
     /// Name the targets, and touch nothing
     #[arg(long, help_heading = "Blast radius")]
     pub(crate) dry: bool,

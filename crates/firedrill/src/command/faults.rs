@@ -128,6 +128,8 @@ fn parameter_in_words(parameter: &Parameter) -> String {
         Some(bounds) => match parameter.kind {
             ParameterKind::Choice | ParameterKind::Command => format!("{kind} {bounds}"),
             ParameterKind::Object | ParameterKind::List => bounds.to_owned(),
+            // A sentence of its own says the kind, too.
+            _ if bounds.starts_with("a ") || bounds.starts_with("an ") => bounds.to_owned(),
             _ => format!("{kind}, {bounds}"),
         },
         None => kind.to_owned(),

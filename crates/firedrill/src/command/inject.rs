@@ -48,7 +48,10 @@ fn document(args: &InjectArgs) -> Result<Value, Failure> {
     Ok(json!({
         "title": format!("{} for {duration}", args.fault),
         "description": "One fault from the command line.",
-        "blast-radius": {"targets-max": args.targets_max, "duration-max": duration},
+        "blast-radius": {
+            "targets-max": args.targets_max, "duration-max": duration,
+            "exclusive-host": args.exclusive_host,
+        },
         "method": [{
             "type": "action",
             "name": args.fault,

@@ -87,6 +87,7 @@ fn recovered_to_json(recovered: &Recovered) -> Value {
         "drill": recovered.drill,
         "label": recovered.label,
         "clean": recovered.clean,
+        "ended-with-the-host": recovered.ended_with_the_host,
         "undone": recovered.reverted.undone,
         "took-ms": recovered.reverted.took.as_secs_f64() * 1e3,
         "residue": residue,

@@ -210,3 +210,29 @@ fn the_catalogue_is_short_and_each_fault_is_explained() {
         );
     }
 }
+
+#[test]
+fn every_ready_drill_is_valid_and_its_faults_understand_their_arguments() {
+    let shelf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments/chaos");
+    let place = Place::new();
+    for entry in std::fs::read_dir(shelf).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|kind| kind == "md") {
+            continue;
+        }
+        let path = path.to_str().unwrap();
+        let valid = place.run(&["validate", path]);
+        assert_eq!(valid.status.code(), Some(0), "{path}: {valid:?}");
+        // Its targets need not be here; what it asks for has to be understood.
+        let plan = place.run(&["plan", path]);
+        let said = String::from_utf8_lossy(&plan.stdout) + String::from_utf8_lossy(&plan.stderr);
+        for mistake in [
+            "has no parameter",
+            "but must be",
+            "there is no fault",
+            "cannot hit",
+        ] {
+            assert!(!said.contains(mistake), "{path}: {said}");
+        }
+    }
+}

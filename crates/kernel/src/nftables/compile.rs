@@ -160,15 +160,10 @@ impl Compiler<'_> {
         version: Option<IpVersion>,
         out: &mut Attributes,
     ) -> Result<(), KernelError> {
-        let equal = if holds {
-            Compare::Equal
+        let (equal, unequal) = if holds {
+            (Compare::Equal, Compare::NotEqual)
         } else {
-            Compare::NotEqual
-        };
-        let unequal = if holds {
-            Compare::NotEqual
-        } else {
-            Compare::Equal
+            (Compare::NotEqual, Compare::Equal)
         };
         match one {
             // Decided by the variant; a double Not has been refused.

@@ -17,6 +17,7 @@ use crate::{Measurement, Quantity};
 pub(crate) struct ShiftedClock {
     shift: ClockShift,
     before: ClockBefore,
+    released: bool,
 }
 
 /// Closer than this is back where it was.
@@ -34,13 +35,21 @@ impl ShiftedClock {
             });
         }
         let before = now()?;
-        Ok(Prepared::ready(Self { shift, before }))
+        Ok(Prepared::ready(Self {
+            shift,
+            before,
+            released: false,
+        }))
     }
 
     /// Without a reading there is nothing to go back to; the log never holds such an entry.
     pub(super) fn resume(shift: ClockShift) -> Option<Self> {
         let before = shift.before?;
-        Some(Self { shift, before })
+        Some(Self {
+            shift,
+            before,
+            released: false,
+        })
     }
 
     /// Where the offset from the raw clock would be now without the fault, in nanoseconds.
@@ -91,14 +100,27 @@ impl Effect for ShiftedClock {
         Ok(())
     }
 
+    /// At once, so that a time daemon that is continued next finds the clock as it left it.
+    fn release(&mut self) {
+        // What fails here fails in `restore` as well, and is told there.
+        self.released = self.take_back().is_ok_and(|reverted| reverted.undone > 0);
+    }
+
+    /// Once more: a worker that moved the clock to and fro may have done so a last time.
     fn restore(&mut self, _drill: &DrillId, _owner: OwnerState) -> Reverted {
-        self.take_back().unwrap_or_else(|error| Reverted {
-            residue: vec![Residue::EffectLeft {
-                effect: "the shift of CLOCK_REALTIME".into(),
-                why: chain(&error),
-            }],
-            ..Reverted::default()
-        })
+        let before = usize::from(self.released);
+        self.take_back()
+            .map(|reverted| Reverted {
+                undone: reverted.undone.max(before),
+                ..reverted
+            })
+            .unwrap_or_else(|error| Reverted {
+                residue: vec![Residue::EffectLeft {
+                    effect: "the shift of CLOCK_REALTIME".into(),
+                    why: chain(&error),
+                }],
+                ..Reverted::default()
+            })
     }
 
     fn observe(&mut self) -> Result<Observed, EffectError> {
@@ -116,9 +138,13 @@ impl Effect for ShiftedClock {
                     rate.parts_per_million() - self.before.discipline.rate.parts_per_million();
                 (discipline()?.rate == rate, Some(elapsed * gained / 1e12))
             }
-            ClockChange::Strobe { by_ns } => (true, Some(by_ns as f64 / 1e6)),
+            ClockChange::Strobe { .. } => (true, None),
         };
         let mut observed = Observed::one(there, || "the clock".into());
+        if matches!(self.shift.change, ClockChange::Strobe { .. }) {
+            // The worker that moves it measures it.
+            return Ok(observed);
+        }
         observed.measured.push(Measurement {
             quantity: Quantity::ClockOffset,
             requested,

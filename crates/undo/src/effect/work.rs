@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use firedrill_kernel::clock::boottime;
-use firedrill_worker::{WorkerConfig, WorkerError, WorkerHandle};
+use firedrill_worker::{Job, WorkerConfig, WorkerError, WorkerHandle};
 
 use super::{Effect, EffectError, Observed, OwnerState, Prepared, chain};
 use crate::primitive::{Primitive, Work};
@@ -34,8 +34,11 @@ const SILENCE_LIMIT: Duration = Duration::from_secs(1);
 const DYING_LIMIT: Duration = Duration::from_secs(5);
 
 impl HeldByWorker {
-    pub(super) fn prepare(work: Work) -> Prepared {
-        Prepared::ready(Self::resume(work))
+    pub(super) fn prepare(work: Work) -> Result<Prepared, EffectError> {
+        if matches!(work.job, Job::Memory(_)) && !is_spared_by_oom_killer() {
+            return Err(EffectError::GuardianNotSpared);
+        }
+        Ok(Prepared::ready(Self::resume(work)))
     }
 
     pub(super) fn resume(work: Work) -> Self {
@@ -136,18 +139,29 @@ impl Effect for HeldByWorker {
             Err(error) => return Err(error.into()),
         };
         let mut observed = Observed::one(true, String::new);
-        let met_nothing = |figure: &Measurement| {
-            figure.quantity == Quantity::PacketsMatched && figure.achieved == 0.0
-        };
-        let answered_nothing = |figure: &Measurement| {
-            figure.quantity == Quantity::ShareAnswered && figure.achieved == 0.0
-        };
-        if measured.iter().any(met_nothing) {
-            observed.idle.push("no packet met it".into());
-        } else if measured.iter().any(answered_nothing) {
-            observed.idle.push("no question was for its names".into());
-        }
+        observed.idle = measured.iter().filter_map(without_effect).collect();
         observed.measured = measured;
         Ok(observed)
     }
+}
+
+/// What a figure says that stayed at nothing.
+fn without_effect(figure: &Measurement) -> Option<String> {
+    if figure.achieved > 0.0 {
+        return None;
+    }
+    let why = match figure.quantity {
+        Quantity::PacketsMatched => "no packet met it",
+        Quantity::ShareAnswered => "no question was for its names",
+        Quantity::CpuShare => "it got no processor time",
+        Quantity::BytesPerSecond if figure.requested.is_none() => "nothing was read or written",
+        Quantity::MemoryHeld => "it holds no memory",
+        _ => return None,
+    };
+    Some(why.into())
+}
+
+/// Of this process.
+fn is_spared_by_oom_killer() -> bool {
+    std::fs::read_to_string("/proc/self/oom_score_adj").is_ok_and(|score| score.trim() == "-1000")
 }

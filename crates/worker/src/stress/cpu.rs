@@ -17,7 +17,7 @@ use super::StressError;
 use super::room::percentage;
 use super::samples::Samples;
 use crate::control::Control;
-use crate::measurement::Quantity;
+use crate::measurement::{Measurement, Quantity};
 
 /// A share of one core, by each of some threads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,17 +96,50 @@ impl CpuLoad {
         let samples = Samples::default();
         let shown = samples.clone();
         let requested = self.percent / 100.0 * f64::from(self.threads);
-        control.ready(move || shown.mean(Quantity::CpuShare, Some(requested)));
-        let mut before = (clock(ClockId::Monotonic), clock(ClockId::ProcessCPUTime));
+        let begun = Instant::now();
+        control.ready(move || {
+            let mean = shown.mean(Quantity::CpuShare, Some(requested));
+            if !mean.is_empty() {
+                return mean;
+            }
+            // Too early for samples: all of the time so far is one.
+            let so_far = Instant::now().share_since(&begun);
+            let one =
+                so_far.map(|share| Measurement::exact(Quantity::CpuShare, Some(requested), share));
+            one.into_iter().collect()
+        });
+        let mut before = begun;
         loop {
             control.wait(Duration::from_secs(1));
-            let now = (clock(ClockId::Monotonic), clock(ClockId::ProcessCPUTime));
-            let wall = now.0.saturating_sub(before.0).as_secs_f64();
-            if wall > 0.0 {
-                samples.push(now.1.saturating_sub(before.1).as_secs_f64() / wall);
+            let now = Instant::now();
+            if let Some(share) = now.share_since(&before) {
+                samples.push(share);
             }
             before = now;
         }
+    }
+}
+
+/// Two clocks, read together.
+#[derive(Clone, Copy, Debug)]
+struct Instant {
+    wall: Duration,
+    cpu: Duration,
+}
+
+impl Instant {
+    fn now() -> Self {
+        Self {
+            wall: clock(ClockId::Monotonic),
+            cpu: clock(ClockId::ProcessCPUTime),
+        }
+    }
+
+    /// Processor time per time, once enough has passed to say it.
+    fn share_since(&self, before: &Self) -> Option<f64> {
+        let wall = self.wall.saturating_sub(before.wall);
+        let cpu = self.cpu.saturating_sub(before.cpu);
+        (wall >= PERIOD * 5).then(|| cpu.as_secs_f64() / wall.as_secs_f64())
     }
 }
 

@@ -20,6 +20,11 @@ impl Samples {
         samples.push_back(sample);
     }
 
+    pub(super) fn last(&self) -> Option<f64> {
+        let samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        samples.back().copied()
+    }
+
     /// Empty below two samples.
     pub(super) fn mean(&self, quantity: Quantity, requested: Option<f64>) -> Vec<Measurement> {
         let samples: Vec<f64> = self
