@@ -91,7 +91,7 @@ impl Probe {
                 }
                 if number % plan.burst == 0 {
                     // From none to twice the mean, so that no beat stays in phase with packets.
-                    let share = (number * 7919 % 1000) as f64 / 500.0;
+                    let share = (scattered(number) % 1000) as f64 / 500.0;
                     let gap = plan.gap.mul_f64(share);
                     pause(gap / 2);
                     if last_beat.elapsed() > Duration::from_millis(100) {
@@ -175,6 +175,13 @@ fn times(sent: &[Instant], arrivals: &[Arrival]) -> Vec<f64> {
         .iter()
         .map(|arrival| time(arrival).as_secs_f64() * 1e3)
         .collect()
+}
+
+/// Of no pattern (the last step of SplitMix64).
+fn scattered(number: u64) -> u64 {
+    let mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed ^ (mixed >> 31)
 }
 
 /// Until nothing came for long.
