@@ -22,6 +22,8 @@ use crate::netlink::{Attributes, Message, Parsed, Socket};
 pub struct Interface {
     pub index: u32,
     pub name: String,
+    /// `ARPHRD_*` of linux/if_arp.h.
+    pub hardware: u16,
     /// `IFF_*` of linux/if.h.
     pub flags: u32,
     /// `veth`, `bridge`, …; `None` for hardware and loopback.
@@ -35,6 +37,10 @@ pub struct Interface {
 
 /// `struct ifinfomsg`
 const HEADER: usize = 16;
+
+/// `ARPHRD_ETHER`, `ARPHRD_LOOPBACK`.
+const ETHER: u16 = 1;
+const LOOPBACK_HARDWARE: u16 = 772;
 
 const NEW_LINK: u16 = 16;
 const DEL_LINK: u16 = 17;
@@ -69,12 +75,23 @@ impl Interface {
         self.flags & LOOPBACK != 0
     }
 
+    /// Bytes in front of the network's own header, which disciplines count as part of a packet
+    /// (`ETH_HLEN`; loopback has as many). Zero for tunnels and other links that have none.
+    #[must_use]
+    pub fn header_bytes(&self) -> u16 {
+        match self.hardware {
+            ETHER | LOOPBACK_HARDWARE => 14,
+            _ => 0,
+        }
+    }
+
     fn parse(reply: &Parsed) -> Option<Self> {
         let header = reply.header::<HEADER>()?;
         let attributes = reply.attributes(HEADER);
         Some(Self {
             index: word(&header, 4)?,
             name: attributes.get(NAME)?.text()?.to_owned(),
+            hardware: u16::from_ne_bytes([header[2], header[3]]),
             flags: word(&header, 8)?,
             kind: attributes
                 .get(INFO)

@@ -47,6 +47,44 @@ pub(super) fn machine_kernel() -> End {
     task(&[&words[..], &tools, &["qdisc::", "cgroup::", "link::"]].concat())
 }
 
+/// The faults by netem: times in virtual time, where they do not depend on how busy the host is; the
+/// rest without, which is quicker.
+pub(super) fn machine_netem() -> End {
+    if let Err(why) = can_boot() {
+        return End::Skipped(why);
+    }
+    let package = ["--package", "firedrill-faults"];
+    let example = ["build", "--quiet", "--example", "effector"];
+    let built = cargo(&[&example[..], &package].concat());
+    if !matches!(built, End::Passed) {
+        return built;
+    }
+    let effector = workspace::target().join("debug/examples/effector");
+    let effector = effector.to_string_lossy();
+    let test = ["vm", "test", "--test", "netem", "--binary", &effector];
+    let tools = ["--tool", "ip", "--tool", "tc", "--tool", "nft"];
+    // One at a time: there is one processor, and each measures.
+    let one = [
+        "--timeout",
+        "900",
+        "--",
+        "--test-threads",
+        "1",
+        "--nocapture",
+    ];
+    let run = |clock: &[&str], tests: &[&str]| {
+        task(&[&test[..], &package, &tools, clock, &one, tests].concat())
+    };
+    let exact = ["delays::", "rates::", "overtake"];
+    match run(&["--virtual-time"], &exact) {
+        End::Passed => run(
+            &[],
+            &["deaths::", "shares::", "standing::", "--skip", "overtake"],
+        ),
+        failed => failed,
+    }
+}
+
 /// Faults whose effect outlives a process, and what is left of them after the power was cut.
 pub(super) fn machine_power() -> End {
     match can_boot() {

@@ -14,6 +14,9 @@ pub(super) struct Arguments {
     /// The package, as `cargo test` knows it
     #[arg(long, value_name = "NAME")]
     package: String,
+    /// Only this test binary of it; may be given again
+    #[arg(long = "test", value_name = "NAME")]
+    tests: Vec<String>,
     #[command(flatten)]
     machine: Spec,
 }
@@ -31,6 +34,9 @@ impl Arguments {
         let words = ["test", "--no-run", "--quiet", "--message-format", "json"];
         let mut cargo = workspace::cargo(words);
         cargo.args(["--package", &self.package]);
+        for test in &self.tests {
+            cargo.args(["--test", test]);
+        }
         let built = cargo.stderr(Stdio::inherit()).output().context("cargo")?;
         ensure!(built.status.success(), "the tests do not compile");
         let binaries = test_binaries(&String::from_utf8_lossy(&built.stdout));

@@ -240,7 +240,15 @@ fn command(spec: &Spec, kernel: &Path) -> anyhow::Result<Command> {
     command.args(["-m", &spec.memory, "-smp", &spec.cpus.to_string()]);
     command.arg("-kernel").arg(std::path::absolute(kernel)?);
     command.args(["-initrd", "initramfs", "-append"]);
-    command.arg("console=ttyS0 loglevel=4 panic=-1 mitigations=off");
+    // What the kernel does not know goes to the environment of the first process.
+    let told = if spec.virtual_time {
+        " FIREDRILL_VIRTUAL_TIME=1"
+    } else {
+        ""
+    };
+    command.arg(format!(
+        "console=ttyS0 loglevel=4 panic=-1 mitigations=off{told}"
+    ));
     command.args(["-chardev", "socket,id=control,fd=0"]);
     command.args(["-mon", "chardev=control,mode=control"]);
     command.args(["-serial", "file:console"]);

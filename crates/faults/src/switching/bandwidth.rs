@@ -85,7 +85,7 @@ fn entry() -> Entry {
         row(
             "burst",
             ParameterKind::Size,
-            Some("above 0; nfqueue only"),
+            Some("above 0; nfqueue only, which auto then takes"),
             None,
             "bytes that an idle link may send at once",
         ),
@@ -109,7 +109,8 @@ fn entry() -> Entry {
         mechanisms: shaping::MECHANISMS.to_vec(),
         recovery_path: shaping::RECOVERY,
         undo: UndoClass::Reversible,
-        observed_effect: "bytes per second that passed while there were more, with its interval",
+        observed_effect: "bytes per second that passed while there were more, with its interval; \
+                          with netem, between renewals that both found packets waiting",
         example: "rate=1MiB",
     }
 }

@@ -9,8 +9,9 @@ use firedrill_worker::queue::shape::Shape;
 /// Packets that netem holds at once: a second at 10,000 packets a second.
 const LIMIT: u32 = 10_000;
 
-/// The same disturbance, done by `sch_netem`.
-pub(super) fn from_shape(shape: &Shape, seed: u64) -> Netem {
+/// The same disturbance, done by `sch_netem` on a link whose packets have so many bytes in front of
+/// the network's own header: the worker's queue does not see them, so they are not counted here.
+pub(super) fn from_shape(shape: &Shape, seed: u64, header_bytes: u16) -> Netem {
     Netem {
         delay_ns: nanoseconds(shape.delay),
         jitter_ns: nanoseconds(shape.jitter),
@@ -25,7 +26,7 @@ pub(super) fn from_shape(shape: &Shape, seed: u64) -> Netem {
         }),
         rate: shape.rate.map(|rate| NetemRate {
             bytes_per_second: rate.bytes_per_second,
-            packet_overhead: rate.packet_overhead,
+            packet_overhead: rate.packet_overhead - i32::from(header_bytes),
             cell_size: 0,
             cell_overhead: 0,
         }),

@@ -4,7 +4,7 @@
 use firedrill_kernel::link::{self, Interface};
 use firedrill_kernel::netlink::{Protocol, Socket};
 use firedrill_kernel::nftables::Action;
-use firedrill_kernel::qdisc::{self, Bands, BandsKind, Handle};
+use firedrill_kernel::qdisc::{self, Bands, Handle};
 use firedrill_undo::{Primitive, RootQdisc};
 use firedrill_worker::queue::{Program, shape::Shape};
 use serde_json::json;
@@ -161,7 +161,13 @@ impl Shaping {
         if let Err(error) = qdisc::netem_usable() {
             return Ok(Err(error.to_string()));
         }
-        let discipline = netem::from_shape(&self.shape, site.seed);
+        if self.shape.rate.is_some_and(|rate| rate.burst > 0) {
+            return Ok(Err("netem has no burst".into()));
+        }
+        let kind = match qdisc::bands_usable() {
+            Ok(kind) => kind,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
         place.namespace.within(|| {
             let mut socket = Socket::open(Protocol::Route)?;
             let mut roots = Vec::new();
@@ -176,16 +182,17 @@ impl Shaping {
                         link.name, foreign.kind
                     )));
                 }
+                let netem = netem::from_shape(&self.shape, site.seed, link.header_bytes());
                 roots.push(RootQdisc {
                     namespace: place.namespace.clone(),
                     name: link.name,
                     bands: Bands {
                         interface: link.index,
                         handle: Handle::of_major(MAJOR),
-                        kind: BandsKind::Prio,
+                        kind,
                         count: BAND,
                     },
-                    discipline: qdisc::Discipline::Netem(discipline.clone()),
+                    discipline: qdisc::Discipline::Netem(netem),
                 });
             }
             if roots.is_empty() {
