@@ -110,7 +110,7 @@ fn entry() -> Entry {
         recovery_path: shaping::RECOVERY,
         undo: UndoClass::Reversible,
         observed_effect: "bytes per second that passed while there were more, with its interval; \
-                          with netem, between renewals that both found packets waiting",
+                          with netem, the packets that were led into it",
         example: "rate=1MiB",
     }
 }

@@ -156,9 +156,9 @@ fn entry() -> Entry {
         mechanisms: shaping::MECHANISMS.to_vec(),
         recovery_path: shaping::RECOVERY,
         undo: UndoClass::Reversible,
-        observed_effect: "how long packets were held, with its interval: from the clock of the \
-                          queue; with netem, from the packets that it held at each renewal and \
-                          those that passed (Little's law), after ten renewals",
+        observed_effect: "how long packets were held, from the clock of the queue, with its \
+                          interval; with netem, which keeps no times, the packets that were led \
+                          into it",
         example: "delay=50ms jitter=10ms",
     }
 }

@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-use firedrill_undo::Quantity;
 use serde_json::json;
 
 use crate::probe::{MET, Plan, Probe};
@@ -21,20 +20,16 @@ fn rate_is_held(size: usize, kib: u32, packets: u64) {
         burst: 1,
         paired: false,
     };
-    let (flow, figure) = under(&bed, "switching.bandwidth", &arguments, |placed| {
-        let flow = probe.send(plan, || placed.renew());
-        (flow, placed.figure(Quantity::BytesPerSecond))
+    let flow = under(&bed, "switching.bandwidth", &arguments, |placed| {
+        probe.send(plan, || placed.renew())
     });
     let seen = flow.packets_per_second() * (size as f64 + HEADERS);
-    eprintln!("{arguments} of {size} bytes: {seen:.0} bytes/s, observed {figure}");
+    eprintln!("{arguments} of {size} bytes: {seen:.0} bytes/s");
     assert_eq!(flow.arrived(), flow.sent());
-    assert_eq!(figure.requested, Some(rate));
     assert!(seen < rate * 1.03, "{seen}");
-    assert!(figure.achieved < rate * 1.03, "{figure}");
     // On a busy host, the sender may leave the link idle.
     if in_virtual_time() {
         assert!(seen > rate * 0.97, "{seen}");
-        assert!(figure.achieved > rate * 0.97, "{figure}");
     }
 }
 

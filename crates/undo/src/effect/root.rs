@@ -1,8 +1,7 @@
-mod sojourn;
+mod dropped;
 
 use std::time::Duration;
 
-use firedrill_kernel::clock::boottime;
 use firedrill_kernel::namespace::NetNamespace;
 use firedrill_kernel::netlink::{Protocol, Socket};
 use firedrill_kernel::qdisc::{self, Deletion, Handle, QdiscError, Spot, Statistics};
@@ -13,8 +12,6 @@ use crate::primitive::{Primitive, RootQdisc};
 use crate::residue::{Residue, Reverted};
 use crate::state::DrillId;
 
-use sojourn::Sojourn;
-
 /// An interface whose root is ours: everything passes, except what rules lead into its band.
 #[derive(Debug)]
 pub(crate) struct ReplacedRoot {
@@ -24,7 +21,6 @@ pub(crate) struct ReplacedRoot {
     /// Whether it may be there: not before it is attached, nor if that was refused.
     attached: bool,
     released: Option<Result<Deletion, QdiscError>>,
-    sojourn: Option<Sojourn>,
 }
 
 impl ReplacedRoot {
@@ -44,7 +40,6 @@ impl ReplacedRoot {
             });
         }
         Ok(Prepared::ready(Self {
-            sojourn: Sojourn::of(&root.discipline),
             socket: Some(socket),
             attached: false,
             ..Self::resume(root)
@@ -57,7 +52,6 @@ impl ReplacedRoot {
             socket: None,
             attached: true,
             released: None,
-            sojourn: None,
         }
     }
 
@@ -91,15 +85,6 @@ impl ReplacedRoot {
             .find(|present| present.handle == spot.handle)
             .map(|present| present.statistics))
     }
-
-    /// Looks at the band's counters, and keeps what they say.
-    fn look(&mut self) -> Result<Option<Statistics>, KernelError> {
-        let statistics = self.statistics()?;
-        if let (Some(sojourn), Some(statistics)) = (&mut self.sojourn, statistics) {
-            sojourn.look(boottime(), statistics);
-        }
-        Ok(statistics)
-    }
 }
 
 impl Effect for ReplacedRoot {
@@ -116,14 +101,6 @@ impl Effect for ReplacedRoot {
         self.attached = true;
         qdisc::add(socket, spot, &self.root.discipline)?;
         Ok(())
-    }
-
-    fn renew(&mut self, _deadline: Duration) {
-        // The root has no deadline: the rules that lead into its band do. What cannot be seen now
-        // is missed in the figures, and an error when it is observed.
-        if self.attached && self.released.is_none() {
-            let _ = self.look();
-        }
     }
 
     fn release(&mut self) {
@@ -160,13 +137,13 @@ impl Effect for ReplacedRoot {
 
     fn observe(&mut self) -> Result<Observed, EffectError> {
         let name = self.root.name.clone();
-        let Some(statistics) = self.look()? else {
+        let Some(statistics) = self.statistics()? else {
             return Ok(Observed::one(false, || format!("the qdisc of {name}")));
         };
         let mut observed = Observed::one(true, String::new);
-        if let Some(sojourn) = &self.sojourn {
-            observed.measured = sojourn.measurements(statistics);
-        }
+        observed
+            .measured
+            .extend(dropped::share(&self.root.discipline, statistics));
         Ok(observed)
     }
 }
