@@ -35,8 +35,8 @@ drill switching.latency 'ip netns exec a tc qdisc show | grep -q netem' \
     delay=50ms mechanism=netem --target namespace=a
 drill infrastructure.process-pause "grep -q '^State:.[TD]' /proc/$victim/status || grep -qs firedrill /proc/$victim/cgroup" \
     --target pid=$victim
-drill infrastructure.clock-skew 'test $(date +%Y) -gt 2100' \
-    offset=50000h --target host=true
+drill infrastructure.clock-skew 'test $(date +%Y) -gt 2030' \
+    offset=70000h --target host=true
 drill switching.interface-down 'ip netns exec a ip link show veth0 | grep -q "state DOWN"' \
     interface=veth0 --target namespace=a
 until [ "$(wc -l </tmp/seen)" -eq $wanted ]; do sleep 0.1; done
