@@ -1,6 +1,5 @@
 //! Lets only so many bytes a second through.
 
-use firedrill_undo::Primitive;
 use firedrill_worker::queue::shape::{Rate, Shape};
 use serde_json::{Map, Value, json};
 
@@ -10,58 +9,42 @@ use super::shaping::{self, Shaping};
 use crate::FaultError;
 use crate::arguments::Arguments;
 use crate::catalogue::{Entry, Parameter, ParameterKind, UndoClass};
-use crate::fault::{CompileError, Disturbance, Kind, Site};
+use crate::fault::Kind;
 
 pub(crate) const KIND: Kind = Kind {
     entry,
-    parse: |arguments| Ok(Box::new(Bandwidth::parse(arguments)?)),
+    parse: |arguments| Ok(Box::new(parse(arguments)?)),
 };
 
 const NAME: &str = "switching.bandwidth";
 
 const OWN: [&str; 4] = ["rate", "burst", "overhead", "mechanism"];
 
-/// `switching.bandwidth`
-#[derive(Clone, Debug, PartialEq)]
-pub struct Bandwidth(Shaping);
-
-impl Bandwidth {
-    fn parse(arguments: &Map<String, Value>) -> Result<Self, FaultError> {
-        let mut read = Arguments::new(NAME, arguments, &filter::names(&OWN));
-        let rate = read.size("rate");
-        let rate = read.require("rate", rate, "bytes per second, such as 1MiB");
-        let burst = read.size("burst");
-        let overhead = read.number(
-            "overhead",
-            -256.0..=256.0,
-            "a whole number from -256 to 256",
-        );
-        let mechanism = shaping::mechanism(&mut read);
-        let filter = Filter::read(&mut read);
-        read.finish()?;
-        Ok(Self(Shaping {
-            filter,
-            mechanism,
-            shape: Shape {
-                rate: Some(Rate {
-                    bytes_per_second: rate,
-                    packet_overhead: overhead.unwrap_or(0.0) as i32,
-                    burst: burst.unwrap_or(0),
-                }),
-                ..Shape::default()
-            },
-        }))
-    }
-}
-
-impl Disturbance for Bandwidth {
-    fn hosts(&self) -> Vec<String> {
-        self.0.filter.hosts().to_vec()
-    }
-
-    fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
-        self.0.compile(site)
-    }
+fn parse(arguments: &Map<String, Value>) -> Result<Shaping, FaultError> {
+    let mut read = Arguments::new(NAME, arguments, &filter::names(&OWN));
+    let rate = read.size("rate");
+    let rate = read.require("rate", rate, "bytes per second, such as 1MiB");
+    let burst = read.size("burst");
+    let overhead = read.number(
+        "overhead",
+        -256.0..=256.0,
+        "a whole number from -256 to 256",
+    );
+    let mechanism = shaping::mechanism(&mut read);
+    let filter = Filter::read(&mut read);
+    read.finish()?;
+    Ok(Shaping {
+        filter,
+        mechanism,
+        shape: Shape {
+            rate: Some(Rate {
+                bytes_per_second: rate,
+                packet_overhead: overhead.unwrap_or(0.0) as i32,
+                burst: burst.unwrap_or(0),
+            }),
+            ..Shape::default()
+        },
+    })
 }
 
 fn entry() -> Entry {

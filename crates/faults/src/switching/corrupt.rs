@@ -1,6 +1,5 @@
 //! Flips a bit in packets, and leaves their checksums as they were.
 
-use firedrill_undo::Primitive;
 use firedrill_worker::queue::random::Share;
 use firedrill_worker::queue::shape::Shape;
 use serde_json::{Map, Value};
@@ -11,52 +10,36 @@ use super::shaping::{self, Shaping};
 use crate::FaultError;
 use crate::arguments::Arguments;
 use crate::catalogue::{Entry, Parameter, ParameterKind, UndoClass};
-use crate::fault::{CompileError, Disturbance, Kind, Site};
+use crate::fault::Kind;
 
 pub(crate) const KIND: Kind = Kind {
     entry,
-    parse: |arguments| Ok(Box::new(Corrupt::parse(arguments)?)),
+    parse: |arguments| Ok(Box::new(parse(arguments)?)),
 };
 
 const NAME: &str = "switching.corrupt";
 
 const OWN: [&str; 3] = ["percent", "correlation", "mechanism"];
 
-/// `switching.corrupt`
-#[derive(Clone, Debug, PartialEq)]
-pub struct Corrupt(Shaping);
-
-impl Corrupt {
-    fn parse(arguments: &Map<String, Value>) -> Result<Self, FaultError> {
-        let mut read = Arguments::new(NAME, arguments, &filter::names(&OWN));
-        let percent = read.percent("percent");
-        let share = read.require("percent", percent, "how many packets are corrupted") / 100.0;
-        let correlation = read.number("correlation", 0.0..100.0, "a number from 0 to below 100");
-        let mechanism = shaping::mechanism(&mut read);
-        let filter = Filter::read(&mut read);
-        read.finish()?;
-        Ok(Self(Shaping {
-            filter,
-            mechanism,
-            shape: Shape {
-                corrupt: Share {
-                    share,
-                    correlation: correlation.unwrap_or(0.0) / 100.0,
-                },
-                ..Shape::default()
+fn parse(arguments: &Map<String, Value>) -> Result<Shaping, FaultError> {
+    let mut read = Arguments::new(NAME, arguments, &filter::names(&OWN));
+    let percent = read.percent("percent");
+    let share = read.require("percent", percent, "how many packets are corrupted") / 100.0;
+    let correlation = read.number("correlation", 0.0..100.0, "a number from 0 to below 100");
+    let mechanism = shaping::mechanism(&mut read);
+    let filter = Filter::read(&mut read);
+    read.finish()?;
+    Ok(Shaping {
+        filter,
+        mechanism,
+        shape: Shape {
+            corrupt: Share {
+                share,
+                correlation: correlation.unwrap_or(0.0) / 100.0,
             },
-        }))
-    }
-}
-
-impl Disturbance for Corrupt {
-    fn hosts(&self) -> Vec<String> {
-        self.0.filter.hosts().to_vec()
-    }
-
-    fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
-        self.0.compile(site)
-    }
+            ..Shape::default()
+        },
+    })
 }
 
 fn entry() -> Entry {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use firedrill_undo::Primitive;
 use firedrill_worker::queue::Distribution;
 use firedrill_worker::queue::shape::Shape;
 use serde_json::{Map, Value, json};
@@ -13,11 +12,11 @@ use super::shaping::{self, Shaping};
 use crate::FaultError;
 use crate::arguments::Arguments;
 use crate::catalogue::{Entry, Parameter, ParameterKind, UndoClass};
-use crate::fault::{CompileError, Disturbance, Kind, Site};
+use crate::fault::Kind;
 
 pub(crate) const KIND: Kind = Kind {
     entry,
-    parse: |arguments| Ok(Box::new(Latency::parse(arguments)?)),
+    parse: |arguments| Ok(Box::new(parse(arguments)?)),
 };
 
 const NAME: &str = "switching.latency";
@@ -36,68 +35,52 @@ const DISTRIBUTIONS: &str = "uniform, normal, pareto or paretonormal";
 /// Longer, and every client has given up.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// `switching.latency`
-#[derive(Clone, Debug, PartialEq)]
-pub struct Latency(Shaping);
-
-impl Latency {
-    fn parse(arguments: &Map<String, Value>) -> Result<Self, FaultError> {
-        let mut read = Arguments::new(NAME, arguments, &filter::names(&OWN));
-        let delay = read.duration("delay", LONGEST);
-        let delay = read.require("delay", delay, "how much later packets come, such as 50ms");
-        let jitter = read.duration("jitter", LONGEST);
-        let correlation = read.number("correlation", 0.0..100.0, "a number from 0 to below 100");
-        let distribution = read.read("distribution", DISTRIBUTIONS, |value| {
-            Some(match value.as_str()? {
-                "uniform" => Distribution::Uniform,
-                "normal" => Distribution::Normal,
-                "pareto" => Distribution::Pareto,
-                "paretonormal" => Distribution::ParetoNormal,
-                _ => return None,
-            })
-        });
-        let spread = [
-            ("correlation", correlation.is_some()),
-            ("distribution", distribution.is_some()),
-        ];
-        for (name, given) in spread {
-            if given && jitter.is_none() && read.get("jitter").is_none() {
-                read.mistake(FaultError::Missing {
-                    owner: NAME,
-                    name: "jitter",
-                    what: if name == "correlation" {
-                        "a correlation is of the jitter"
-                    } else {
-                        "a distribution is of the jitter"
-                    },
-                });
-            }
+fn parse(arguments: &Map<String, Value>) -> Result<Shaping, FaultError> {
+    let mut read = Arguments::new(NAME, arguments, &filter::names(&OWN));
+    let delay = read.duration("delay", LONGEST);
+    let delay = read.require("delay", delay, "how much later packets come, such as 50ms");
+    let jitter = read.duration("jitter", LONGEST);
+    let correlation = read.number("correlation", 0.0..100.0, "a number from 0 to below 100");
+    let distribution = read.read("distribution", DISTRIBUTIONS, |value| {
+        Some(match value.as_str()? {
+            "uniform" => Distribution::Uniform,
+            "normal" => Distribution::Normal,
+            "pareto" => Distribution::Pareto,
+            "paretonormal" => Distribution::ParetoNormal,
+            _ => return None,
+        })
+    });
+    let spread = [
+        ("correlation", correlation.is_some()),
+        ("distribution", distribution.is_some()),
+    ];
+    for (name, given) in spread {
+        if given && jitter.is_none() && read.get("jitter").is_none() {
+            read.mistake(FaultError::Missing {
+                owner: NAME,
+                name: "jitter",
+                what: if name == "correlation" {
+                    "a correlation is of the jitter"
+                } else {
+                    "a distribution is of the jitter"
+                },
+            });
         }
-        let mechanism = shaping::mechanism(&mut read);
-        let filter = Filter::read_with_percent(&mut read);
-        read.finish()?;
-        Ok(Self(Shaping {
-            filter,
-            mechanism,
-            shape: Shape {
-                delay,
-                jitter: jitter.unwrap_or_default(),
-                delay_correlation: correlation.unwrap_or(0.0) / 100.0,
-                distribution: distribution.unwrap_or_default(),
-                ..Shape::default()
-            },
-        }))
     }
-}
-
-impl Disturbance for Latency {
-    fn hosts(&self) -> Vec<String> {
-        self.0.filter.hosts().to_vec()
-    }
-
-    fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
-        self.0.compile(site)
-    }
+    let mechanism = shaping::mechanism(&mut read);
+    let filter = Filter::read_with_percent(&mut read);
+    read.finish()?;
+    Ok(Shaping {
+        filter,
+        mechanism,
+        shape: Shape {
+            delay,
+            jitter: jitter.unwrap_or_default(),
+            delay_correlation: correlation.unwrap_or(0.0) / 100.0,
+            distribution: distribution.unwrap_or_default(),
+            ..Shape::default()
+        },
+    })
 }
 
 fn entry() -> Entry {

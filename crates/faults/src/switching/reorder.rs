@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use firedrill_undo::Primitive;
 use firedrill_worker::queue::random::Share;
 use firedrill_worker::queue::shape::{Reorder as Ahead, Shape};
 use serde_json::{Map, Value, json};
@@ -13,11 +12,11 @@ use super::shaping::{self, Shaping};
 use crate::FaultError;
 use crate::arguments::Arguments;
 use crate::catalogue::{Entry, Parameter, ParameterKind, UndoClass};
-use crate::fault::{CompileError, Disturbance, Kind, Site};
+use crate::fault::Kind;
 
 pub(crate) const KIND: Kind = Kind {
     entry,
-    parse: |arguments| Ok(Box::new(Reorder::parse(arguments)?)),
+    parse: |arguments| Ok(Box::new(parse(arguments)?)),
 };
 
 const NAME: &str = "switching.reorder";
@@ -28,47 +27,31 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 const DELAY: Duration = Duration::from_millis(10);
 
-/// `switching.reorder`
-#[derive(Clone, Debug, PartialEq)]
-pub struct Reorder(Shaping);
-
-impl Reorder {
-    fn parse(arguments: &Map<String, Value>) -> Result<Self, FaultError> {
-        let mut read = Arguments::new(NAME, arguments, &filter::names(&OWN));
-        let percent = read.percent("percent");
-        let share = read.require("percent", percent, "how many packets go ahead") / 100.0;
-        let correlation = read.number("correlation", 0.0..100.0, "a number from 0 to below 100");
-        let delay = read.duration("delay", LONGEST);
-        let gap = read.whole("gap", 1..=1_000_000, "a whole number from 1 to 1000000");
-        let mechanism = shaping::mechanism(&mut read);
-        let filter = Filter::read(&mut read);
-        read.finish()?;
-        Ok(Self(Shaping {
-            filter,
-            mechanism,
-            shape: Shape {
-                delay: delay.unwrap_or(DELAY),
-                reorder: Some(Ahead {
-                    share: Share {
-                        share,
-                        correlation: correlation.unwrap_or(0.0) / 100.0,
-                    },
-                    gap: gap.and_then(|gap| u32::try_from(gap).ok()).unwrap_or(1),
-                }),
-                ..Shape::default()
-            },
-        }))
-    }
-}
-
-impl Disturbance for Reorder {
-    fn hosts(&self) -> Vec<String> {
-        self.0.filter.hosts().to_vec()
-    }
-
-    fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
-        self.0.compile(site)
-    }
+fn parse(arguments: &Map<String, Value>) -> Result<Shaping, FaultError> {
+    let mut read = Arguments::new(NAME, arguments, &filter::names(&OWN));
+    let percent = read.percent("percent");
+    let share = read.require("percent", percent, "how many packets go ahead") / 100.0;
+    let correlation = read.number("correlation", 0.0..100.0, "a number from 0 to below 100");
+    let delay = read.duration("delay", LONGEST);
+    let gap = read.whole("gap", 1..=1_000_000, "a whole number from 1 to 1000000");
+    let mechanism = shaping::mechanism(&mut read);
+    let filter = Filter::read(&mut read);
+    read.finish()?;
+    Ok(Shaping {
+        filter,
+        mechanism,
+        shape: Shape {
+            delay: delay.unwrap_or(DELAY),
+            reorder: Some(Ahead {
+                share: Share {
+                    share,
+                    correlation: correlation.unwrap_or(0.0) / 100.0,
+                },
+                gap: gap.and_then(|gap| u32::try_from(gap).ok()).unwrap_or(1),
+            }),
+            ..Shape::default()
+        },
+    })
 }
 
 fn entry() -> Entry {

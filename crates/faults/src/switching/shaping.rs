@@ -16,7 +16,7 @@ use super::queue::{self, PacketQueue};
 use super::rules;
 use crate::arguments::Arguments;
 use crate::catalogue::{Parameter, ParameterKind};
-use crate::fault::{CompileError, Site};
+use crate::fault::{CompileError, Disturbance, Site};
 
 /// A disturbance of packets, and by what means.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,15 +91,21 @@ impl Mechanism {
     }
 }
 
-impl Shaping {
-    pub(super) fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
+impl Disturbance for Shaping {
+    fn hosts(&self) -> Vec<String> {
+        self.filter.hosts().to_vec()
+    }
+
+    fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
         let mut primitives = Vec::new();
         for place in places(site)? {
             primitives.extend(self.at(place, site)?);
         }
         Ok(primitives)
     }
+}
 
+impl Shaping {
     fn at(&self, place: Place, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
         match self.mechanism {
             Mechanism::Queue => self.by_queue(place, site),
