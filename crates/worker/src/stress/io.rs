@@ -178,7 +178,8 @@ struct Pace {
     due: Option<Instant>,
 }
 
-/// How far a device that was slow for a while may catch up.
+/// How far a device that was slow for a while may catch up, or the time of one
+/// request where that is longer: what a request itself takes is never lost.
 const CATCH_UP: Duration = Duration::from_millis(200);
 
 impl Pace {
@@ -189,11 +190,11 @@ impl Pace {
     /// How long to wait after a request of so many bytes.
     fn after(&mut self, bytes: u64, now: Instant) -> Option<Duration> {
         let rate = self.rate?;
-        let earliest = now.checked_sub(CATCH_UP).unwrap_or(now);
-        let from = self.due.unwrap_or(now).max(earliest);
         // A year at most, so that the sum is a time.
-        let step = (bytes as f64 / rate).min(3.2e7);
-        let due = from + Duration::from_secs_f64(step);
+        let step = Duration::from_secs_f64((bytes as f64 / rate).min(3.2e7));
+        let earliest = now.checked_sub(CATCH_UP.max(step)).unwrap_or(now);
+        let from = self.due.unwrap_or(now).max(earliest);
+        let due = from + step;
         self.due = Some(due);
         due.checked_duration_since(now)
             .filter(|rest| !rest.is_zero())

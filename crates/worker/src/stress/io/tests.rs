@@ -28,6 +28,8 @@ fn sizes_that_do_not_fit_each_other_are_refused() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
     #[test]
     fn the_rate_is_kept_whatever_a_request_takes(
         rate in 1e4_f64..1e9,
