@@ -1,0 +1,91 @@
+//! What passed through a route, counted as it passes.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A number of each for every worker, so that none waits for another's.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    workers: Box<[OfWorker]>,
+}
+
+/// The numbers of one worker. On cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct OfWorker {
+    pub(crate) opened: Count,
+    pub(crate) closed: Count,
+    pub(crate) failed: Count,
+    /// By source: the client, the upstream.
+    pub(crate) received: [Count; 2],
+    /// By destination: the upstream, the client.
+    pub(crate) sent: [Count; 2],
+}
+
+/// Counted by one thread, read by any.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn add(&self, more: u64) {
+        // One writer: no locked instruction is needed.
+        let sum = self.0.load(Ordering::Relaxed).wrapping_add(more);
+        self.0.store(sum, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What passed through a route since it was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Connections that were accepted.
+    pub connections: u64,
+    /// Of these, how many are still there.
+    pub open: u64,
+    /// Connections for which no upstream could be reached.
+    pub failed: u64,
+    pub upstream: Bytes,
+    pub downstream: Bytes,
+}
+
+/// One direction.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bytes {
+    pub received: u64,
+    pub sent: u64,
+}
+
+impl Counters {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self {
+            workers: (0..workers).map(|_| OfWorker::default()).collect(),
+        }
+    }
+
+    pub(crate) fn of(&self, worker: usize) -> &OfWorker {
+        &self.workers[worker]
+    }
+
+    pub(crate) fn passed(&self) -> Passed {
+        let sum =
+            |count: fn(&OfWorker) -> &Count| self.workers.iter().map(|w| count(w).get()).sum();
+        // Closed is read first, so that no connection is counted closed that was not opened.
+        let closed: u64 = sum(|w| &w.closed);
+        let connections: u64 = sum(|w| &w.opened);
+        Passed {
+            connections,
+            open: connections - closed,
+            failed: sum(|w| &w.failed),
+            upstream: Bytes {
+                received: sum(|w| &w.received[0]),
+                sent: sum(|w| &w.sent[0]),
+            },
+            downstream: Bytes {
+                received: sum(|w| &w.received[1]),
+                sent: sum(|w| &w.sent[1]),
+            },
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The proxy as its users see it: routes that are opened, changed, looked at and closed while
+//! connections run through them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+
+use crate::chance::Chance;
+use crate::counters::Passed;
+use crate::reactor::{self, Handle, Order};
+use crate::route::{Parts, Route, Upstream};
+use crate::stream::StreamFault;
+
+/// How many connections wait to be accepted, at most (as far as `net.core.somaxconn` goes).
+const BACKLOG: i32 = 4096;
+
+/// How the data plane is set up.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Threads; a core each is what they use at most.
+    pub threads: usize,
+    /// Where decisions come from: the same seed and the same connections give the same.
+    pub seed: u64,
+}
+
+/// Where a route listens and where it leads.
+#[derive(Debug, Clone)]
+pub struct RouteConfig {
+    pub name: String,
+    /// With port 0 the system chooses one.
+    pub listen: SocketAddr,
+    pub upstream: Upstream,
+    /// How long a connection to the upstream may take to be made.
+    pub connect_timeout: Duration,
+    pub faults: Vec<StreamFault>,
+}
+
+/// Why a route is not there, or not as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RouteError {
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
+    #[error("there is a route {name} already")]
+    Exists { name: String },
+    #[error("there is no route {name}")]
+    Unknown { name: String },
+}
+
+/// A running data plane. Dropped, it resets what is open.
+#[derive(Debug)]
+pub struct Fabric {
+    seed: u64,
+    workers: Vec<Handle>,
+    threads: Vec<JoinHandle<()>>,
+    routes: Mutex<BTreeMap<String, Arc<Route>>>,
+    next: AtomicU64,
+}
+
+impl Fabric {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When the system has no threads or descriptors for it.
+    pub fn start(options: &Options) -> std::io::Result<Self> {
+        let (workers, threads) = reactor::start(options.threads.max(1))?;
+        Ok(Self {
+            seed: options.seed,
+            workers,
+            threads,
+            routes: Mutex::default(),
+            next: AtomicU64::new(0),
+        })
+    }
+
+    /// Opens a route; the address it listens on.
+    ///
+    /// # Errors
+    /// When the name is taken, or the address cannot be listened on.
+    pub fn open(&self, config: RouteConfig) -> Result<SocketAddr, RouteError> {
+        let mut routes = self.routes();
+        if routes.contains_key(&config.name) {
+            return Err(RouteError::Exists { name: config.name });
+        }
+        let address = config.listen;
+        let failed = |source| RouteError::Listen { address, source };
+        let (listener, bound) = listen(address).map_err(failed)?;
+        let parts = Parts {
+            id: self.next.fetch_add(1, Ordering::Relaxed),
+            listener,
+            upstream: config.upstream,
+            connect_timeout: config.connect_timeout,
+            chance: Chance::new(self.seed).named(&config.name),
+            faults: config.faults.into(),
+        };
+        let route = Arc::new(Route::new(parts, self.workers.len()));
+        for worker in &self.workers {
+            worker.tell(Order::Open(Arc::clone(&route)));
+        }
+        routes.insert(config.name, route);
+        Ok(bound)
+    }
+
+    /// Gives a route these faults, on the connections it has as on those that come. Returns when
+    /// all of them have it.
+    ///
+    /// # Errors
+    /// When there is no such route.
+    pub fn change(&self, name: &str, faults: Vec<StreamFault>) -> Result<(), RouteError> {
+        let route = self.route(name)?;
+        route.set_faults(faults.into());
+        self.tell_all(|done| Order::Change {
+            route: route.id,
+            done,
+        });
+        Ok(())
+    }
+
+    /// Closes a route and resets its connections. Returns when its address is free again.
+    ///
+    /// # Errors
+    /// When there is no such route.
+    pub fn close(&self, name: &str) -> Result<(), RouteError> {
+        let unknown = || RouteError::Unknown { name: name.into() };
+        let route = self.routes().remove(name).ok_or_else(unknown)?;
+        self.tell_all(|done| Order::Close {
+            route: route.id,
+            done,
+        });
+        Ok(())
+    }
+
+    /// What passed through a route.
+    ///
+    /// # Errors
+    /// When there is no such route.
+    pub fn passed(&self, name: &str) -> Result<Passed, RouteError> {
+        self.route(name).map(|route| route.counters.passed())
+    }
+
+    fn route(&self, name: &str) -> Result<Arc<Route>, RouteError> {
+        let unknown = || RouteError::Unknown { name: name.into() };
+        self.routes().get(name).cloned().ok_or_else(unknown)
+    }
+
+    fn routes(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Route>>> {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells every worker, and waits until each has done it.
+    fn tell_all(&self, order: impl Fn(std::sync::mpsc::SyncSender<()>) -> Order) {
+        let (done, each) = sync_channel(self.workers.len());
+        for worker in &self.workers {
+            worker.tell(order(done.clone()));
+        }
+        drop(done);
+        // It ends with the last sender, a worker that is gone included.
+        each.iter().for_each(drop);
+    }
+}
+
+impl Drop for Fabric {
+    fn drop(&mut self) {
+        for worker in &self.workers {
+            worker.tell(Order::Stop);
+        }
+        for thread in self.threads.drain(..) {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<(OwnedFd, SocketAddr)> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    rustix::net::sockopt::set_socket_reuseaddr(&socket, true)?;
+    rustix::net::bind(&socket, &address)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    let bound = SocketAddr::try_from(rustix::net::getsockname(&socket)?)?;
+    Ok((socket, bound))
+}

@@ -1,0 +1,21 @@
+//! The fault proxy: live traffic passes through, untouched unless a fault is on it.
+//!
+//! Map:
+//! - [`chance`]: decisions that can be repeated; pure;
+//! - [`stream`]: what faults do to one direction of a connection; pure;
+//! - [`fabric`]: routes that are opened, changed and closed while connections run;
+//! - `reactor`: threads, sockets and timers behind it.
+//!
+//! Deliberately absent: changing where an application's traffic goes (`faults`), judging what
+//! comes of a fault (`judge`), and undo: a proxy that ends takes its faults with it.
+
+pub mod chance;
+mod counters;
+pub mod fabric;
+mod reactor;
+mod route;
+pub mod stream;
+
+pub use counters::{Bytes, Passed};
+pub use fabric::{Fabric, Options, RouteConfig, RouteError};
+pub use route::Upstream;

@@ -1,0 +1,14 @@
+//! The data plane: threads that each own the connections they accepted, and share nothing else.
+//!
+//! - [`worker`]: the loop of a thread, and what it is told;
+//! - [`connection`]: two sockets and the two lanes between them;
+//! - [`timers`]: when which connection wants to be looked at;
+//! - [`lookup`]: names to addresses, beside the loop.
+
+mod connection;
+mod lookup;
+mod socket;
+mod timers;
+mod worker;
+
+pub(crate) use worker::{Handle, Order, start};

@@ -1,0 +1,92 @@
+//! Where connections come in and where they go: a name, a listener, an upstream and its faults.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::chance::Chance;
+use crate::counters::Counters;
+use crate::stream::{Direction, Lane, StreamFault};
+
+/// Where the connections of a route go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Upstream {
+    /// Tried in this order.
+    Addresses(Vec<SocketAddr>),
+    /// Looked up for each connection, without holding up any other.
+    Name { host: String, port: u16 },
+}
+
+/// A route that is open. Shared by all workers.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) id: u64,
+    pub(crate) listener: OwnedFd,
+    pub(crate) upstream: Upstream,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) counters: Counters,
+    chance: Chance,
+    faults: Mutex<Arc<[StreamFault]>>,
+    accepted: AtomicU64,
+}
+
+/// What a route is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) id: u64,
+    pub(crate) listener: OwnedFd,
+    pub(crate) upstream: Upstream,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) chance: Chance,
+    pub(crate) faults: Arc<[StreamFault]>,
+}
+
+impl Route {
+    pub(crate) fn new(parts: Parts, workers: usize) -> Self {
+        Self {
+            id: parts.id,
+            listener: parts.listener,
+            upstream: parts.upstream,
+            connect_timeout: parts.connect_timeout,
+            counters: Counters::new(workers),
+            chance: parts.chance,
+            faults: Mutex::new(parts.faults),
+            accepted: AtomicU64::new(0),
+        }
+    }
+
+    /// The number of a new connection: the first is 0.
+    pub(crate) fn next_connection(&self) -> u64 {
+        self.accepted.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The draws of a connection in one direction.
+    pub(crate) fn chance(&self, connection: u64, direction: Direction) -> Chance {
+        self.chance.of(connection).of(direction as u64)
+    }
+
+    pub(crate) fn faults(&self) -> Arc<[StreamFault]> {
+        let faults = self.faults.lock();
+        Arc::clone(&faults.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set_faults(&self, faults: Arc<[StreamFault]>) {
+        let mut now = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = faults;
+    }
+
+    /// A lane of a connection.
+    pub(crate) fn lane(&self, connection: u64, direction: Direction, now: Instant) -> Lane {
+        let all = self.faults();
+        let chance = self.chance(connection, direction);
+        Lane::new(chance, &of(&all, direction), now)
+    }
+}
+
+/// The faults in this direction.
+pub(crate) fn of(faults: &[StreamFault], direction: Direction) -> Vec<&StreamFault> {
+    let mine = faults.iter().filter(|fault| fault.direction == direction);
+    mine.collect()
+}
