@@ -6,6 +6,7 @@ mod document;
 mod fault;
 mod global;
 mod init;
+mod proxy;
 mod report;
 mod run;
 mod shell;
@@ -30,6 +31,7 @@ pub(crate) use document::{ExportArgs, PlanArgs, SchemaArgs, ValidateArgs};
 pub(crate) use fault::{FaultsArgs, InjectArgs};
 pub(crate) use global::{ColorWhen, GlobalArgs, OutputFormat};
 pub(crate) use init::InitArgs;
+pub(crate) use proxy::ProxyArgs;
 pub(crate) use report::{ReportArgs, ReportFormat};
 pub(crate) use run::{DryMode, HypothesisWhen, RollbacksWhen, RunArgs, VariableArgs};
 pub(crate) use shell::CompletionsArgs;
@@ -84,6 +86,7 @@ pub(crate) enum Command {
     Faults(FaultsArgs),
     Inject(InjectArgs),
     Skew(SkewArgs),
+    Proxy(ProxyArgs),
     Doctor(DoctorArgs),
     Halt(HaltArgs),
     Recover(RecoverArgs),

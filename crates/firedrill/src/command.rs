@@ -10,6 +10,7 @@ mod init;
 mod inject;
 mod man;
 mod plan;
+mod proxy;
 mod recover;
 mod report;
 mod run;
@@ -51,6 +52,7 @@ fn dispatch(cli: &Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Faults(args) => faults::execute(args, out),
         Command::Inject(args) => inject::execute(args, global, out),
         Command::Skew(args) => skew::execute(args),
+        Command::Proxy(args) => proxy::execute(args, out),
         Command::Doctor(_) => doctor::execute(global, out),
         Command::Halt(args) => halt::execute(args, global, out),
         Command::Recover(args) => recover::execute(args, global, out),

@@ -4,6 +4,7 @@
 //! - [`chance`]: decisions that can be repeated; pure;
 //! - [`stream`]: what faults do to one direction of a connection; pure;
 //! - [`fabric`]: routes that are opened, changed and closed while connections run;
+//! - [`toxiproxy`]: Toxiproxy's HTTP interface to them;
 //! - `reactor`: threads, sockets and timers behind it.
 //!
 //! Deliberately absent: changing where an application's traffic goes (`faults`), judging what
@@ -15,6 +16,7 @@ pub mod fabric;
 mod reactor;
 mod route;
 pub mod stream;
+pub mod toxiproxy;
 
 pub use counters::{Bytes, Passed};
 pub use fabric::{Fabric, Options, RouteConfig, RouteError};

@@ -1,0 +1,82 @@
+//! Toxiproxy's HTTP interface, so that its clients and test suites work as they are.
+//!
+//! - [`toxic`]: its eight toxics and ours, as it writes them, and the stream faults they are;
+//! - [`collection`]: the proxies, by name;
+//! - [`answer`]: its status codes, errors and headers;
+//! - [`config`]: proxies from a file;
+//! - `handlers`: one function per route;
+//! - `metrics`: Prometheus text.
+//!
+//! It differs on purpose where Toxiproxy is known to be wrong: a removal never hangs, a reset is a
+//! RST, bytes are counted as they pass, and the seed has its effect.
+
+mod address;
+mod answer;
+mod collection;
+mod config;
+mod handlers;
+mod metrics;
+mod toxic;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use crate::fabric::Fabric;
+
+pub use address::AddressError;
+pub use answer::ApiError;
+pub use collection::{Collection, NewProxy, Populated, ProxyChange, ProxyView};
+pub use config::{ConfigError, ProxyConfig, load, read};
+pub use toxic::{Attributes, NewToxic, Toxic, ToxicChange};
+
+/// What `GET /version` answers: the version of the interface, and whose it is.
+pub const VERSION: &str = concat!("2.12.0+firedrill.", env!("CARGO_PKG_VERSION"));
+
+/// The interface, listening.
+#[derive(Debug)]
+pub struct Api {
+    listener: TcpListener,
+    address: SocketAddr,
+    collection: Arc<Collection>,
+}
+
+impl Api {
+    /// Listens there; nothing is answered before [`Self::serve`].
+    ///
+    /// # Errors
+    /// When the address cannot be listened on.
+    pub fn bind(address: SocketAddr, fabric: Arc<Fabric>) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(Self {
+            address: listener.local_addr()?,
+            listener,
+            collection: Arc::new(Collection::new(fabric)),
+        })
+    }
+
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    #[must_use]
+    pub fn collection(&self) -> &Arc<Collection> {
+        &self.collection
+    }
+
+    /// Answers until `stop` is ready.
+    ///
+    /// # Errors
+    /// When the listener cannot be used.
+    pub async fn serve(
+        self,
+        stop: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        let listener = tokio::net::TcpListener::from_std(self.listener)?;
+        let router = handlers::router(self.collection);
+        axum::serve(listener, router)
+            .with_graceful_shutdown(stop)
+            .await
+    }
+}

@@ -1,0 +1,353 @@
+//! The proxies, by name.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::address;
+use super::answer::ApiError;
+use super::toxic::{NewToxic, Toxic, ToxicChange};
+use crate::counters::Passed;
+use crate::fabric::{Fabric, RouteConfig};
+
+/// How long a connection to an upstream may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// All proxies, and the fabric that they are routes of.
+#[derive(Debug)]
+pub struct Collection {
+    fabric: Arc<Fabric>,
+    proxies: Mutex<BTreeMap<String, Proxy>>,
+}
+
+#[derive(Debug, Clone)]
+struct Proxy {
+    listen: String,
+    upstream: String,
+    enabled: bool,
+    toxics: Vec<Toxic>,
+}
+
+/// A proxy as it is told.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProxyView {
+    pub name: String,
+    pub listen: String,
+    pub upstream: String,
+    pub enabled: bool,
+    pub toxics: Vec<Toxic>,
+}
+
+/// A proxy to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct NewProxy {
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub listen: String,
+    #[serde(default)]
+    pub upstream: String,
+    #[serde(default)]
+    pub enabled: Option<bool>,
+}
+
+/// What may change of a proxy.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct ProxyChange {
+    #[serde(default)]
+    pub listen: Option<String>,
+    #[serde(default)]
+    pub upstream: Option<String>,
+    #[serde(default)]
+    pub enabled: Option<bool>,
+}
+
+/// What a population made.
+#[derive(Debug, Clone, Serialize)]
+pub struct Populated {
+    pub proxies: Vec<ProxyView>,
+}
+
+impl Collection {
+    #[must_use]
+    pub fn new(fabric: Arc<Fabric>) -> Self {
+        Self {
+            fabric,
+            proxies: Mutex::default(),
+        }
+    }
+
+    pub fn all(&self) -> Vec<ProxyView> {
+        let proxies = self.proxies();
+        proxies
+            .iter()
+            .map(|(name, proxy)| proxy.view(name))
+            .collect()
+    }
+
+    /// # Errors
+    /// When there is none of this name.
+    pub fn proxy(&self, name: &str) -> Result<ProxyView, ApiError> {
+        let proxies = self.proxies();
+        let proxy = proxies.get(name).ok_or(ApiError::ProxyNotFound)?;
+        Ok(proxy.view(name))
+    }
+
+    /// What passed through a proxy since it was last enabled.
+    pub fn passed(&self, name: &str) -> Option<Passed> {
+        self.fabric.passed(name).ok()
+    }
+
+    /// # Errors
+    /// When a field is missing or wrong, the name is taken, or the address cannot be listened on.
+    pub fn create(&self, new: &NewProxy) -> Result<ProxyView, ApiError> {
+        new.check("")?;
+        let mut proxies = self.proxies();
+        if proxies.contains_key(&new.name) {
+            return Err(ApiError::ProxyExists);
+        }
+        let proxy = self.started(new)?;
+        let view = proxy.view(&new.name);
+        proxies.insert(new.name.clone(), proxy);
+        Ok(view)
+    }
+
+    /// Makes these proxies, in the place of any that have their names and lead elsewhere.
+    ///
+    /// # Errors
+    /// All are checked first; one that cannot be started then leaves those before it.
+    pub fn populate(&self, all: &[NewProxy]) -> Result<Populated, ApiError> {
+        for (at, new) in all.iter().enumerate() {
+            new.check(&format!(" at proxy {}", at + 1))?;
+        }
+        let mut proxies = self.proxies();
+        let mut made = Vec::new();
+        for new in all {
+            match self.put(&mut proxies, new) {
+                Ok(view) => made.push(view),
+                Err(error) => {
+                    return Err(ApiError::Populate {
+                        source: Box::new(error),
+                        proxies: made,
+                    });
+                }
+            }
+        }
+        Ok(Populated { proxies: made })
+    }
+
+    fn put(
+        &self,
+        proxies: &mut BTreeMap<String, Proxy>,
+        new: &NewProxy,
+    ) -> Result<ProxyView, ApiError> {
+        if let Some(old) = proxies.get(&new.name) {
+            if old.is_as(new) {
+                return Ok(old.view(&new.name));
+            }
+            self.stop(&new.name);
+            proxies.remove(&new.name);
+        }
+        let proxy = self.started(new)?;
+        let view = proxy.view(&new.name);
+        proxies.insert(new.name.clone(), proxy);
+        Ok(view)
+    }
+
+    /// # Errors
+    /// When there is none of this name, or it cannot be as asked; then it is disabled.
+    pub fn update(&self, name: &str, change: ProxyChange) -> Result<ProxyView, ApiError> {
+        let mut proxies = self.proxies();
+        let proxy = proxies.get_mut(name).ok_or(ApiError::ProxyNotFound)?;
+        let listen = change.listen.unwrap_or_else(|| proxy.listen.clone());
+        let upstream = change.upstream.unwrap_or_else(|| proxy.upstream.clone());
+        let enabled = change.enabled.unwrap_or(proxy.enabled);
+        address::to_listen(&listen).map_err(ApiError::address)?;
+        address::to_reach(&upstream).map_err(ApiError::address)?;
+        let moved = listen != proxy.listen || upstream != proxy.upstream;
+        if proxy.enabled && (moved || !enabled) {
+            self.stop(name);
+            proxy.enabled = false;
+        }
+        proxy.listen = listen;
+        proxy.upstream = upstream;
+        if enabled && !proxy.enabled {
+            proxy.listen = self.start(name, proxy)?;
+            proxy.enabled = true;
+        }
+        Ok(proxy.view(name))
+    }
+
+    /// # Errors
+    /// When there is none of this name.
+    pub fn delete(&self, name: &str) -> Result<(), ApiError> {
+        let removed = self.proxies().remove(name);
+        removed.ok_or(ApiError::ProxyNotFound)?;
+        self.stop(name);
+        Ok(())
+    }
+
+    /// Enables every proxy and takes every toxic away.
+    ///
+    /// # Errors
+    /// When one cannot be enabled; the others are.
+    pub fn reset(&self) -> Result<(), ApiError> {
+        let mut proxies = self.proxies();
+        let mut result = Ok(());
+        for (name, proxy) in proxies.iter_mut() {
+            proxy.toxics.clear();
+            if proxy.enabled {
+                self.apply(name, proxy);
+                continue;
+            }
+            match self.start(name, proxy) {
+                Ok(listen) => {
+                    proxy.listen = listen;
+                    proxy.enabled = true;
+                }
+                Err(error) => result = Err(error),
+            }
+        }
+        result
+    }
+
+    /// # Errors
+    /// When there is no such proxy, the toxic is wrong, or its name is taken.
+    pub fn add_toxic(&self, name: &str, new: NewToxic) -> Result<Toxic, ApiError> {
+        let mut proxies = self.proxies();
+        let proxy = proxies.get_mut(name).ok_or(ApiError::ProxyNotFound)?;
+        let toxic = new.toxic()?;
+        if proxy.toxics.iter().any(|other| other.name == toxic.name) {
+            return Err(ApiError::ToxicExists);
+        }
+        proxy.toxics.push(toxic.clone());
+        self.apply(name, proxy);
+        Ok(toxic)
+    }
+
+    /// # Errors
+    /// When there is no such proxy or toxic.
+    pub fn toxic(&self, name: &str, toxic: &str) -> Result<Toxic, ApiError> {
+        let view = self.proxy(name)?;
+        let mut toxics = view.toxics.into_iter();
+        toxics
+            .find(|other| other.name == toxic)
+            .ok_or(ApiError::ToxicNotFound)
+    }
+
+    /// # Errors
+    /// When there is no such proxy or toxic, or the change is wrong.
+    pub fn change_toxic(
+        &self,
+        name: &str,
+        toxic: &str,
+        change: ToxicChange,
+    ) -> Result<Toxic, ApiError> {
+        let mut proxies = self.proxies();
+        let proxy = proxies.get_mut(name).ok_or(ApiError::ProxyNotFound)?;
+        let mut toxics = proxy.toxics.iter_mut();
+        let old = toxics.find(|other| other.name == toxic);
+        let old = old.ok_or(ApiError::ToxicNotFound)?;
+        *old = old.changed(change)?;
+        let changed = old.clone();
+        self.apply(name, proxy);
+        Ok(changed)
+    }
+
+    /// # Errors
+    /// When there is no such proxy or toxic.
+    pub fn remove_toxic(&self, name: &str, toxic: &str) -> Result<(), ApiError> {
+        let mut proxies = self.proxies();
+        let proxy = proxies.get_mut(name).ok_or(ApiError::ProxyNotFound)?;
+        let at = proxy.toxics.iter().position(|other| other.name == toxic);
+        proxy.toxics.remove(at.ok_or(ApiError::ToxicNotFound)?);
+        self.apply(name, proxy);
+        Ok(())
+    }
+
+    fn proxies(&self) -> MutexGuard<'_, BTreeMap<String, Proxy>> {
+        self.proxies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn started(&self, new: &NewProxy) -> Result<Proxy, ApiError> {
+        let mut proxy = Proxy {
+            listen: new.listen.clone(),
+            upstream: new.upstream.clone(),
+            enabled: new.enabled.unwrap_or(true),
+            toxics: Vec::new(),
+        };
+        if proxy.enabled {
+            proxy.listen = self.start(&new.name, &proxy)?;
+        }
+        Ok(proxy)
+    }
+
+    /// Opens the route of a proxy; the address it listens on.
+    fn start(&self, name: &str, proxy: &Proxy) -> Result<String, ApiError> {
+        let config = RouteConfig {
+            name: name.into(),
+            listen: address::to_listen(&proxy.listen).map_err(ApiError::address)?,
+            upstream: address::to_reach(&proxy.upstream).map_err(ApiError::address)?,
+            connect_timeout: CONNECT_TIMEOUT,
+            faults: proxy.toxics.iter().map(Toxic::fault).collect(),
+        };
+        let opened = self.fabric.open(config);
+        let bound = opened.map_err(|error| ApiError::Internal {
+            why: error.to_string(),
+        })?;
+        Ok(bound.to_string())
+    }
+
+    /// Closes the route of a proxy, if it has one.
+    fn stop(&self, name: &str) {
+        let _not_enabled = self.fabric.close(name);
+    }
+
+    /// Gives the toxics to the route, if there is one.
+    fn apply(&self, name: &str, proxy: &Proxy) {
+        let faults = proxy.toxics.iter().map(Toxic::fault).collect();
+        let _not_enabled = self.fabric.change(name, faults);
+    }
+}
+
+impl NewProxy {
+    /// What has to be there, and what has to be an address; `place` says which proxy it is.
+    fn check(&self, place: &str) -> Result<(), ApiError> {
+        for (field, value) in [("name", &self.name), ("upstream", &self.upstream)] {
+            if value.is_empty() {
+                return Err(ApiError::MissingField {
+                    field: format!("{field}{place}"),
+                });
+            }
+        }
+        address::to_reach(&self.upstream).map_err(ApiError::address)?;
+        Ok(())
+    }
+}
+
+impl Proxy {
+    fn view(&self, name: &str) -> ProxyView {
+        ProxyView {
+            name: name.into(),
+            listen: self.listen.clone(),
+            upstream: self.upstream.clone(),
+            enabled: self.enabled,
+            toxics: self.toxics.clone(),
+        }
+    }
+
+    /// Whether it listens and leads where the new one would.
+    fn is_as(&self, new: &NewProxy) -> bool {
+        let listens = address::to_listen(&new.listen).map(|address| address.to_string());
+        let same = self.listen == new.listen || listens.is_ok_and(|listen| listen == self.listen);
+        same && self.upstream == new.upstream && self.enabled == new.enabled.unwrap_or(true)
+    }
+}
+
+impl ApiError {
+    fn address(error: address::AddressError) -> Self {
+        Self::body(error.to_string())
+    }
+}

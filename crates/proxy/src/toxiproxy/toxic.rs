@@ -1,0 +1,320 @@
+//! Toxics as Toxiproxy writes them, and the faults that they are.
+
+use std::time::Duration;
+
+use firedrill_worker::queue::distribution::Distribution;
+use firedrill_worker::queue::loss::Loss;
+use firedrill_worker::queue::random::Share;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::answer::ApiError;
+use crate::stream::{
+    Bandwidth, Corrupt, Direction, Hang, Kind, Latency, Limit, Reset, Slicer, SlowClose, Stalls,
+    StreamFault, Timeout,
+};
+
+/// A toxic on a proxy.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Toxic {
+    #[serde(flatten)]
+    pub attributes: Attributes,
+    pub name: String,
+    pub stream: Stream,
+    pub toxicity: f64,
+}
+
+/// Toxiproxy's names of the directions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    Upstream,
+    Downstream,
+}
+
+/// What a toxic does. Milliseconds where nothing else is said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "attributes", rename_all = "snake_case")]
+pub enum Attributes {
+    Latency(LatencyToxic),
+    Bandwidth {
+        /// Kilobytes (of 1000) a second.
+        #[serde(default)]
+        rate: u64,
+    },
+    SlowClose {
+        #[serde(default)]
+        delay: u64,
+    },
+    Timeout {
+        #[serde(default)]
+        timeout: u64,
+    },
+    ResetPeer {
+        #[serde(default)]
+        timeout: u64,
+    },
+    Slicer {
+        /// Bytes.
+        #[serde(default)]
+        average_size: u64,
+        /// Bytes.
+        #[serde(default)]
+        size_variation: u64,
+        /// Microseconds.
+        #[serde(default)]
+        delay: u64,
+    },
+    LimitData {
+        #[serde(default)]
+        bytes: u64,
+    },
+    Noop {},
+    /// Ours: segments that come late, with everything behind them.
+    Loss {
+        /// Of segments, 0 to 1.
+        #[serde(default)]
+        share: f64,
+        #[serde(default = "retransmission")]
+        stall: u64,
+    },
+    /// Ours: a flipped bit in a share of the segments.
+    Corrupt {
+        /// Of segments, 0 to 1.
+        #[serde(default)]
+        share: f64,
+    },
+    /// Ours: the peer says nothing, and loses nothing.
+    Hang {},
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LatencyToxic {
+    #[serde(default)]
+    pub latency: u64,
+    #[serde(default)]
+    pub jitter: u64,
+    /// Ours: how the jitter is spread.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub distribution: Distribution,
+    /// Ours: how much of each draw is the one before, 0 to below 1.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub correlation: f64,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// The least time after which Linux sends a segment again, in milliseconds.
+fn retransmission() -> u64 {
+    200
+}
+
+/// A toxic to be.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct NewToxic {
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub r#type: String,
+    #[serde(default)]
+    pub stream: String,
+    #[serde(default)]
+    pub toxicity: Option<f64>,
+    #[serde(default)]
+    pub attributes: Option<Value>,
+}
+
+/// What may change of a toxic.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct ToxicChange {
+    #[serde(default)]
+    pub toxicity: Option<f64>,
+    #[serde(default)]
+    pub attributes: Option<Value>,
+}
+
+impl NewToxic {
+    /// Checks it and fills in what was left out.
+    pub(super) fn toxic(self) -> Result<Toxic, ApiError> {
+        let stream = match self.stream.to_ascii_lowercase().as_str() {
+            "" | "downstream" => Stream::Downstream,
+            "upstream" => Stream::Upstream,
+            _ => return Err(ApiError::InvalidStream),
+        };
+        let attributes = self.attributes.filter(|value| !value.is_null());
+        let attributes = attributes.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+        let toxic = Toxic {
+            attributes: Attributes::read(&self.r#type, attributes)?,
+            name: match self.name.as_str() {
+                "" => format!("{}_{}", self.r#type, stream.word()),
+                name => name.into(),
+            },
+            stream,
+            toxicity: self.toxicity.unwrap_or(1.0),
+        };
+        toxic.check()
+    }
+}
+
+impl Toxic {
+    /// The toxic with these changes; attributes that are not named stay.
+    pub(super) fn changed(&self, change: ToxicChange) -> Result<Self, ApiError> {
+        let mut changed = self.clone();
+        if let Some(toxicity) = change.toxicity {
+            changed.toxicity = toxicity;
+        }
+        if let Some(Value::Object(new)) = change.attributes {
+            let (kind, mut attributes) = self.attributes.written();
+            attributes.extend(new);
+            changed.attributes = Attributes::read(&kind, Value::Object(attributes))?;
+        }
+        changed.check()
+    }
+
+    fn check(self) -> Result<Self, ApiError> {
+        let share = |what: &str, value: f64| {
+            let within = (0.0..=1.0).contains(&value);
+            let wrong = || ApiError::body(format!("{what} is {value}; it is a share from 0 to 1"));
+            within.then_some(()).ok_or_else(wrong)
+        };
+        share("toxicity", self.toxicity)?;
+        match &self.attributes {
+            Attributes::Loss { share: lost, .. } => share("share", *lost)?,
+            Attributes::Corrupt { share: hit } => share("share", *hit)?,
+            Attributes::Latency(latency) if !(0.0..1.0).contains(&latency.correlation) => {
+                let given = latency.correlation;
+                let why = format!("correlation is {given}; it is from 0 to below 1");
+                return Err(ApiError::body(why));
+            }
+            _ => {}
+        }
+        let longest = self
+            .attributes
+            .times()
+            .into_iter()
+            .max()
+            .unwrap_or_default();
+        if longest > YEAR_MS {
+            let why = format!("{longest} ms is longer than a year");
+            return Err(ApiError::body(why));
+        }
+        Ok(self)
+    }
+
+    /// The fault that it is.
+    pub(super) fn fault(&self) -> StreamFault {
+        StreamFault {
+            name: self.name.as_str().into(),
+            direction: match self.stream {
+                Stream::Upstream => Direction::Upstream,
+                Stream::Downstream => Direction::Downstream,
+            },
+            toxicity: self.toxicity,
+            kind: self.attributes.kind(),
+        }
+    }
+}
+
+/// Times that are added to others have to stay times.
+const YEAR_MS: u64 = 365 * 86_400_000;
+
+impl Stream {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Upstream => "upstream",
+            Self::Downstream => "downstream",
+        }
+    }
+}
+
+impl Attributes {
+    fn read(kind: &str, attributes: Value) -> Result<Self, ApiError> {
+        let known = KINDS.contains(&kind);
+        let whole = serde_json::json!({ "type": kind, "attributes": attributes });
+        match serde_json::from_value(whole) {
+            Ok(read) => Ok(read),
+            Err(_) if !known => Err(ApiError::InvalidType),
+            Err(error) => Err(ApiError::body(error.to_string())),
+        }
+    }
+
+    /// Its type and its attributes, as they are written.
+    fn written(&self) -> (String, serde_json::Map<String, Value>) {
+        let whole = serde_json::to_value(self).unwrap_or_default();
+        let kind = whole["type"].as_str().unwrap_or_default().to_owned();
+        let attributes = whole["attributes"].as_object().cloned();
+        (kind, attributes.unwrap_or_default())
+    }
+
+    /// Every time in it, in milliseconds.
+    fn times(&self) -> Vec<u64> {
+        match self {
+            Self::Latency(latency) => vec![latency.latency, latency.jitter],
+            Self::SlowClose { delay } => vec![*delay],
+            Self::Timeout { timeout } | Self::ResetPeer { timeout } => vec![*timeout],
+            Self::Slicer { delay, .. } => vec![*delay / 1000],
+            Self::Loss { stall, .. } => vec![*stall],
+            Self::Bandwidth { .. }
+            | Self::LimitData { .. }
+            | Self::Noop {}
+            | Self::Corrupt { .. }
+            | Self::Hang {} => vec![],
+        }
+    }
+
+    fn kind(&self) -> Kind {
+        let ms = Duration::from_millis;
+        match *self {
+            Self::Latency(ref latency) => Kind::Latency(Latency {
+                delay: ms(latency.latency),
+                jitter: ms(latency.jitter),
+                distribution: latency.distribution,
+                correlation: latency.correlation,
+            }),
+            Self::Bandwidth { rate } => Kind::Bandwidth(Bandwidth {
+                bytes_per_second: rate.saturating_mul(1000),
+            }),
+            Self::SlowClose { delay } => Kind::SlowClose(SlowClose { delay: ms(delay) }),
+            Self::Timeout { timeout } => Kind::Timeout(Timeout {
+                after: (timeout > 0).then(|| ms(timeout)),
+            }),
+            Self::ResetPeer { timeout } => Kind::Reset(Reset { after: ms(timeout) }),
+            Self::Slicer {
+                average_size,
+                size_variation,
+                delay,
+            } => Kind::Slicer(Slicer {
+                size: average_size,
+                variation: size_variation,
+                delay: Duration::from_micros(delay),
+            }),
+            Self::LimitData { bytes } => Kind::Limit(Limit { bytes }),
+            Self::Noop {} => Kind::Noop,
+            Self::Loss { share, stall } => Kind::Loss(Stalls {
+                loss: Loss::Random(Share::of(share)),
+                stall: ms(stall),
+            }),
+            Self::Corrupt { share } => Kind::Corrupt(Corrupt { share }),
+            Self::Hang {} => Kind::Hang(Hang),
+        }
+    }
+}
+
+const KINDS: [&str; 11] = [
+    "latency",
+    "bandwidth",
+    "slow_close",
+    "timeout",
+    "reset_peer",
+    "slicer",
+    "limit_data",
+    "noop",
+    "loss",
+    "corrupt",
+    "hang",
+];
+
+#[cfg(test)]
+mod tests;

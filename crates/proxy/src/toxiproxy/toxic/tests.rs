@@ -1,0 +1,72 @@
+use serde_json::json;
+
+use super::*;
+
+fn new(body: Value) -> Result<Toxic, ApiError> {
+    let new: NewToxic = serde_json::from_value(body).expect("a body");
+    new.toxic()
+}
+
+#[test]
+fn what_is_left_out_is_filled_in() {
+    let toxic = new(json!({ "type": "latency" })).expect("a toxic");
+    assert_eq!(
+        serde_json::to_value(&toxic).expect("JSON"),
+        json!({
+            "attributes": { "latency": 0, "jitter": 0 },
+            "name": "latency_downstream",
+            "type": "latency",
+            "stream": "downstream",
+            "toxicity": 1.0,
+        })
+    );
+}
+
+#[test]
+fn every_kind_is_read_and_written_as_it_was() {
+    for kind in KINDS {
+        let toxic = new(json!({ "type": kind, "stream": "upstream" })).expect("a toxic");
+        let written = serde_json::to_value(&toxic).expect("JSON");
+        assert_eq!(written["type"], kind);
+        assert!(written["attributes"].is_object(), "{written}");
+        assert_eq!(new(written).expect("a toxic"), toxic);
+    }
+}
+
+#[test]
+fn a_change_keeps_what_it_does_not_name() {
+    let toxic = new(json!({ "type": "latency", "attributes": { "latency": 5, "jitter": 3 } }));
+    let change = ToxicChange {
+        toxicity: None,
+        attributes: Some(json!({ "latency": 7 })),
+    };
+    let changed = toxic.expect("a toxic").changed(change).expect("a change");
+    let (_, attributes) = changed.attributes.written();
+    assert_eq!(
+        Value::Object(attributes),
+        json!({ "latency": 7, "jitter": 3 })
+    );
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    assert!(matches!(
+        new(json!({ "type": "nothing" })),
+        Err(ApiError::InvalidType)
+    ));
+    assert!(matches!(new(json!({})), Err(ApiError::InvalidType)));
+    let sideways = json!({ "type": "noop", "stream": "sideways" });
+    assert!(matches!(new(sideways), Err(ApiError::InvalidStream)));
+    for body in [
+        json!({ "type": "latency", "attributes": { "latency": "long" } }),
+        json!({ "type": "latency", "attributes": { "latency": -1 } }),
+        json!({ "type": "latency", "attributes": { "latency": u64::MAX } }),
+        json!({ "type": "latency", "attributes": { "correlation": 1.0 } }),
+        json!({ "type": "latency", "attributes": [] }),
+        json!({ "type": "loss", "attributes": { "share": 1.5 } }),
+        json!({ "type": "noop", "toxicity": 2.0 }),
+        json!({ "type": "noop", "toxicity": -0.1 }),
+    ] {
+        assert!(matches!(new(body), Err(ApiError::BadBody { .. })));
+    }
+}
