@@ -80,7 +80,7 @@ impl Connection {
     }
 
     /// The time that a timer has to be set for, unless one is set that comes no later.
-    pub(super) fn to_be_woken(&mut self, due: Option<Instant>, now: Instant) -> Option<Instant> {
+    pub(super) fn wake(&mut self, due: Option<Instant>, now: Instant) -> Option<Instant> {
         let due = due?;
         if self.woken.is_some_and(|woken| woken > now && woken <= due) {
             return None;

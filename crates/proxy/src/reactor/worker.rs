@@ -415,7 +415,7 @@ impl Worker {
         let Entry::Dialling(dialling) = &mut self.entries[key] else {
             return;
         };
-        while let Some(address) = dialling.rest.next() {
+        for address in dialling.rest.by_ref() {
             if let Ok((socket, connected)) = begin_to_connect(address) {
                 let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
                 let data = Token::Side { key, side: 1 }.data();
@@ -499,7 +499,7 @@ impl Worker {
         let route = Arc::clone(connection.route());
         match connection.pump(now, &mut self.buffer, route.counters.of(self.number)) {
             Next::Wait(due) => {
-                if let Some(at) = connection.to_be_woken(due, now) {
+                if let Some(at) = connection.wake(due, now) {
                     self.timers.add(at, key);
                 }
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::address;
+use super::address::{self, AddressError};
 use super::answer::ApiError;
 use super::toxic::{NewToxic, Toxic, ToxicChange};
 use crate::counters::Passed;
@@ -164,8 +164,8 @@ impl Collection {
         let listen = change.listen.unwrap_or_else(|| proxy.listen.clone());
         let upstream = change.upstream.unwrap_or_else(|| proxy.upstream.clone());
         let enabled = change.enabled.unwrap_or(proxy.enabled);
-        address::to_listen(&listen).map_err(ApiError::address)?;
-        address::to_reach(&upstream).map_err(ApiError::address)?;
+        address::to_listen(&listen)?;
+        address::to_reach(&upstream)?;
         let moved = listen != proxy.listen || upstream != proxy.upstream;
         if proxy.enabled && (moved || !enabled) {
             self.stop(name);
@@ -288,8 +288,8 @@ impl Collection {
     fn start(&self, name: &str, proxy: &Proxy) -> Result<String, ApiError> {
         let config = RouteConfig {
             name: name.into(),
-            listen: address::to_listen(&proxy.listen).map_err(ApiError::address)?,
-            upstream: address::to_reach(&proxy.upstream).map_err(ApiError::address)?,
+            listen: address::to_listen(&proxy.listen)?,
+            upstream: address::to_reach(&proxy.upstream)?,
             connect_timeout: CONNECT_TIMEOUT,
             faults: proxy.toxics.iter().map(Toxic::fault).collect(),
         };
@@ -322,7 +322,7 @@ impl NewProxy {
                 });
             }
         }
-        address::to_reach(&self.upstream).map_err(ApiError::address)?;
+        address::to_reach(&self.upstream)?;
         Ok(())
     }
 }
@@ -346,8 +346,8 @@ impl Proxy {
     }
 }
 
-impl ApiError {
-    fn address(error: address::AddressError) -> Self {
+impl From<AddressError> for ApiError {
+    fn from(error: AddressError) -> Self {
         Self::body(error.to_string())
     }
 }

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::answer::ApiError;
 use super::collection::{Collection, ProxyView};
@@ -68,13 +68,19 @@ fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, ApiError> {
     serde_json::from_slice(bytes).map_err(|error| ApiError::body(error.to_string()))
 }
 
+/// A body that is a JSON object: without this a list of its values would do.
+fn object<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, ApiError> {
+    let object: Map<String, Value> = body(bytes)?;
+    serde_json::from_value(Value::Object(object)).map_err(|error| ApiError::body(error.to_string()))
+}
+
 async fn list(State(all): Shared) -> Json<BTreeMap<String, ProxyView>> {
     let proxies = all.all().into_iter();
     Json(proxies.map(|proxy| (proxy.name.clone(), proxy)).collect())
 }
 
 async fn create(State(all): Shared, bytes: Bytes) -> Result<impl IntoResponse, ApiError> {
-    let made = all.create(&body(&bytes)?)?;
+    let made = all.create(&object(&bytes)?)?;
     Ok((StatusCode::CREATED, Json(made)))
 }
 
@@ -96,7 +102,7 @@ async fn update_proxy(
     Path(proxy): Path<String>,
     bytes: Bytes,
 ) -> Result<Json<ProxyView>, ApiError> {
-    all.update(&proxy, body(&bytes)?).map(Json)
+    all.update(&proxy, object(&bytes)?).map(Json)
 }
 
 async fn delete_proxy(
@@ -118,7 +124,7 @@ async fn add_toxic(
     Path(proxy): Path<String>,
     bytes: Bytes,
 ) -> Result<Json<Toxic>, ApiError> {
-    all.add_toxic(&proxy, body(&bytes)?).map(Json)
+    all.add_toxic(&proxy, object(&bytes)?).map(Json)
 }
 
 async fn read_toxic(
@@ -133,7 +139,7 @@ async fn update_toxic(
     Path((proxy, toxic)): Path<(String, String)>,
     bytes: Bytes,
 ) -> Result<Json<Toxic>, ApiError> {
-    all.change_toxic(&proxy, &toxic, body(&bytes)?).map(Json)
+    all.change_toxic(&proxy, &toxic, object(&bytes)?).map(Json)
 }
 
 async fn delete_toxic(

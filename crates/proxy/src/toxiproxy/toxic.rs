@@ -6,7 +6,7 @@ use firedrill_worker::queue::distribution::Distribution;
 use firedrill_worker::queue::loss::Loss;
 use firedrill_worker::queue::random::Share;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::answer::ApiError;
 use crate::stream::{
@@ -123,7 +123,7 @@ pub struct NewToxic {
     #[serde(default)]
     pub toxicity: Option<f64>,
     #[serde(default)]
-    pub attributes: Option<Value>,
+    pub attributes: Option<Map<String, Value>>,
 }
 
 /// What may change of a toxic.
@@ -132,7 +132,7 @@ pub struct ToxicChange {
     #[serde(default)]
     pub toxicity: Option<f64>,
     #[serde(default)]
-    pub attributes: Option<Value>,
+    pub attributes: Option<Map<String, Value>>,
 }
 
 impl NewToxic {
@@ -143,10 +143,8 @@ impl NewToxic {
             "upstream" => Stream::Upstream,
             _ => return Err(ApiError::InvalidStream),
         };
-        let attributes = self.attributes.filter(|value| !value.is_null());
-        let attributes = attributes.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
         let toxic = Toxic {
-            attributes: Attributes::read(&self.r#type, attributes)?,
+            attributes: Attributes::read(&self.r#type, &self.attributes.unwrap_or_default())?,
             name: match self.name.as_str() {
                 "" => format!("{}_{}", self.r#type, stream.word()),
                 name => name.into(),
@@ -165,10 +163,10 @@ impl Toxic {
         if let Some(toxicity) = change.toxicity {
             changed.toxicity = toxicity;
         }
-        if let Some(Value::Object(new)) = change.attributes {
+        if let Some(new) = change.attributes {
             let (kind, mut attributes) = self.attributes.written();
             attributes.extend(new);
-            changed.attributes = Attributes::read(&kind, Value::Object(attributes))?;
+            changed.attributes = Attributes::read(&kind, &attributes)?;
         }
         changed.check()
     }
@@ -230,7 +228,7 @@ impl Stream {
 }
 
 impl Attributes {
-    fn read(kind: &str, attributes: Value) -> Result<Self, ApiError> {
+    fn read(kind: &str, attributes: &Map<String, Value>) -> Result<Self, ApiError> {
         let known = KINDS.contains(&kind);
         let whole = serde_json::json!({ "type": kind, "attributes": attributes });
         match serde_json::from_value(whole) {
@@ -241,7 +239,7 @@ impl Attributes {
     }
 
     /// Its type and its attributes, as they are written.
-    fn written(&self) -> (String, serde_json::Map<String, Value>) {
+    fn written(&self) -> (String, Map<String, Value>) {
         let whole = serde_json::to_value(self).unwrap_or_default();
         let kind = whole["type"].as_str().unwrap_or_default().to_owned();
         let attributes = whole["attributes"].as_object().cloned();

@@ -1,0 +1,119 @@
+//! An interface that listens, and a client that says what it sends and gets.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread;
+
+use firedrill_proxy::toxiproxy::Api;
+use firedrill_proxy::{Fabric, Options};
+use serde_json::Value;
+
+/// The interface; its thread goes with the test's process.
+pub(crate) struct Bed {
+    pub(crate) address: SocketAddr,
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    /// In lower case.
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Bed {
+    pub(crate) fn new() -> Self {
+        let fabric = Fabric::start(&Options {
+            threads: 2,
+            seed: 1,
+        })
+        .expect("a fabric");
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let api = Api::bind(any, Arc::new(fabric)).expect("an address");
+        let address = api.address();
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            runtime.block_on(api.serve(std::future::pending()))
+        });
+        Self { address }
+    }
+
+    /// A bed with a proxy `echo` to a server that sends back what it gets.
+    pub(crate) fn with_echo() -> (Self, SocketAddr) {
+        let bed = Self::new();
+        let body = format!(r#"{{"name":"echo","upstream":"{}"}}"#, echo());
+        let made = bed.post("/proxies", &body);
+        assert_eq!(made.status, 201, "{made:?}");
+        let port = made.json()["listen"]
+            .as_str()
+            .and_then(|listen| listen.rsplit_once(':'))
+            .and_then(|(_, port)| port.parse().ok())
+            .expect("a port");
+        (bed, SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, "", "")
+    }
+
+    pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
+        self.ask("POST", path, "", body)
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Answer {
+        self.ask("DELETE", path, "", "")
+    }
+
+    pub(crate) fn ask(&self, method: &str, path: &str, header: &str, body: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).expect("a connection");
+        let length = body.len();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\
+             content-length: {length}\r\n{header}\r\n{body}"
+        )
+        .expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+        Answer {
+            status: head
+                .split(' ')
+                .nth(1)
+                .and_then(|s| s.parse().ok())
+                .expect("a status"),
+            head: head.to_ascii_lowercase(),
+            body: body.into(),
+        }
+    }
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).expect("JSON")
+    }
+}
+
+/// A server that sends back what comes.
+pub(crate) fn echo() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                while let Ok(length @ 1..) = stream.read(&mut buffer) {
+                    if stream.write_all(&buffer[..length]).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}

@@ -1,0 +1,6 @@
+//! Toxiproxy's HTTP interface, asked over real sockets as its clients ask it.
+
+mod bed;
+mod errors;
+mod proxies;
+mod toxics;
