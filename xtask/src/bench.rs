@@ -2,6 +2,7 @@
 
 mod examples;
 mod measured;
+mod proxy;
 mod start;
 
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ pub(crate) struct Arguments {
 enum Bench {
     /// A one-probe experiment beside `chaos run`: wall time and peak memory
     Start(start::Arguments),
+    /// The proxy beside HAProxy and no proxy: CPU of a request, throughput, latency
+    Proxy(proxy::Arguments),
     /// From SIGKILL to clean, over many tries
     Undo(examples::Arguments),
     /// Every fault: to inject, to revert, from SIGKILL to clean; what was asked beside what was had
@@ -45,6 +48,7 @@ struct Figure {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.bench {
         Bench::Start(start) => start::run(start, arguments.json),
+        Bench::Proxy(proxy) => proxy::run(proxy, arguments.json),
         Bench::Undo(rest) => examples::run("bench_undo", &[&[]], rest, arguments.json),
         Bench::Faults(rest) => {
             let parts: [&[&str]; 2] = [&["times"], &["accuracy"]];

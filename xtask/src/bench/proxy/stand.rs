@@ -1,0 +1,216 @@
+//! nginx behind, a proxy in front of it, each a process of ours that ends with its guard.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+
+use crate::{wait, workspace};
+
+/// The processor of the proxy.
+const PROCESSOR: &str = "0";
+
+/// Bytes of the large answer.
+const BULK: usize = 1 << 20;
+
+/// Who stands in front of the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Firedrill,
+    HaproxyTcp,
+    /// Nobody.
+    Direct,
+}
+
+impl Kind {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Firedrill => "firedrill",
+            Self::HaproxyTcp => "haproxy tcp",
+            Self::Direct => "direct",
+        }
+    }
+}
+
+/// A process that ends when this does.
+#[derive(Debug)]
+struct Guarded(Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+/// What all requests end at.
+#[derive(Debug)]
+pub(super) struct Server {
+    _process: Guarded,
+    address: SocketAddr,
+}
+
+/// A proxy, or none, and where to ask.
+#[derive(Debug)]
+pub(super) struct Front {
+    process: Option<Guarded>,
+    pub(super) address: SocketAddr,
+}
+
+/// All that is needed, or what is missing.
+pub(super) fn check_programs() -> anyhow::Result<()> {
+    for program in ["nginx", "wrk", "haproxy", "taskset"] {
+        let found = workspace::output(Command::new("which").arg(program));
+        ensure!(
+            found.is_some(),
+            "no {program}; `apt-get install nginx-light wrk haproxy`"
+        );
+    }
+    Ok(())
+}
+
+impl Server {
+    pub(super) fn start(home: &Path) -> anyhow::Result<Self> {
+        let root = home.join("root");
+        std::fs::create_dir_all(&root)?;
+        std::fs::write(root.join("small"), "x".repeat(100))?;
+        std::fs::write(root.join("bulk"), "x".repeat(BULK))?;
+        let address = free()?;
+        let config = home.join("nginx.conf");
+        std::fs::write(&config, nginx(home, &root, address))?;
+        let process = pinned(super::wrk::PROCESSOR, "nginx")
+            .arg("-c")
+            .arg(&config)
+            .arg("-e")
+            .arg(home.join("nginx.log"))
+            .spawn();
+        let process = Guarded(process.context("cannot start nginx")?);
+        listening(address)?;
+        Ok(Self {
+            _process: process,
+            address,
+        })
+    }
+}
+
+impl Front {
+    pub(super) fn start(
+        kind: Kind,
+        server: &Server,
+        firedrill: &Path,
+        home: &Path,
+    ) -> anyhow::Result<Self> {
+        if kind == Kind::Direct {
+            return Ok(Self {
+                process: None,
+                address: server.address,
+            });
+        }
+        let address = free()?;
+        let mut command = match kind {
+            Kind::Firedrill => ours(firedrill, address, server.address)?,
+            _ => haproxy(home, address, server.address)?,
+        };
+        let process = command.spawn().context("cannot start the proxy")?;
+        let front = Self {
+            process: Some(Guarded(process)),
+            address,
+        };
+        listening(address)?;
+        Ok(front)
+    }
+
+    /// What it has used so far, all threads, user and kernel.
+    pub(super) fn cpu(&self) -> anyhow::Result<Duration> {
+        let Some(stat) = self.read("stat")? else {
+            return Ok(Duration::ZERO);
+        };
+        // Behind the name, which may hold anything; proc_pid_stat(5), fields 14 and 15.
+        let behind = stat.rsplit_once(") ").context("no name")?.1;
+        let fields: Vec<&str> = behind.split(' ').collect();
+        let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+        let tick = rustix::param::clock_ticks_per_second();
+        Ok(Duration::from_secs_f64(ticks as f64 / tick as f64))
+    }
+
+    /// Bytes.
+    pub(super) fn resident(&self) -> anyhow::Result<u64> {
+        let Some(status) = self.read("status")? else {
+            return Ok(0);
+        };
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.context("no VmRSS")?.trim().trim_end_matches(" kB");
+        Ok(kib.parse::<u64>()? * 1024)
+    }
+
+    fn read(&self, file: &str) -> anyhow::Result<Option<String>> {
+        let Some(Guarded(process)) = &self.process else {
+            return Ok(None);
+        };
+        let path = PathBuf::from(format!("/proc/{}/{file}", process.id()));
+        Ok(Some(std::fs::read_to_string(path)?))
+    }
+}
+
+/// `taskset` becomes the program: the process is the one that was started.
+fn pinned(processor: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", processor]).arg(program);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command.stderr(Stdio::null());
+    command
+}
+
+fn ours(firedrill: &Path, listen: SocketAddr, server: SocketAddr) -> anyhow::Result<Command> {
+    let mut command = pinned(PROCESSOR, firedrill);
+    command
+        .args(["proxy", "--threads", "1", "--api"])
+        .arg(free()?.to_string())
+        .arg("--route")
+        .arg(format!("bench={listen},{server}"));
+    Ok(command)
+}
+
+fn haproxy(home: &Path, listen: SocketAddr, server: SocketAddr) -> anyhow::Result<Command> {
+    let config = home.join("haproxy.cfg");
+    let text = format!(
+        "global\n  nbthread 1\n  maxconn 30000\n\
+         defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n\
+         listen bench\n  bind {listen}\n  server s {server}\n"
+    );
+    std::fs::write(&config, text)?;
+    let mut command = pinned(PROCESSOR, "haproxy");
+    command.arg("-db").arg("-f").arg(config);
+    Ok(command)
+}
+
+/// One process, which is what it is started as; files from memory, no log.
+fn nginx(home: &Path, root: &Path, address: SocketAddr) -> String {
+    let home = home.display();
+    let root = root.display();
+    format!(
+        "daemon off; master_process off; worker_processes 1; pid {home}/nginx.pid;\n\
+         error_log {home}/nginx.log;\n\
+         events {{ worker_connections 30000; }}\n\
+         http {{\n  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;\n\
+         \x20 open_file_cache max=100;\n\
+         \x20 client_body_temp_path {home}/body; proxy_temp_path {home}/proxy;\n\
+         \x20 fastcgi_temp_path {home}/fastcgi; uwsgi_temp_path {home}/uwsgi;\n\
+         \x20 scgi_temp_path {home}/scgi;\n\
+         \x20 server {{ listen {address} backlog=4096; root {root}; }}\n}}\n"
+    )
+}
+
+/// An address that was free a moment ago.
+fn free() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+fn listening(address: SocketAddr) -> anyhow::Result<()> {
+    let limit = Duration::from_secs(10);
+    let there = wait::until(limit, || TcpStream::connect(address).is_ok());
+    ensure!(there, "nothing listens on {address} after {limit:?}");
+    Ok(())
+}
