@@ -1,5 +1,6 @@
 //! All of CI, as named steps: `cargo xtask test`.
 
+mod clients;
 mod demo;
 mod kernel;
 mod packages;
@@ -53,6 +54,7 @@ const STEPS: &[Step] = &[
     ("python worker", python_worker),
     ("demo", demo::tour),
     ("compatibility", compatibility),
+    ("toxiproxy clients", clients::toxiproxy),
 ];
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
