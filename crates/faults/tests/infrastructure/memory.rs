@@ -91,6 +91,27 @@ fn a_share_of_a_cgroups_limit_is_taken_in_the_cgroup() {
     assert!(error.to_string().contains("are free beside"), "{error}");
 }
 
+#[test]
+fn a_share_of_what_is_available_is_less_than_one_of_all() {
+    let Some(own) = OwnCgroup::with(Controller::Memory) else {
+        return;
+    };
+    own.0.set(&Limit::Memory(Some(200 * MIB))).unwrap();
+    let aim = || Target::Cgroup(own.path());
+    let used =
+        |least: u64, most: u64| (least * MIB..most * MIB).contains(&own.0.memory_usage().unwrap());
+    let Some(drill) = spared() else { return };
+    let half = json!({"bytes": "100MiB", "reserve": "16MiB"});
+    let first = drill.apply(MEMORY, &half, aim());
+    crate::drill::wait_for("half of it", || used(99, 112));
+    let share = json!({"percent": 40, "of": "available", "reserve": "16MiB"});
+    let second = Drill::begin().apply(MEMORY, &share, aim());
+    // Forty of a hundred; of all, it would be eighty.
+    crate::drill::wait_for("and a part of the rest", || used(130, 155));
+    second.revert();
+    first.revert();
+}
+
 impl crate::drill::Placed {
     fn figure_of_everybody(&self) -> firedrill_undo::Measurement {
         let there = |seen: &firedrill_undo::Observed| {
