@@ -33,7 +33,7 @@ pub struct NetNamespace {
 }
 
 /// What tells a namespace from every other one of this boot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NamespaceId {
     pub device: u64,

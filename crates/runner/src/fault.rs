@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::aim::{Aim, Newcomers};
+use crate::in_force::{Admission, InForce};
 use crate::provider::Cancel;
 use crate::spare::Spare;
 
@@ -42,6 +43,7 @@ struct Inner {
     guardian: Guardian,
     radius: BlastRadius,
     seed: u64,
+    in_force: InForce,
     spare: Mutex<Spare>,
     rollbacks: Mutex<Option<u64>>,
     ended: watch::Sender<Option<Loss>>,
@@ -52,6 +54,7 @@ struct Inner {
 struct Stay {
     /// In the guardian's log: the first, and one for each time that something appeared.
     ids: Vec<u64>,
+    admission: Admission,
     skipped: usize,
     until: Instant,
     /// Host names being looked up: one resolver at a time, however slow it is.
@@ -83,6 +86,7 @@ impl Faults {
             guardian,
             radius,
             seed,
+            in_force: InForce::default(),
             spare: Mutex::default(),
             rollbacks: Mutex::new(None),
             ended: watch::Sender::new(None),
@@ -122,6 +126,14 @@ impl Faults {
         };
         report.undo_class = aim.undo_class();
         report.targets = aim.names();
+        // Until it is taken back: on every way out of here.
+        let admission = match inner.in_force.admit(&inner.radius, aim.taken()) {
+            Ok(admission) => admission,
+            Err(why) => {
+                report.refused = Some(why);
+                return report;
+            }
+        };
         let primitives = match aim.compile() {
             Ok(primitives) => primitives,
             Err(error) => {
@@ -151,6 +163,7 @@ impl Faults {
         };
         let mut stay = Stay {
             ids: vec![id],
+            admission,
             skipped: placed.skipped.len(),
             until: Instant::now() + call.duration,
             looking: None,
@@ -225,7 +238,8 @@ impl Inner {
                 _ = ended.wait_for(Option::is_some) => return,
             }
             if Instant::now() < stay.until && aim.covers_newcomers() {
-                let appeared = aim.newcomers(&self.radius);
+                let admit = |footprint| stay.admission.change(&self.radius, footprint);
+                let appeared = aim.newcomers(admit);
                 self.cover(appeared, stay, report).await;
                 let moved = stay.moved(aim).await;
                 self.cover(moved, stay, report).await;
@@ -250,6 +264,10 @@ impl Inner {
                 return;
             }
         };
+        if primitives.is_empty() {
+            report.targets.extend(names);
+            return;
+        }
         match self.ask(move |guardian| guardian.apply(primitives)).await {
             Ok(placed) => {
                 report.targets.extend(names);

@@ -15,7 +15,9 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use firedrill_kernel::ProcessIdentity;
-use firedrill_undo::{Filter, Guardian, Primitive, SpawnConfig, StateDir, guardian_main, recover, worker_main};
+use firedrill_undo::{
+    Filter, Guardian, Primitive, SpawnConfig, StateDir, guardian_main, recover, worker_main,
+};
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);

@@ -8,7 +8,7 @@ use firedrill_kernel::freezer::Version;
 use firedrill_kernel::namespace::NetNamespace;
 use firedrill_kernel::nftables::Match;
 
-use crate::fault::{CompileError, Site};
+use crate::fault::{CompileError, PlaceKey, Site};
 use crate::target::{ContainerTarget, Target};
 
 /// Where the rules of a fault are put, and whose packets they meet.
@@ -24,11 +24,25 @@ pub(crate) fn places(site: &Site<'_>) -> Result<Vec<Place>, CompileError> {
     let mut places: Vec<Place> = Vec::new();
     for target in site.targets {
         let place = place(target)?;
-        if !places.contains(&place) {
+        // Two processes of one namespace name it differently.
+        if !places.iter().any(|known| known.key() == place.key()) {
             places.push(place);
         }
     }
     Ok(places)
+}
+
+impl Place {
+    pub(crate) fn key(&self) -> PlaceKey {
+        let cgroup = match &self.sockets {
+            Some(Match::CgroupV2 { path, .. }) => Some(path.clone()),
+            _ => None,
+        };
+        PlaceKey::Packets {
+            namespace: self.namespace.id,
+            cgroup,
+        }
+    }
 }
 
 pub(crate) fn place(target: &Target) -> Result<Place, CompileError> {

@@ -97,7 +97,11 @@ fn workers_left(is_one: impl Fn(&Stat) -> bool) -> Vec<Residue> {
     loop {
         let left = match workers(&is_one) {
             Ok(left) => left,
-            Err(error) => return told("every worker".into(), Err(error)).into_iter().collect(),
+            Err(error) => {
+                return told("every worker".into(), Err(error))
+                    .into_iter()
+                    .collect();
+            }
         };
         if left.is_empty() || Instant::now() >= end {
             let residue = |pid: &u32| still_there(format!("worker {pid}"));

@@ -156,7 +156,10 @@ fn what_cannot_be_looked_for_after_an_undo_is_unknown_and_keeps_the_log() {
         panic!("{left:?}");
     };
     assert!(whether.contains(TABLE), "{unknown}");
-    assert!(unknown.to_string().contains("Too many open files"), "{unknown}");
+    assert!(
+        unknown.to_string().contains("Too many open files"),
+        "{unknown}"
+    );
     assert!(unknown.keeps_the_entry_open());
     limit_descriptors(pid, "1024:");
     assert_eq!(residue(&guardian, &applied), []);

@@ -1,6 +1,6 @@
 //! Workers that do not confirm renewals.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use firedrill_kernel::{Pidfd, ProcessIdentity, Signal, process};
 use firedrill_undo::{Guardian, Primitive, Work};
@@ -27,11 +27,17 @@ fn load() -> Primitive {
 fn worker_of(guardian: &Guardian) -> ProcessIdentity {
     let guardian = guardian.ready().guardian.pid;
     let children = process::list().unwrap().into_iter();
-    let mut workers = children.filter(|pid| {
-        matches!(process::stat(*pid), Ok(Some(stat)) if stat.parent == guardian)
-    });
+    let mut workers = children
+        .filter(|pid| matches!(process::stat(*pid), Ok(Some(stat)) if stat.parent == guardian));
     let pid = workers.next().unwrap();
     ProcessIdentity::of(pid).unwrap().unwrap()
+}
+
+fn pause(time: Duration) {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        std::thread::park_timeout(end.saturating_duration_since(Instant::now()));
+    }
 }
 
 fn send(process: &ProcessIdentity, signal: Signal) {
@@ -52,7 +58,7 @@ fn a_stopped_worker_is_killed_by_the_third_renewal_of_a_short_lease() {
     // being stopped: 1 s of silence would take it past the third, and a third of the lease more.
     for _ in 0..3 {
         guardian.renew().unwrap();
-        std::thread::sleep(LEASE / 3);
+        pause(LEASE / 3);
     }
     wait_for("the worker's end", || worker.is_dying().unwrap_or(true));
     let observed = guardian.observe(applied.id).unwrap();
@@ -69,7 +75,7 @@ fn a_worker_that_confirms_is_left_alone_however_short_the_lease_is() {
     let applied = guardian.apply(vec![load()]).unwrap();
     for _ in 0..6 {
         guardian.renew().unwrap();
-        std::thread::sleep(LEASE / 6);
+        pause(LEASE / 6);
     }
     assert_eq!(guardian.observe(applied.id).unwrap().achieved, 1);
     guardian.finish().unwrap();
