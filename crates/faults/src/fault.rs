@@ -80,6 +80,8 @@ pub enum PlaceKey {
 #[derive(Clone, Copy, Debug)]
 pub struct Site<'a> {
     pub targets: &'a [Target],
+    /// What it hits already: who appears in the same place is met by what is there.
+    pub beside: &'a [Target],
     /// What is random in the effect follows from it.
     pub seed: u64,
     /// Whose packets over TCP no fault may meet: what watches the drill.
@@ -104,6 +106,8 @@ pub enum CompileError {
     LeftAlone { what: String, why: &'static str },
     #[error("{what} does not exist")]
     Absent { what: String },
+    #[error("there is no interface {name}; the target has {present}")]
+    NoInterface { name: String, present: String },
     #[error("the groups do not say what is cut: {why}")]
     Groups { why: String },
     #[error("netem is not usable: {why}")]
@@ -165,9 +169,13 @@ impl Fault {
     ///
     /// # Errors
     /// When the target cannot be met alone, or is gone.
-    pub fn place_of(&self, target: &Target) -> Result<Option<PlaceKey>, CompileError> {
+    pub fn place_of(
+        &self,
+        target: &Target,
+        site: &Site<'_>,
+    ) -> Result<Option<PlaceKey>, CompileError> {
         if self.entry.layer == "switching" {
-            return Ok(Some(switching::place::place(target)?.key()));
+            return Ok(Some(switching::place::place(target, site)?.key()));
         }
         self.disturbance.place_of(target)
     }
@@ -208,6 +216,7 @@ impl<'a> Site<'a> {
     pub fn of(targets: &'a [Target]) -> Self {
         Self {
             targets,
+            beside: &[],
             seed: 0,
             spare: &[],
             hosts: Hosts::LookUp,
@@ -217,6 +226,12 @@ impl<'a> Site<'a> {
     /// The targets that are containers.
     pub(crate) fn containers(&self) -> impl Iterator<Item = &'a ContainerTarget> {
         self.targets.iter().filter_map(Target::container)
+    }
+
+    /// Whether this process is a target, or hit already.
+    pub(crate) fn hit(&self, pid: u32) -> bool {
+        let mut all = self.targets.iter().chain(self.beside);
+        all.any(|target| target.process().is_some_and(|one| one.pid == pid))
     }
 
     /// The targets that are processes.

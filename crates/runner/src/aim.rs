@@ -87,13 +87,11 @@ impl Aim {
     pub(crate) fn compile(&mut self) -> Result<Vec<Primitive>, CompileError> {
         self.addresses = hosts::look_up(&self.fault.hosts())?;
         let chosen = &self.selection.chosen;
-        let primitives = self
-            .fault
-            .compile(&self.site(chosen, Hosts::At(&self.addresses)))?;
+        let site = self.site(chosen, Hosts::At(&self.addresses));
+        let primitives = self.fault.compile(&site)?;
         // A target that cannot be placed any more has ended, and its place with it.
-        let places = chosen
-            .iter()
-            .filter_map(|target| self.fault.place_of(target).ok()?);
+        let place = |target| self.fault.place_of(target, &site).ok()?;
+        let places = chosen.iter().filter_map(place);
         self.places = places.collect();
         Ok(primitives)
     }
@@ -101,6 +99,7 @@ impl Aim {
     fn site<'a>(&'a self, targets: &'a [Target], hosts: Hosts<'a>) -> Site<'a> {
         Site {
             targets,
+            beside: &[],
             seed: self.seed,
             spare: &self.spare,
             hosts,
@@ -193,7 +192,10 @@ impl Aim {
             true => Vec::new(),
             false => self
                 .fault
-                .compile(&self.site(&elsewhere, Hosts::At(&self.addresses)))
+                .compile(&Site {
+                    beside: &self.selection.chosen,
+                    ..self.site(&elsewhere, Hosts::At(&self.addresses))
+                })
                 .map_err(|error| crate::chain(&error))?,
         };
         admit(Footprint::from(&union))?;
@@ -208,8 +210,12 @@ impl Aim {
     /// Those that are where the fault is not yet, and where that is.
     fn elsewhere(&self, fresh: &[Target]) -> Result<(Vec<Target>, Vec<PlaceKey>), CompileError> {
         let (mut targets, mut places) = (Vec::new(), Vec::new());
+        let site = Site {
+            beside: &self.selection.chosen,
+            ..self.site(fresh, Hosts::At(&self.addresses))
+        };
         for target in fresh {
-            match self.fault.place_of(target)? {
+            match self.fault.place_of(target, &site)? {
                 Some(place) if self.places.contains(&place) => {}
                 place => {
                     places.extend(place);

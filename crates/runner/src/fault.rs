@@ -117,8 +117,8 @@ impl Faults {
             report.refused = Some("there is no guardian to undo it".into());
             return report;
         };
-        let mut aim = match Aim::take(call, &inner.radius, inner.seed) {
-            Ok(aim) => aim.sparing(inner.spared()),
+        let (mut aim, admission) = match inner.aim(call) {
+            Ok(aimed) => aimed,
             Err(why) => {
                 report.refused = Some(why);
                 return report;
@@ -126,14 +126,6 @@ impl Faults {
         };
         report.undo_class = aim.undo_class();
         report.targets = aim.names();
-        // Until it is taken back: on every way out of here.
-        let admission = match inner.in_force.admit(&inner.radius, aim.taken()) {
-            Ok(admission) => admission,
-            Err(why) => {
-                report.refused = Some(why);
-                return report;
-            }
-        };
         let primitives = match aim.compile() {
             Ok(primitives) => primitives,
             Err(error) => {
@@ -212,6 +204,13 @@ impl Faults {
 }
 
 impl Inner {
+    /// What it would hit, let in beside everything in force until the admission is dropped.
+    fn aim(&self, call: &FaultCall) -> Result<(Aim, Admission), String> {
+        let aim = Aim::take(call, &self.radius, self.seed)?.sparing(self.spared());
+        let admission = self.in_force.admit(&self.radius, aim.taken())?;
+        Ok((aim, admission))
+    }
+
     /// The guardian's socket blocks; the runtime must not.
     async fn ask<T: Send + 'static>(
         self: &Arc<Self>,

@@ -19,15 +19,22 @@ pub(super) const TARGETS: [TargetKind; 4] = [
 ];
 
 /// One place for each cgroup among the targets: a directory of each hierarchy that matters, none
-/// for the host. Several processes of one cgroup are one place.
+/// for the host. Several processes of one cgroup are one place; where there is load already, no more
+/// is added.
 pub(super) fn places(
     site: &Site<'_>,
     controllers: &[Controller],
 ) -> Result<Vec<Vec<PathBuf>>, CompileError> {
+    // What is gone has no place any more.
+    let loaded: Vec<_> = site
+        .beside
+        .iter()
+        .filter_map(|target| of(target, controllers).ok())
+        .collect();
     let mut places = Vec::new();
     for target in site.targets {
         let place = of(target, controllers)?;
-        if !places.contains(&place) {
+        if !places.contains(&place) && !loaded.contains(&place) {
             places.push(place);
         }
     }
