@@ -95,10 +95,10 @@ fn a_plan_adds_up_faults_that_may_overlap_and_no_others() {
 fn what_was_covered_meanwhile_counts_for_the_next_fault() {
     let place = Place::new();
     let (first, second) = (Herd::of("run-a", 1), Herd::of("run-b", 1));
-    // Starts one more of the first herd, and waits until it is paused, too.
+    // Starts one more of the first herd, and waits until it is paused, too: stopped, or frozen.
     let script = format!(
         "FIREDRILL_LABELS=herd={} sleep 300 >/dev/null 2>&1 & echo $! >newcomer; \
-         for n in $(seq 300); do grep -q '^State:.T' /proc/$!/status && exit 0; sleep 0.1; done; \
+         for n in $(seq 300); do grep -q '^State:.[TD]' /proc/$!/status && exit 0; sleep 0.1; done; \
          exit 1",
         first.label
     );
@@ -124,6 +124,6 @@ fn what_was_covered_meanwhile_counts_for_the_next_fault() {
     assert_eq!(output.status.code(), Some(4), "{said}");
     for child in first.children.iter().chain(&second.children) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-        assert!(!status.contains("T (stopped)"), "{status}");
+        assert!(status.contains("S (sleeping)"), "{status}");
     }
 }
