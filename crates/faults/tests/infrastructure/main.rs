@@ -16,6 +16,7 @@ mod host_end;
 mod io;
 mod memory;
 mod places;
+mod process_pause;
 mod process_signal;
 mod service_stop;
 mod tables;

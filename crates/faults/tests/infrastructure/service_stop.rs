@@ -26,6 +26,10 @@ struct Manager {
 impl Manager {
     /// `None`, and said, where there is no systemd that runs so.
     fn start() -> Option<Self> {
+        if Command::new("systemctl").arg("--version").output().is_err() {
+            eprintln!("skipped: no systemctl to ask beside us");
+            return None;
+        }
         let root = tempfile::tempdir().unwrap();
         let units = root.path().join("config/systemd/user");
         std::fs::create_dir_all(units.join("default.target.wants")).unwrap();
