@@ -9,7 +9,8 @@ use firedrill_kernel::mounts;
 use firedrill_kernel::realtime;
 
 use crate::Outcome;
-use crate::bed::{self, Bed};
+use crate::bed::Bed;
+use crate::processes;
 
 /// What the kernel's own tools say, by what it is of.
 #[derive(Clone, Debug)]
@@ -19,9 +20,11 @@ pub(crate) struct Snapshot {
     taken: Instant,
 }
 
+/// Connections of the bed itself (`talk`) come and go.
 const SCRIPT: &str = "nft -s list ruleset; iptables-legacy-save -t nat | grep -v '^[#:]'; \
                       tc qdisc show; tc filter show dev veth0 2>&1; ip -d link show; ip addr show; \
-                      ip route show table all; ss -Htuln; ss -Htn";
+                      ip route show table all; ss -Htuln; \
+                      ss -Htn | grep -v ':5432 '";
 
 /// CLOCK_REALTIME − CLOCK_MONOTONIC_RAW comes back to this.
 const CLOCK: Duration = Duration::from_micros(10);
@@ -44,7 +47,8 @@ impl Snapshot {
             .into_iter()
             .map(|(_, stat)| format!("one, stopped: {}", stat.state.is_stopped()));
         parts.insert("processes".into(), lines(victims.collect()));
-        parts.insert("workers".into(), format!("{:?}", bed::workers()?));
+        parts.insert("container and unit".into(), bed.others()?);
+        parts.insert("workers".into(), format!("{:?}", processes::workers()?));
         parts.insert("files".into(), lines(below(bed.directory.path())));
         parts.insert("cgroups".into(), lines(cgroups()));
         let mounts = mounts::list()?
@@ -64,7 +68,7 @@ impl Snapshot {
     pub(crate) fn settled(bed: &Bed) -> Outcome<Self> {
         let mut last = Self::take(bed)?;
         for _ in 0..50 {
-            bed::wait(Duration::from_millis(20));
+            processes::wait(Duration::from_millis(20));
             let next = Self::take(bed)?;
             if next.parts == last.parts {
                 return Ok(next);
@@ -84,7 +88,7 @@ impl Snapshot {
             if differences.is_empty() || Instant::now() >= end {
                 return Ok(differences);
             }
-            bed::wait(Duration::from_millis(50));
+            processes::wait(Duration::from_millis(50));
         }
     }
 

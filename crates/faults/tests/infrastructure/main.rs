@@ -15,6 +15,7 @@ mod drill;
 mod host_end;
 mod io;
 mod memory;
+mod own_systemd;
 mod places;
 mod process_pause;
 mod process_signal;
