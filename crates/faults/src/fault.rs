@@ -60,6 +60,8 @@ pub(crate) trait Disturbance: fmt::Debug + Send + Sync {
 #[derive(Clone, Copy, Debug)]
 pub struct Site<'a> {
     pub targets: &'a [Target],
+    /// What it hits already: who appears in the same place is met by what is there.
+    pub beside: &'a [Target],
     /// What is random in the effect follows from it.
     pub seed: u64,
     /// Whose packets over TCP no fault may meet: what watches the drill.
@@ -84,6 +86,8 @@ pub enum CompileError {
     LeftAlone { what: String, why: &'static str },
     #[error("{what} does not exist")]
     Absent { what: String },
+    #[error("there is no interface {name}; the target has {present}")]
+    NoInterface { name: String, present: String },
     #[error("the groups do not say what is cut: {why}")]
     Groups { why: String },
     #[error("netem is not usable: {why}")]
@@ -176,6 +180,7 @@ impl<'a> Site<'a> {
     pub fn of(targets: &'a [Target]) -> Self {
         Self {
             targets,
+            beside: &[],
             seed: 0,
             spare: &[],
             hosts: Hosts::LookUp,
@@ -185,6 +190,12 @@ impl<'a> Site<'a> {
     /// The targets that are containers.
     pub(crate) fn containers(&self) -> impl Iterator<Item = &'a ContainerTarget> {
         self.targets.iter().filter_map(Target::container)
+    }
+
+    /// Whether this process is a target, or hit already.
+    pub(crate) fn hit(&self, pid: u32) -> bool {
+        let mut all = self.targets.iter().chain(self.beside);
+        all.any(|target| target.process().is_some_and(|one| one.pid == pid))
     }
 
     /// The targets that are processes.

@@ -85,6 +85,7 @@ impl Aim {
     fn site<'a>(&'a self, targets: &'a [Target], hosts: Hosts<'a>) -> Site<'a> {
         Site {
             targets,
+            beside: &[],
             seed: self.seed,
             spare: &self.spare,
             hosts,
@@ -171,11 +172,18 @@ impl Aim {
             .check(&union)
             .map_err(|refusal| refusal.to_string())?;
         within_traffic(radius, &union)?;
+        let site = Site {
+            beside: &self.selection.chosen,
+            ..self.site(&fresh, Hosts::At(&self.addresses))
+        };
         let primitives = self
             .fault
-            .compile(&self.site(&fresh, Hosts::At(&self.addresses)))
+            .compile(&site)
             .map_err(|error| crate::chain(&error))?;
         self.selection.chosen.extend(fresh.iter().cloned());
+        if primitives.is_empty() {
+            return Ok(None);
+        }
         Ok(Some(Newcomers {
             names: fresh.iter().map(ToString::to_string).collect(),
             primitives,

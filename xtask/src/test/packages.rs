@@ -41,6 +41,7 @@ const PACKAGES: &[Package] = &[
     ),
     package("procps", Program("ps"), "looking at processes from outside"),
     package("iproute2", Program("tc"), "network namespaces to break"),
+    package("iputils-ping", Program("ping"), "asking a host for an echo"),
     package("nftables", Program("nft"), "reading rules from outside"),
     package("iptables", Program("iptables-legacy"), "foreign rules"),
     package("dnsmasq", Program("dnsmasq"), "a name server to break"),

@@ -16,24 +16,35 @@ pub(super) const TARGETS: [TargetKind; 4] = [
 ];
 
 /// One place for each cgroup among the targets: a directory of each hierarchy that matters, none
-/// for the host. Several processes of one cgroup are one place.
+/// for the host. Several processes of one cgroup are one place; where there is load already, no more
+/// is added.
 pub(super) fn places(
     site: &Site<'_>,
     controllers: &[Controller],
 ) -> Result<Vec<Vec<PathBuf>>, CompileError> {
+    // What is gone has no place any more.
+    let loaded: Vec<_> = site
+        .beside
+        .iter()
+        .filter_map(|target| place(target, controllers).ok())
+        .collect();
     let mut places = Vec::new();
     for target in site.targets {
-        let place = match target {
-            Target::Host | Target::Namespace(_) => Vec::new(),
-            Target::Cgroup(path) => vec![cgroup_at(path, controllers)?.path],
-            Target::Process(process) => of_process(process.identity.pid, controllers)?,
-            Target::Container(container) => of_process(container.process.pid, controllers)?,
-        };
-        if !places.contains(&place) {
+        let place = place(target, controllers)?;
+        if !places.contains(&place) && !loaded.contains(&place) {
             places.push(place);
         }
     }
     Ok(places)
+}
+
+fn place(target: &Target, controllers: &[Controller]) -> Result<Vec<PathBuf>, CompileError> {
+    match target {
+        Target::Host | Target::Namespace(_) => Ok(Vec::new()),
+        Target::Cgroup(path) => Ok(vec![cgroup_at(path, controllers)?.path]),
+        Target::Process(process) => of_process(process.identity.pid, controllers),
+        Target::Container(container) => of_process(container.process.pid, controllers),
+    }
 }
 
 /// The directory as a cgroup of the hierarchy that has one of the controllers.
