@@ -223,7 +223,7 @@ const MEASURED: &[Row] = &[
             ),
             (
                 "of",
-                "infrastructure/memory::a_share_of_what_is_available_is_less_than_one_of_all",
+                "infrastructure/memory::shares_and_levels_of_the_host_are_what_meminfo_says",
             ),
             (
                 "mode",
@@ -257,15 +257,15 @@ const MEASURED: &[Row] = &[
         &[
             (
                 "signal",
-                "infrastructure/process::each_signal_that_ends_a_process_ends_it",
+                "infrastructure/process_kill::each_signal_that_ends_a_process_ends_it",
             ),
             (
                 "restart",
-                "infrastructure/process::a_restart_command_runs_once_where_and_with_what_it_was_told",
+                "infrastructure/process_kill::a_restart_command_runs_once_where_and_with_what_it_was_told",
             ),
             (
                 "supervised",
-                "infrastructure/process::what_a_supervisor_starts_again_counts_as_replaced_and_else_as_lost",
+                "infrastructure/process_kill::what_a_supervisor_starts_again_counts_as_replaced_and_else_as_lost",
             ),
         ],
     ),
@@ -273,7 +273,7 @@ const MEASURED: &[Row] = &[
         "infrastructure.process-pause",
         &[(
             "mechanism",
-            "infrastructure/process::a_pause_stops_what_the_process_does_by_either_mechanism",
+            "infrastructure/process_pause::a_whole_cgroup_is_frozen_and_its_processes_do_not_know",
         )],
     ),
     (

@@ -93,6 +93,11 @@ impl OwnProcess {
         self.0.wait().unwrap().signal()
     }
 
+    /// Waits for its end.
+    pub(crate) fn succeeds(&mut self) -> bool {
+        self.0.wait().unwrap().success()
+    }
+
     pub(crate) fn has_ended(&mut self) -> bool {
         self.0.try_wait().unwrap().is_some()
     }

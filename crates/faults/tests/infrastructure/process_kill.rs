@@ -1,63 +1,13 @@
-//! Processes that are paused, killed and started again, as `/proc` shows them.
+//! Processes that are killed, and those that are started in their place.
 
-use std::path::Path;
-
-use firedrill_faults::{CompileError, Fault, Site};
+use firedrill_faults::{Fault, Site};
 use firedrill_kernel::process;
 use serde_json::json;
 
-use crate::drill::{Drill, compile, wait_for};
+use crate::drill::{Drill, wait_for};
 use crate::places::OwnProcess;
 
-const PAUSE: &str = "infrastructure.process-pause";
 const KILL: &str = "infrastructure.process-kill";
-
-/// A letter, as `/proc/PID/stat` has it.
-fn state(pid: u32) -> char {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let after = text.rsplit(") ").next().unwrap();
-    after.chars().next().unwrap()
-}
-
-/// A process that writes to a file without a pause.
-fn busy(at: &Path) -> OwnProcess {
-    OwnProcess::shell(&format!(
-        "while :; do echo x >>{}; sleep 0.01; done",
-        at.display()
-    ))
-}
-
-/// Whether somebody still writes to it.
-fn grows(at: &Path) -> bool {
-    let length = || at.metadata().map_or(0, |file| file.len());
-    let before = length();
-    crate::drill::pause(std::time::Duration::from_millis(500));
-    length() > before
-}
-
-#[test]
-fn a_pause_stops_what_the_process_does_by_either_mechanism() {
-    let root = tempfile::tempdir().unwrap();
-    let file = root.path().join("file");
-    let target = busy(&file);
-    wait_for("it writes", || file.exists());
-    for word in ["signal", "freezer"] {
-        let arguments = json!({ "mechanism": word });
-        let placed = match compile(PAUSE, &arguments, &[target.identity().into()]) {
-            Ok(_) => Drill::begin().apply(PAUSE, &arguments, target.identity().into()),
-            Err(CompileError::NoFreezer { why }) => {
-                eprintln!("skipped: {why}");
-                continue;
-            }
-            Err(error) => panic!("{error}"),
-        };
-        placed.observe();
-        assert_eq!(word == "signal", state(target.pid()) == 'T');
-        assert!(!grows(&file), "{word}");
-        placed.revert();
-        assert!(grows(&file), "{word}");
-    }
-}
 
 #[test]
 fn each_signal_that_ends_a_process_ends_it() {
