@@ -284,6 +284,21 @@ impl Bed {
         Ok(pid)
     }
 
+    /// Ends the victim, and starts another.
+    pub(crate) fn replace_victim(&mut self) -> Outcome<()> {
+        loop {
+            self.reap();
+            let alive = self.victims()?;
+            if alive.is_empty() {
+                return self.one_victim().map(drop);
+            }
+            for (pid, _) in alive {
+                kill(pid)?;
+            }
+            rest();
+        }
+    }
+
     fn reap(&mut self) {
         if let Some(child) = &mut self.victim
             && matches!(child.try_wait(), Ok(Some(_)))

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use firedrill_kernel::mounts;
 use firedrill_kernel::realtime;
+use firedrill_kernel::{mounts, process};
 
 use crate::Outcome;
 use crate::bed::Bed;
@@ -24,7 +24,7 @@ pub(crate) struct Snapshot {
 const SCRIPT: &str = "nft -s list ruleset; iptables-legacy-save -t nat | grep -v '^[#:]'; \
                       tc qdisc show; tc filter show dev veth0 2>&1; ip -d link show; ip addr show; \
                       ip route show table all; ss -Htuln; \
-                      ss -Htn | grep -v ':5432 '";
+                      ss -Htn | grep -Ev ':5432( |$)'";
 
 /// CLOCK_REALTIME − CLOCK_MONOTONIC_RAW comes back to this.
 const CLOCK: Duration = Duration::from_micros(10);
@@ -50,7 +50,7 @@ impl Snapshot {
         parts.insert("container and unit".into(), bed.others()?);
         parts.insert("workers".into(), format!("{:?}", processes::workers()?));
         parts.insert("files".into(), lines(below(bed.directory.path())));
-        parts.insert("cgroups".into(), lines(cgroups()));
+        parts.insert("cgroups".into(), lines(cgroups(bed)?));
         let mounts = mounts::list()?
             .into_iter()
             .map(|mount| format!("{mount:?}"));
@@ -123,16 +123,25 @@ impl Snapshot {
     }
 }
 
-/// Cgroups of faults, wherever they are; those of tests that run beside this belong to them.
-fn cgroups() -> Vec<String> {
+/// Cgroups of faults, wherever they are; those of tests and drills that run beside this belong to
+/// them.
+fn cgroups(bed: &Bed) -> Outcome<Vec<String>> {
+    let ours: Vec<u32> = bed.victims()?.into_iter().map(|(pid, _)| pid).collect();
     let mut found = Vec::new();
     visit(Path::new("/sys/fs/cgroup"), 0, &mut |path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with("firedrill") && !name.starts_with("firedrill-test") {
+        let is_test = name.starts_with("firedrill-test");
+        if name.starts_with("firedrill") && !is_test && !is_for_another(&name, &ours) {
             found.push(path.display().to_string());
         }
     });
-    found
+    Ok(found)
+}
+
+/// Whether it is named after a living process that is not a victim of ours.
+fn is_for_another(name: &str, ours: &[u32]) -> bool {
+    let pid = name.split('-').nth(1).and_then(|pid| pid.parse().ok());
+    pid.is_some_and(|pid| !ours.contains(&pid) && matches!(process::stat(pid), Ok(Some(_))))
 }
 
 fn visit(directory: &Path, depth: u32, look: &mut impl FnMut(&Path)) {

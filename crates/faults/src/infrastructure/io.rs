@@ -14,7 +14,8 @@ use super::{amount, place, worker};
 use crate::FaultError;
 use crate::arguments::Arguments;
 use crate::catalogue::{Entry, ParameterKind, UndoClass};
-use crate::fault::{CompileError, Disturbance, Kind, Site};
+use crate::fault::{CompileError, Disturbance, Kind, PlaceKey, Site};
+use crate::target::Target;
 
 pub(crate) const KIND: Kind = Kind {
     entry,
@@ -87,9 +88,9 @@ impl Io {
 }
 
 impl Disturbance for Io {
-    /// A second worker on the same device would double the load.
-    fn covers_newcomers(&self) -> bool {
-        false
+    /// A second worker in the same cgroup would double the load.
+    fn place_of(&self, target: &Target) -> Result<Option<PlaceKey>, CompileError> {
+        place::key(target, &[Controller::Io]).map(Some)
     }
 
     fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {

@@ -7,9 +7,13 @@ use std::process::{Child, Command, Stdio};
 use firedrill_kernel::namespace::NetNamespace;
 use firedrill_kernel::nftables::Ruleset;
 use firedrill_kernel::qdisc::{Bands, BandsKind, Discipline, Handle};
-use firedrill_undo::{Applied, Guardian, PacketFilter, Primitive, Residue, RootQdisc};
+use firedrill_kernel::{Pidfd, Signal};
+use firedrill_undo::{
+    Applied, Filter, Guardian, PacketFilter, Primitive, Residue, RootQdisc, recover,
+};
+use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use crate::herd::Herd;
+use crate::herd::{Herd, LONG};
 
 /// A network namespace held by a process of its own.
 struct Lab {
@@ -124,6 +128,83 @@ fn what_an_undo_leaves_under_our_name_is_residue_and_keeps_the_log() {
     assert_eq!(residue(&guardian, &applied), []);
     guardian.finish().unwrap();
     assert!(herd.nothing_left());
+}
+
+/// Below it a guardian has everything open from its beginning: it can then open nothing more. As
+/// many as it polls, which the kernel allows no more of either.
+const OPEN_FOR_GOOD: u32 = 5;
+
+fn limit_descriptors(pid: u32, limit: &str) {
+    let status = Command::new("prlimit")
+        .args(["--pid", &pid.to_string(), &format!("--nofile={limit}")])
+        .status();
+    assert!(status.unwrap().success());
+}
+
+#[test]
+fn what_cannot_be_looked_for_after_an_undo_is_unknown_and_keeps_the_log() {
+    let (herd, Some(lab)) = (Herd::of(0), Lab::new()) else {
+        return;
+    };
+    let guardian = herd.guardian();
+    let pid = guardian.ready().guardian.pid;
+    let applied = guardian.apply(vec![lab.filter()]).unwrap();
+    // Its own socket still deletes the table; it can open none to see that it is gone.
+    limit_descriptors(pid, &format!("{OPEN_FOR_GOOD}:"));
+    let left = residue(&guardian, &applied);
+    let [unknown @ Residue::Unknown { whether, .. }] = &left[..] else {
+        panic!("{left:?}");
+    };
+    assert!(whether.contains(TABLE), "{unknown}");
+    assert!(
+        unknown.to_string().contains("Too many open files"),
+        "{unknown}"
+    );
+    assert!(unknown.keeps_the_entry_open());
+    limit_descriptors(pid, "1024:");
+    assert_eq!(residue(&guardian, &applied), []);
+    guardian.finish().unwrap();
+    assert!(herd.nothing_left());
+}
+
+#[test]
+fn a_recovery_without_the_right_to_look_says_so_and_leaves_the_rest_to_one_with_it() {
+    let (herd, Some(lab)) = (Herd::of(0), Lab::new()) else {
+        return;
+    };
+    let guardian = herd.guardian();
+    guardian.apply(vec![lab.root(), lab.filter()]).unwrap();
+    let its = guardian.ready().guardian;
+    let pidfd = Pidfd::open(&its).unwrap().unwrap();
+    pidfd.send(Signal::Kill).unwrap();
+    assert!(pidfd.wait_for_exit(LONG).unwrap());
+    let state = herd.state();
+    let without = std::thread::scope(|scope| {
+        let recovery = scope.spawn(|| {
+            drop_every_capability();
+            recover(&state, &Filter::All).unwrap()
+        });
+        recovery.join().unwrap()
+    });
+    let [one] = &without.recovered[..] else {
+        panic!("{without:?}");
+    };
+    assert!(!one.clean, "{one:?}");
+    assert!(!herd.nothing_left());
+    let with = recover(&state, &Filter::All).unwrap();
+    assert!(with.recovered[0].clean, "{with:?}");
+    assert!(herd.nothing_left());
+    lab.shell("! tc qdisc show dev lo | grep -q fd00");
+}
+
+/// Of the calling thread.
+fn drop_every_capability() {
+    let nothing = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    rustix::thread::set_capabilities(None, nothing).unwrap();
 }
 
 #[test]

@@ -120,14 +120,20 @@ impl Lab {
                 Some(guardian) => {
                     ended = self.strike(&mut owner, guardian, case, struck, &mut problems)?;
                 }
-                None => ended = Ended::Unreached,
+                None => {
+                    ended = Ended::Unreached;
+                    let said = owner.line()?;
+                    if said.contains("error") {
+                        problems.push(format!("the owner said {said}"));
+                    }
+                }
             }
         }
         self.bury(owner, &mut problems)?;
         undo_the_rest(&StateDir::at(state.path()), &mut problems)?;
         if case.ends == Ends::Never {
-            // What a signal did to the victim is its own affair: another takes its place.
-            self.bed.targets(case.aim)?;
+            // What the victim does on a signal is its own affair, and may be yet to come.
+            self.bed.replace_victim()?;
         }
         if self.bed.wait_undisturbed(case, case.slack())?.is_none() {
             problems.push("its effect is still there after the recovery".into());
