@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use firedrill_experiment::units;
 use firedrill_kernel::cgroup::Controller;
 use firedrill_undo::Primitive;
 use firedrill_worker::Job;
@@ -61,11 +62,16 @@ impl Io {
                 _ => return None,
             })
         });
-        let block_size = read.size("block-size").unwrap_or(64 << 10);
-        if !block_size.is_multiple_of(4096) || block_size > 16 << 20 {
-            read.wrong("block-size", &json!(block_size), BLOCKS);
-        }
-        let file_size = read.size("file-size").unwrap_or(16 << 20);
+        let block_size = read.read("block-size", BLOCKS, |value| {
+            let size = units::size(value).ok()?;
+            ((4096..=16 << 20).contains(&size) && size.is_multiple_of(4096)).then_some(size)
+        });
+        let block_size = block_size.unwrap_or(64 << 10);
+        let file_size = read.read("file-size", FILES, |value| {
+            let size = units::size(value).ok()?;
+            (size > 0 && size.is_multiple_of(block_size)).then_some(size)
+        });
+        let file_size = file_size.unwrap_or(16 << 20);
         if !file_size.is_multiple_of(block_size) {
             read.wrong("file-size", &json!(file_size), FILES);
         }
