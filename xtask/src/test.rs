@@ -54,6 +54,7 @@ const STEPS: &[Step] = &[
     ),
     ("netem in the virtual machine", kernel::machine_netem),
     ("power cut in the virtual machine", kernel::machine_power),
+    ("end of the virtual machine", kernel::machine_end),
     ("python worker", python_worker),
     ("demo", demo::tour),
     ("compatibility", compatibility),

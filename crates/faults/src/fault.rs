@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use firedrill_kernel::namespace::NamespaceId;
 use firedrill_kernel::qdisc::QdiscError;
 use firedrill_kernel::{KernelError, ProcessIdentity};
 use firedrill_undo::Primitive;
@@ -14,7 +16,7 @@ use crate::FaultError;
 use crate::arguments::nearest;
 use crate::catalogue::{Entry, KINDS, UndoClass};
 use crate::infrastructure::Unfit;
-use crate::switching::hosts::Hosts;
+use crate::switching::{self, hosts::Hosts};
 use crate::target::{ContainerTarget, Target, TargetKind};
 
 /// A disturbance with its parameters, ready to be aimed.
@@ -46,6 +48,12 @@ pub(crate) trait Disturbance: fmt::Debug + Send + Sync {
         true
     }
 
+    /// Where it meets this target, if it meets everything there at once: what appears in a place that
+    /// it is in already meets it without further ado.
+    fn place_of(&self, _target: &Target) -> Result<Option<PlaceKey>, CompileError> {
+        Ok(None)
+    }
+
     /// Host names among its parameters: they are looked up again while it is in place.
     fn hosts(&self) -> Vec<String> {
         Vec::new()
@@ -54,6 +62,18 @@ pub(crate) trait Disturbance: fmt::Debug + Send + Sync {
     /// The primitives that have this effect there. Changes nothing, but may operate an empty
     /// cgroup, table or namespace of our own to find the mechanism that works here.
     fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError>;
+}
+
+/// What tells the place of a fault from every other one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PlaceKey {
+    /// Directories with their inode numbers; none for this host.
+    Cgroups(Vec<(PathBuf, u64)>),
+    /// A network namespace, or the packets of a cgroup in it.
+    Packets {
+        namespace: NamespaceId,
+        cgroup: Option<PathBuf>,
+    },
 }
 
 /// Where a fault is aimed.
@@ -142,6 +162,22 @@ impl Fault {
     #[must_use]
     pub fn covers_newcomers(&self) -> bool {
         self.disturbance.covers_newcomers()
+    }
+
+    /// Where it meets this target, if it meets everything there at once. What appears in such a place
+    /// later is not to be compiled for: the fault would be there twice.
+    ///
+    /// # Errors
+    /// When the target cannot be met alone, or is gone.
+    pub fn place_of(
+        &self,
+        target: &Target,
+        site: &Site<'_>,
+    ) -> Result<Option<PlaceKey>, CompileError> {
+        if self.entry.layer == "switching" {
+            return Ok(Some(switching::place::place(target, site)?.key()));
+        }
+        self.disturbance.place_of(target)
     }
 
     /// Host names among its parameters; [`Site::hosts`] says what they mean.

@@ -117,6 +117,18 @@ pub(super) fn machine_power() -> End {
     }
 }
 
+/// A host that a drill reboots and turns off, and the recovery that systemd runs at its boot.
+pub(super) fn machine_end() -> End {
+    let possible = can_boot().and_then(|()| match lacking(&["systemctl"]) {
+        Some(what) => Err(format!("no {what}")),
+        None => Ok(()),
+    });
+    match possible {
+        Ok(()) => task(&["vm", "host-end"]),
+        Err(why) => End::Skipped(why),
+    }
+}
+
 fn can_boot() -> Result<(), String> {
     let needed = ["qemu-system-x86_64", "busybox", "mkfs.ext4", "nft", "tc"];
     lacking(&needed).map_or(Ok(()), |what| Err(format!("no {what}")))

@@ -54,6 +54,11 @@ const PACKAGES: &[Package] = &[
     ),
     package("busybox-static", Program("busybox"), "its programs"),
     package("e2fsprogs", Program("mkfs.ext4"), "its disk"),
+    package(
+        "systemd",
+        Program("systemctl"),
+        "services to stop, and a recovery at boot",
+    ),
     package("gcc", Program("gcc"), "a static program for a container"),
     package("libc6-dev", File("/usr/include/stdio.h"), "its library"),
     package("docker.io", Program("dockerd"), "containers to break"),

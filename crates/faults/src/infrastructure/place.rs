@@ -1,11 +1,14 @@
 //! From a target to the cgroups in which a worker of ours competes with it.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use firedrill_kernel::KernelError;
 use firedrill_kernel::cgroup::{Cgroup, Controller, Hierarchy};
 
 use super::Unfit;
-use crate::fault::{CompileError, Site};
+use crate::fault::{CompileError, PlaceKey, Site};
 use crate::target::{Target, TargetKind};
 
 pub(super) const TARGETS: [TargetKind; 4] = [
@@ -26,11 +29,11 @@ pub(super) fn places(
     let loaded: Vec<_> = site
         .beside
         .iter()
-        .filter_map(|target| place(target, controllers).ok())
+        .filter_map(|target| of(target, controllers).ok())
         .collect();
     let mut places = Vec::new();
     for target in site.targets {
-        let place = place(target, controllers)?;
+        let place = of(target, controllers)?;
         if !places.contains(&place) && !loaded.contains(&place) {
             places.push(place);
         }
@@ -38,7 +41,17 @@ pub(super) fn places(
     Ok(places)
 }
 
-fn place(target: &Target, controllers: &[Controller]) -> Result<Vec<PathBuf>, CompileError> {
+/// By what a worker there is told from one in a cgroup that was made anew under the same name.
+pub(super) fn key(target: &Target, controllers: &[Controller]) -> Result<PlaceKey, CompileError> {
+    let numbered = |path: PathBuf| match fs::metadata(&path) {
+        Ok(found) => Ok((path, found.ino())),
+        Err(source) => Err(KernelError::Read { path, source }),
+    };
+    let directories = of(target, controllers)?.into_iter().map(numbered);
+    Ok(PlaceKey::Cgroups(directories.collect::<Result<_, _>>()?))
+}
+
+fn of(target: &Target, controllers: &[Controller]) -> Result<Vec<PathBuf>, CompileError> {
     match target {
         Target::Host | Target::Namespace(_) => Ok(Vec::new()),
         Target::Cgroup(path) => Ok(vec![cgroup_at(path, controllers)?.path]),

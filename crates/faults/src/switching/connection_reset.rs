@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use firedrill_experiment::units;
 use firedrill_kernel::ProcessIdentity;
 use firedrill_kernel::link::Paths;
 use firedrill_kernel::namespace::NetNamespace;
@@ -56,12 +57,10 @@ impl ConnectionReset {
         let mut known = vec!["every"];
         known.extend(FILTER);
         let mut read = Arguments::new(NAME, arguments, &known);
-        let every = read.duration("every", LONGEST);
-        if let (Some(time), Some(found)) = (every, read.get("every"))
-            && time < SHORTEST
-        {
-            read.wrong("every", found, EVERY);
-        }
+        let every = read.read("every", EVERY, |value| {
+            let time = units::duration(value).ok()?;
+            (SHORTEST..=LONGEST).contains(&time).then_some(time)
+        });
         let filter = Filter::read_with_percent(&mut read);
         read.finish()?;
         Ok(Self { filter, every })

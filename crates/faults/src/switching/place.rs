@@ -10,7 +10,7 @@ use firedrill_kernel::namespace::NetNamespace;
 use firedrill_kernel::netlink::{Protocol, Socket};
 use firedrill_kernel::nftables::Match;
 
-use crate::fault::{CompileError, Site};
+use crate::fault::{CompileError, PlaceKey, Site};
 use crate::infrastructure::Unfit;
 use crate::target::{ContainerTarget, Target};
 
@@ -46,6 +46,19 @@ pub(crate) fn places(site: &Site<'_>) -> Result<Vec<Place>, CompileError> {
         }
     }
     Ok(places)
+}
+
+impl Place {
+    pub(crate) fn key(&self) -> PlaceKey {
+        let cgroup = match &self.sockets {
+            Some(Match::CgroupV2 { path, .. }) => Some(path.clone()),
+            _ => None,
+        };
+        PlaceKey::Packets {
+            namespace: self.namespace.id,
+            cgroup,
+        }
+    }
 }
 
 pub(crate) fn place(target: &Target, site: &Site<'_>) -> Result<Place, CompileError> {

@@ -53,6 +53,25 @@ fn a_share_of_one_core_is_what_proc_counts_and_ends() {
 }
 
 #[test]
+fn a_load_that_goes_ahead_of_others_is_nicer_to_nobody() {
+    let _alone = alone();
+    for (ahead, nice) in [(false, 0), (true, -20)] {
+        let arguments = json!({"percent": 5, "ahead": ahead});
+        let placed = Drill::begin().apply(CPU, &arguments, Target::Host);
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", placed.workers()[0])).unwrap();
+        let seen = tasks.filter_map(|task| {
+            let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
+            let (name, rest) = stat.rsplit_once(") ")?;
+            // The nineteenth field of proc_pid_stat(5); the third is the first here.
+            let nice: i32 = rest.split(' ').nth(16)?.parse().ok()?;
+            name.ends_with("busy").then_some(nice)
+        });
+        assert_eq!(seen.collect::<Vec<_>>(), [nice]);
+        placed.revert();
+    }
+}
+
+#[test]
 fn all_cores_and_named_processors_are_as_many_threads_there() {
     let _alone = alone();
     let online = std::thread::available_parallelism().unwrap().get();

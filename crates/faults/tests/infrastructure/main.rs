@@ -17,6 +17,7 @@ mod io;
 mod memory;
 mod own_systemd;
 mod places;
+mod process_kill;
 mod process_pause;
 mod process_signal;
 mod service_stop;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use firedrill_faults::switching::hosts::{Addresses, Hosts};
 use firedrill_faults::{Entry, Site};
+use firedrill_undo::Primitive;
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, FAR, Side, round_trip};
@@ -112,6 +113,77 @@ fn received_of_a_thousand(bed: &Bed) -> i32 {
         }
     }
     came
+}
+
+/// The choices that a fault of packets has, and those that it cannot have: a question of DNS goes to
+/// port 53 and is answered; the groups of a partition say between whom and which way it is cut; a
+/// connection is TCP, and goes both ways; a copy of what arrives cannot be put back into its way.
+fn choices_of(fault: &str) -> Vec<(&'static str, Value)> {
+    let all = [
+        ("direction", json!("ingress")),
+        ("address", json!("192.0.2.0/24")),
+        ("host", json!("localhost")),
+        ("port", json!(5432)),
+        ("remote-port", json!(5432)),
+        ("local-port", json!(5432)),
+        ("protocol", json!("tcp")),
+        ("interface", json!("near0")),
+        ("percent", json!(37)),
+        ("ssh", json!(true)),
+    ];
+    let cannot: &[&str] = match fault {
+        dns if dns.starts_with("switching.dns-") => {
+            &["direction", "port", "remote-port", "local-port", "ssh"]
+        }
+        "switching.partition" => &["direction", "address", "host"],
+        "switching.connection-reset" => &["direction", "protocol"],
+        "switching.duplicate" => &["direction"],
+        _ => &[],
+    };
+    let can = all.into_iter().filter(|(name, _)| !cannot.contains(name));
+    can.collect()
+}
+
+#[test]
+fn every_choice_changes_what_every_fault_of_packets_meets() {
+    let Some(bed) = Bed::lay() else { return };
+    let targets = [bed.near.target()];
+    let meets = |fault: &str, arguments: &Value| -> String {
+        let primitives = compile(fault, arguments, &Site::of(&targets)).unwrap();
+        let met = primitives.iter().filter_map(|primitive| match primitive {
+            Primitive::FilterPackets(rules) => Some(format!("{:?}", rules.ruleset.chains)),
+            Primitive::ResetConnections(reset) => Some(format!("{:?}", reset.choice)),
+            // Those that throw for each packet themselves.
+            Primitive::RunWorker(work) => Some(format!("{:?}", work.job)),
+            _ => None,
+        });
+        met.collect()
+    };
+    let about_hosts = ["switching.interface-down", "switching.port-occupy"];
+    for entry in firedrill_faults::catalogue() {
+        if entry.layer != "switching" || about_hosts.contains(&entry.name) {
+            continue;
+        }
+        let mut arguments = example(&entry);
+        if entry.name == "switching.partition" {
+            arguments["groups"] = json!(["10.90.0.1", "10.90.0.2"]);
+        }
+        for (name, value) in choices_of(entry.name) {
+            let mut without = arguments.clone();
+            // What the example says already.
+            if without.get(name) == Some(&value) {
+                without.as_object_mut().unwrap().remove(name);
+            }
+            let mut with = without.clone();
+            with[name] = value;
+            assert_ne!(
+                meets(entry.name, &without),
+                meets(entry.name, &with),
+                "{} {name}",
+                entry.name
+            );
+        }
+    }
 }
 
 #[test]
