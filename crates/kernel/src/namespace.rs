@@ -107,6 +107,13 @@ impl NetNamespace {
         search::find(id)
     }
 
+    /// Every namespace of this host that can be opened from here, each once: the own one, the named
+    /// ones and those of processes, up to a few hundred.
+    #[must_use]
+    pub fn all() -> Vec<OpenNamespace> {
+        search::all()
+    }
+
     /// Opens it again: by its name when that still means the same namespace, else by looking
     /// everywhere. `None` when it is gone.
     ///

@@ -19,7 +19,7 @@ use crate::cases::{Aim, Case, Seen, parse};
 use crate::engine::{self, Contained};
 use crate::flow::{ECHO, Flow};
 use crate::names::NAMES;
-use crate::processes::{kill, rest, with_last_word, workers};
+use crate::processes::{at_work, kill, rest, with_last_word};
 use crate::talk::Talk;
 use crate::unit::Unit;
 
@@ -165,7 +165,7 @@ impl Bed {
                 let one = alive.len() == 1 && all_run && !self.is_frozen(&alive)?;
                 one.then_some(start)
             }
-            Seen::Worker => workers()?.is_empty().then_some(start),
+            Seen::Worker => at_work()?.is_empty().then_some(start),
             Seen::Clock => {
                 let moved = realtime::offset().nanoseconds.abs_diff(self.clock);
                 (moved < CLOCK_MOVED).then_some(start)

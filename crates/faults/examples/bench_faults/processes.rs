@@ -31,6 +31,18 @@ pub(crate) fn workers() -> Outcome<Vec<u32>> {
     our_processes("worker")
 }
 
+/// Workers that have been told what to do: one whose guardian was stopped before that holds nothing,
+/// and ends with it.
+pub(crate) fn at_work() -> Outcome<Vec<u32>> {
+    let at_work = |pid: &u32| {
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task"));
+        threads.into_iter().flatten().flatten().any(|thread| {
+            std::fs::read_to_string(thread.path().join("comm")).is_ok_and(|name| name == "work\n")
+        })
+    };
+    Ok(workers()?.into_iter().filter(at_work).collect())
+}
+
 /// Lets others get on, for half a millisecond.
 pub(crate) fn rest() {
     wait(Duration::from_micros(500));

@@ -9,11 +9,12 @@ use firedrill_kernel::nftables::Ruleset;
 use firedrill_kernel::qdisc::{Bands, BandsKind, Discipline, Handle};
 use firedrill_kernel::{Pidfd, Signal};
 use firedrill_undo::{
-    Applied, Filter, Guardian, PacketFilter, Primitive, Residue, RootQdisc, recover,
+    Applied, Filter, Guardian, PacketFilter, Primitive, Residue, RootQdisc, StrayRoot, recover,
+    stray_roots,
 };
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use crate::herd::{Herd, LONG};
+use crate::herd::{Herd, LONG, wait_for};
 
 /// A network namespace held by a process of its own.
 struct Lab {
@@ -195,6 +196,65 @@ fn a_recovery_without_the_right_to_look_says_so_and_leaves_the_rest_to_one_with_
     assert!(with.recovered[0].clean, "{with:?}");
     assert!(herd.nothing_left());
     lab.shell("! tc qdisc show dev lo | grep -q fd00");
+}
+
+/// As `stray_roots` finds them, of this namespace: other tests' guardians may run meanwhile, of
+/// which it cannot tell whose a root is.
+fn strays_of(lab: &Lab) -> Vec<StrayRoot> {
+    let mut found = Vec::new();
+    wait_for("a moment without a guardian, and a stray", || {
+        let here = lab.namespace();
+        found = stray_roots();
+        found.retain(|stray| stray.namespace.is_same(&here));
+        !found.is_empty()
+    });
+    found
+}
+
+/// Bands as a fault attaches them, without any drill.
+const STRAY: &str = "tc qdisc add dev lo root handle fd00: htb; \
+                     tc class add dev lo parent fd00: classid fd00:2 htb rate 100gbit; \
+                     tc qdisc add dev lo parent fd00:2 handle fd01: pfifo limit 100";
+
+#[test]
+fn a_root_that_outlived_every_log_is_removed_unless_somebody_uses_it() {
+    let Some(lab) = Lab::new() else {
+        return;
+    };
+    lab.shell(STRAY);
+    // Somebody leads traffic through it by a filter of his own.
+    lab.shell(
+        "tc filter add dev lo parent fd00: protocol ip prio 1 bpf \
+         bytecode '1,6 0 0 4294967295' classid fd00:2",
+    );
+    let used = strays_of(&lab);
+    let why = used[0].foreign.as_deref().unwrap();
+    assert!(why.contains("filter"), "{why}");
+    assert!(!used[0].remove().unwrap());
+    lab.shell("tc filter del dev lo parent fd00:");
+    let idle = strays_of(&lab);
+    assert_eq!((idle.len(), &idle[0].foreign), (1, &None), "{idle:?}");
+    // What somebody attaches between the look and the removal counts as well.
+    lab.shell("tc class add dev lo parent fd00: classid fd00:7 htb rate 1mbit");
+    assert!(!idle[0].remove().unwrap());
+    lab.shell("tc class del dev lo classid fd00:7");
+    assert!(idle[0].remove().unwrap());
+    lab.shell("! tc qdisc show dev lo | grep -q fd00");
+}
+
+#[test]
+fn a_root_that_a_table_of_ours_leads_into_is_no_stray() {
+    let Some(lab) = Lab::new() else {
+        return;
+    };
+    lab.shell(STRAY);
+    assert_eq!(strays_of(&lab).len(), 1);
+    lab.shell(&format!("nft add table inet {TABLE}"));
+    assert!(
+        !stray_roots()
+            .iter()
+            .any(|stray| stray.namespace.is_same(&lab.namespace()))
+    );
 }
 
 /// Of the calling thread.
