@@ -49,8 +49,13 @@ const STEPS: &[Step] = &[
     ("kill steps", kernel::kill_steps),
     ("virtual machine", kernel::machine),
     ("kernel in the virtual machine", kernel::machine_kernel),
+    (
+        "infrastructure in the virtual machine",
+        kernel::machine_infrastructure,
+    ),
     ("netem in the virtual machine", kernel::machine_netem),
     ("power cut in the virtual machine", kernel::machine_power),
+    ("end of the virtual machine", kernel::machine_end),
     ("python worker", python_worker),
     ("demo", demo::tour),
     ("compatibility", compatibility),

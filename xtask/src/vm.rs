@@ -2,16 +2,19 @@
 //!
 //! - [`kernel`]: the kernel's package, and which modules the guest gets
 //! - [`initramfs`]: the guest's files, as one archive in memory
-//! - `init.sh`: what the guest does, from its first process to power off
+//! - `init.sh`, `work.sh`: what the guest does, from its first process to power off; with systemd,
+//!   the second is a service
 //! - [`qemu`]: the process, its events, what the guest prints
 //! - [`package`]: the tests of a package, run inside
 //! - [`power_cut`]: faults in force when the power fails, and what the next boot finds
+//! - [`host_end`]: a host that is rebooted and turned off by a drill, and the recovery at its boot
 //! - [`check`]: boots, and shows that everything the tests lean on is there
 //!
 //! It deliberately has no network to the outside, no distribution inside, and no KVM: what a
 //! test finds is the same on every machine that has the packages.
 
 mod check;
+mod host_end;
 mod initramfs;
 mod kernel;
 mod package;
@@ -47,6 +50,8 @@ enum Task {
     Check,
     /// Cut the power while faults are in force; the next boot leaves nothing of them
     PowerCut(power_cut::Arguments),
+    /// Reboot the machine by a drill, and turn it off; its boot recovers
+    HostEnd,
 }
 
 /// A machine to be, and the command that it is for.
@@ -75,6 +80,10 @@ pub(crate) struct Spec {
     /// this host then seems to take any time at all
     #[arg(long)]
     pub(crate) virtual_time: bool,
+    /// This host's systemd as the first process, with nothing but the command to run, and the units
+    /// that are in /disk/units as those of /etc
+    #[arg(long)]
+    pub(crate) systemd: bool,
     /// Killed after this many seconds, counted from power on
     #[arg(long = "timeout", value_name = "SECONDS", value_parser = seconds, default_value = "300")]
     pub(crate) limit: Duration,
@@ -116,6 +125,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Task::Test(package) => package.spec()?,
         Task::Check => return check::run(),
         Task::PowerCut(arguments) => return power_cut::run(arguments),
+        Task::HostEnd => return host_end::run(),
     };
     ensure!(!spec.command.is_empty(), "no command, after `--`");
     let outcome = start(&spec)?.wait()?;

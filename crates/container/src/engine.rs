@@ -2,6 +2,7 @@
 
 mod discovery;
 
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -416,6 +417,13 @@ impl Kind {
         } else {
             Self::Docker
         }
+    }
+}
+
+impl AsFd for Request {
+    /// Becomes readable with the answer.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.sent.as_fd()
     }
 }
 

@@ -3,6 +3,7 @@
 mod answer;
 
 use std::io::{self, Read, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -67,6 +68,11 @@ impl Sent {
         let mut arrived = [PollFd::new(&self.0.stream, PollFlags::IN)];
         // An interrupted wait is only shorter.
         rustix::event::poll(&mut arrived, limit.as_ref()).is_ok_and(|count| count > 0)
+    }
+
+    /// Becomes readable with the answer.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.stream.as_fd()
     }
 
     pub(crate) fn finish(mut self, patience: Duration) -> Result<Answer, HttpError> {

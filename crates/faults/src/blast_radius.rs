@@ -1,10 +1,16 @@
-//! How much a fault may hit. A refusal is a value with a reason and a hint.
+//! How much the faults of a drill may hit. A refusal is a value with a reason and a hint.
+
+mod footprint;
+
+use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use crate::selector::{Selection, Spared};
+use crate::selector::Spared;
+pub use footprint::{Footprint, Member};
 
-/// Limits on the targets of one fault; an absent limit does not limit.
+/// Limits on the targets of all faults of one drill that are in force at the same time; an absent
+/// limit does not limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct BlastRadius {
     pub targets_max: Option<u64>,
@@ -47,20 +53,33 @@ pub enum Refused {
 }
 
 impl BlastRadius {
-    /// Whether these targets are within the limits.
+    /// Whether these targets are within the limits, beside those of other faults: all distinct
+    /// targets count for `targets-max`, those of the same population for the other limits.
     ///
     /// # Errors
     /// With the first limit that they break.
-    pub fn check(&self, selection: &Selection) -> Result<(), Refused> {
-        let chosen = selection.chosen.len() as u64;
-        let population = selection.population as u64;
+    pub fn check(&self, own: &Footprint, others: &[Footprint]) -> Result<(), Refused> {
+        let all: BTreeSet<&Member> = others
+            .iter()
+            .chain([own])
+            .flat_map(|one| &one.hit)
+            .collect();
+        let chosen = all.len() as u64;
         if let Some(allowed) = self.targets_max
             && chosen > allowed
         {
             return Err(Refused::TooMany { chosen, allowed });
         }
+        // Its own population is of now; those of the others are as they were found.
+        self.check_population(own)?;
+        self.check_population(&own.with_related(others))
+    }
+
+    fn check_population(&self, footprint: &Footprint) -> Result<(), Refused> {
+        let chosen = footprint.targets() as u64;
+        let population = footprint.population() as u64;
         if let Some(percent) = self.percent_of_healthy {
-            let allowed = share(selection.population, percent) as u64;
+            let allowed = share(footprint.population(), percent) as u64;
             if chosen > allowed {
                 return Err(Refused::TooLargeShare {
                     chosen,
@@ -125,56 +144,4 @@ pub(crate) fn share(of: usize, percent: f64) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn selection(chosen: usize, population: usize) -> Selection {
-        Selection {
-            chosen: vec![crate::Target::Host; chosen],
-            matched: Vec::new(),
-            population,
-            spared: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn shares_are_rounded_down() {
-        assert_eq!(share(6, 34.0), 2);
-        assert_eq!(share(5, 39.9), 1);
-        assert_eq!(share(2, 34.0), 0);
-        assert_eq!(share(100, 29.0), 29);
-        assert_eq!(share(3, 100.0), 3);
-        assert_eq!(share(0, 50.0), 0);
-    }
-
-    #[test]
-    fn each_limit_refuses_with_its_own_reason() {
-        let max = BlastRadius {
-            targets_max: Some(1),
-            ..BlastRadius::default()
-        };
-        assert!(max.check(&selection(1, 6)).is_ok());
-        assert!(matches!(
-            max.check(&selection(2, 6)),
-            Err(Refused::TooMany { .. })
-        ));
-        let percent = BlastRadius {
-            percent_of_healthy: Some(34.0),
-            ..BlastRadius::default()
-        };
-        assert!(percent.check(&selection(2, 6)).is_ok());
-        assert!(matches!(
-            percent.check(&selection(2, 5)),
-            Err(Refused::TooLargeShare { .. })
-        ));
-        let remaining = BlastRadius {
-            healthy_remaining_min: Some(4),
-            ..BlastRadius::default()
-        };
-        assert!(remaining.check(&selection(2, 6)).is_ok());
-        assert!(matches!(
-            remaining.check(&selection(3, 6)),
-            Err(Refused::TooFewRemain { .. })
-        ));
-    }
-}
+mod tests;

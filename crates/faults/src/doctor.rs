@@ -71,6 +71,7 @@ pub fn doctor(state: &StateDir) -> Vec<Check> {
     checks.push(ours::stopped_processes());
     checks.push(ours::cgroups_left());
     checks.push(ours::workers_left());
+    checks.push(ours::roots_left());
     checks
 }
 

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use firedrill_kernel::namespace::NamespaceId;
 use firedrill_kernel::qdisc::QdiscError;
 use firedrill_kernel::{KernelError, ProcessIdentity};
 use firedrill_undo::Primitive;
@@ -14,7 +16,7 @@ use crate::FaultError;
 use crate::arguments::nearest;
 use crate::catalogue::{Entry, KINDS, UndoClass};
 use crate::infrastructure::Unfit;
-use crate::switching::hosts::Hosts;
+use crate::switching::{self, hosts::Hosts};
 use crate::target::{ContainerTarget, Target, TargetKind};
 
 /// A disturbance with its parameters, ready to be aimed.
@@ -46,6 +48,12 @@ pub(crate) trait Disturbance: fmt::Debug + Send + Sync {
         true
     }
 
+    /// Where it meets this target, if it meets everything there at once: what appears in a place that
+    /// it is in already meets it without further ado.
+    fn place_of(&self, _target: &Target) -> Result<Option<PlaceKey>, CompileError> {
+        Ok(None)
+    }
+
     /// Host names among its parameters: they are looked up again while it is in place.
     fn hosts(&self) -> Vec<String> {
         Vec::new()
@@ -56,10 +64,24 @@ pub(crate) trait Disturbance: fmt::Debug + Send + Sync {
     fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError>;
 }
 
+/// What tells the place of a fault from every other one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PlaceKey {
+    /// Directories with their inode numbers; none for this host.
+    Cgroups(Vec<(PathBuf, u64)>),
+    /// A network namespace, or the packets of a cgroup in it.
+    Packets {
+        namespace: NamespaceId,
+        cgroup: Option<PathBuf>,
+    },
+}
+
 /// Where a fault is aimed.
 #[derive(Clone, Copy, Debug)]
 pub struct Site<'a> {
     pub targets: &'a [Target],
+    /// What it hits already: who appears in the same place is met by what is there.
+    pub beside: &'a [Target],
     /// What is random in the effect follows from it.
     pub seed: u64,
     /// Whose packets over TCP no fault may meet: what watches the drill.
@@ -84,6 +106,8 @@ pub enum CompileError {
     LeftAlone { what: String, why: &'static str },
     #[error("{what} does not exist")]
     Absent { what: String },
+    #[error("there is no interface {name}; the target has {present}")]
+    NoInterface { name: String, present: String },
     #[error("the groups do not say what is cut: {why}")]
     Groups { why: String },
     #[error("netem is not usable: {why}")]
@@ -140,6 +164,22 @@ impl Fault {
         self.disturbance.covers_newcomers()
     }
 
+    /// Where it meets this target, if it meets everything there at once. What appears in such a place
+    /// later is not to be compiled for: the fault would be there twice.
+    ///
+    /// # Errors
+    /// When the target cannot be met alone, or is gone.
+    pub fn place_of(
+        &self,
+        target: &Target,
+        site: &Site<'_>,
+    ) -> Result<Option<PlaceKey>, CompileError> {
+        if self.entry.layer == "switching" {
+            return Ok(Some(switching::place::place(target, site)?.key()));
+        }
+        self.disturbance.place_of(target)
+    }
+
     /// Host names among its parameters; [`Site::hosts`] says what they mean.
     #[must_use]
     pub fn hosts(&self) -> Vec<String> {
@@ -176,6 +216,7 @@ impl<'a> Site<'a> {
     pub fn of(targets: &'a [Target]) -> Self {
         Self {
             targets,
+            beside: &[],
             seed: 0,
             spare: &[],
             hosts: Hosts::LookUp,
@@ -185,6 +226,12 @@ impl<'a> Site<'a> {
     /// The targets that are containers.
     pub(crate) fn containers(&self) -> impl Iterator<Item = &'a ContainerTarget> {
         self.targets.iter().filter_map(Target::container)
+    }
+
+    /// Whether this process is a target, or hit already.
+    pub(crate) fn hit(&self, pid: u32) -> bool {
+        let mut all = self.targets.iter().chain(self.beside);
+        all.any(|target| target.process().is_some_and(|one| one.pid == pid))
     }
 
     /// The targets that are processes.

@@ -28,11 +28,11 @@ pub mod selector;
 pub mod switching;
 pub mod target;
 
-pub use blast_radius::{BlastRadius, Refused};
+pub use blast_radius::{BlastRadius, Footprint, Refused};
 pub use catalogue::{Entry, Parameter, ParameterKind, UndoClass, catalogue};
 pub use doctor::{Check, Left, Subject, Usability, doctor, faults_here, left_by_others, usability};
 pub use error::FaultError;
-pub use fault::{CompileError, Fault, Site};
+pub use fault::{CompileError, Fault, PlaceKey, Site};
 pub use foreign::refuse_foreign_containers;
 pub use selector::{Selection, Selector, SelectorError, Spared};
 pub use target::{ContainerTarget, ProcessTarget, Target, TargetKind};

@@ -5,6 +5,7 @@ mod candidate;
 mod containers;
 mod processes;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use firedrill_container::EngineError;
@@ -14,7 +15,7 @@ use serde_json::Value;
 
 use crate::FaultError;
 use crate::arguments::Arguments;
-use crate::blast_radius::Refused;
+use crate::blast_radius::{Member, Refused};
 use crate::target::{Target, TargetKind};
 pub use candidate::SpareReason;
 pub use containers::Containers;
@@ -38,8 +39,8 @@ pub struct Selection {
     pub chosen: Vec<Target>,
     /// Everything that matches and may be hit.
     pub matched: Vec<Target>,
-    /// How many healthy ones the chosen belong to.
-    pub population: usize,
+    /// The healthy ones that the chosen belong to.
+    pub population: BTreeSet<Member>,
     /// What matches and is left alone.
     pub spared: Vec<Spared>,
 }
@@ -202,11 +203,15 @@ fn namespace(name: &str) -> Result<NetNamespace, SelectorError> {
     Ok(open.namespace().clone())
 }
 
+fn members(targets: &[Target]) -> BTreeSet<Member> {
+    targets.iter().map(Member::from).collect()
+}
+
 impl Selection {
     /// What was named, all of it.
     fn all(targets: Vec<Target>) -> Self {
         Self {
-            population: targets.len(),
+            population: members(&targets),
             matched: targets.clone(),
             chosen: targets,
             spared: Vec::new(),

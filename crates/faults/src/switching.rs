@@ -17,7 +17,7 @@ pub mod latency;
 pub mod loss;
 mod netem;
 pub mod partition;
-mod place;
+pub(crate) mod place;
 pub mod port_occupy;
 mod queue;
 pub mod reject;

@@ -10,6 +10,7 @@ use crate::{KernelError, process};
 pub enum Capability {
     DacOverride = 1,
     Kill = 5,
+    NetBindService = 10,
     NetAdmin = 12,
     SysPtrace = 19,
     SysAdmin = 21,
@@ -45,9 +46,10 @@ impl Capabilities {
 }
 
 impl Capability {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::DacOverride,
         Self::Kill,
+        Self::NetBindService,
         Self::NetAdmin,
         Self::SysPtrace,
         Self::SysAdmin,
@@ -69,6 +71,7 @@ impl fmt::Display for Capability {
         f.write_str(match self {
             Self::DacOverride => "CAP_DAC_OVERRIDE",
             Self::Kill => "CAP_KILL",
+            Self::NetBindService => "CAP_NET_BIND_SERVICE",
             Self::NetAdmin => "CAP_NET_ADMIN",
             Self::SysPtrace => "CAP_SYS_PTRACE",
             Self::SysAdmin => "CAP_SYS_ADMIN",

@@ -14,6 +14,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde::{Deserialize, Serialize};
@@ -32,7 +33,7 @@ pub struct NetNamespace {
 }
 
 /// What tells a namespace from every other one of this boot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NamespaceId {
     pub device: u64,
@@ -106,11 +107,19 @@ impl NetNamespace {
         search::find(id)
     }
 
+    /// Every namespace of this host that can be opened from here, each once: the own one, the named
+    /// ones and those of processes, up to a few hundred.
+    #[must_use]
+    pub fn all() -> Vec<OpenNamespace> {
+        search::all()
+    }
+
     /// Opens it again: by its name when that still means the same namespace, else by looking
     /// everywhere. `None` when it is gone.
     ///
     /// # Errors
-    /// When `/proc` cannot be listed.
+    /// When `/proc` cannot be listed; when nothing else leads to it and its name, which is there,
+    /// cannot be opened: it may be there or not.
     pub fn open(&self) -> Result<Option<OpenNamespace>, KernelError> {
         let by_name = match &self.named {
             NamespaceName::Current => Self::current(),
@@ -120,7 +129,11 @@ impl NetNamespace {
         };
         match by_name {
             Ok(open) if open.namespace.is_same(self) => Ok(Some(open)),
-            _ => Self::find(self.id),
+            Ok(_) => Self::find(self.id),
+            Err(error) => match Self::find(self.id)? {
+                None if leaves_it_open(&error) => Err(error),
+                found => Ok(found),
+            },
         }
     }
 
@@ -298,6 +311,17 @@ fn open_file(path: &Path) -> Result<(File, NamespaceId), KernelError> {
         cookie: None,
     };
     Ok((file, id))
+}
+
+/// Whether a name that could not be opened may still stand for the namespace.
+fn leaves_it_open(error: &KernelError) -> bool {
+    let KernelError::Read { source, .. } = error else {
+        return false;
+    };
+    let gone = [Errno::NOENT, Errno::SRCH].map(Errno::raw_os_error);
+    !source
+        .raw_os_error()
+        .is_some_and(|errno| gone.contains(&errno))
 }
 
 /// The cookie of the namespace in which the calling thread is.

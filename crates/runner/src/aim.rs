@@ -1,13 +1,18 @@
 //! From a fault as a document writes it to the processes that it would hit, now.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use firedrill_experiment::call::FaultCall;
 use firedrill_experiment::document::{BlastRadius, UndoClass};
 use firedrill_experiment::units::format_duration;
 use firedrill_faults::switching::hosts::{self, Addresses, Hosts};
-use firedrill_faults::{CompileError, Fault, Selection, Selector, SelectorError, Site, Target};
+use firedrill_faults::{
+    CompileError, Fault, Footprint, PlaceKey, Selection, Selector, SelectorError, Site, Target,
+};
 use firedrill_undo::Primitive;
+
+use crate::in_force::{Taken, check_together};
 
 /// A fault with its targets, within the blast radius.
 #[derive(Debug)]
@@ -19,11 +24,14 @@ pub(crate) struct Aim {
     spare: Vec<SocketAddr>,
     /// What the host names among its parameters have meant so far.
     addresses: Addresses,
+    /// Where it is already: what appears there meets it.
+    places: BTreeSet<PlaceKey>,
 }
 
 /// What appeared since the fault began, and is for it.
 pub(crate) struct Newcomers {
     pub(crate) names: Vec<String>,
+    /// None where the fault is already.
     pub(crate) primitives: Vec<Primitive>,
 }
 
@@ -52,14 +60,13 @@ impl Aim {
             SelectorError::Refused(refusal) => refused(refusal),
             other => crate::chain(&other),
         })?;
-        limits(radius).check(&selection).map_err(refused)?;
+        check_together(radius, &Footprint::from(&selection), &[])?;
         if !radius.exclusive_host && selection.chosen.contains(&Target::Host) {
             firedrill_faults::refuse_foreign_containers().map_err(|error| match error {
                 SelectorError::Refused(refusal) => refused(refusal),
                 other => crate::chain(&other),
             })?;
         }
-        within_traffic(radius, &selection)?;
         Ok(Self {
             fault,
             selector,
@@ -67,6 +74,7 @@ impl Aim {
             seed,
             spare: Vec::new(),
             addresses: Addresses::new(),
+            places: BTreeSet::new(),
         })
     }
 
@@ -78,13 +86,20 @@ impl Aim {
     /// Looks host names up, and may wait for that.
     pub(crate) fn compile(&mut self) -> Result<Vec<Primitive>, CompileError> {
         self.addresses = hosts::look_up(&self.fault.hosts())?;
-        self.fault
-            .compile(&self.site(&self.selection.chosen, Hosts::At(&self.addresses)))
+        let chosen = &self.selection.chosen;
+        let site = self.site(chosen, Hosts::At(&self.addresses));
+        let primitives = self.fault.compile(&site)?;
+        // A target that cannot be placed any more has ended, and its place with it.
+        let place = |target| self.fault.place_of(target, &site).ok()?;
+        let places = chosen.iter().filter_map(place);
+        self.places = places.collect();
+        Ok(primitives)
     }
 
     fn site<'a>(&'a self, targets: &'a [Target], hosts: Hosts<'a>) -> Site<'a> {
         Site {
             targets,
+            beside: &[],
             seed: self.seed,
             spare: &self.spare,
             hosts,
@@ -133,8 +148,12 @@ impl Aim {
         self.fault.covers_newcomers()
     }
 
-    /// What matches now, was not there before, and is within the blast radius. The error says why it is left alone.
-    pub(crate) fn newcomers(&mut self, radius: &BlastRadius) -> Result<Option<Newcomers>, String> {
+    /// What matches now, was not there before, and is let in by the blast radius, which sees what the
+    /// fault would hit then. The error says why it is left alone.
+    pub(crate) fn newcomers(
+        &mut self,
+        admit: impl FnOnce(Footprint) -> Result<(), String>,
+    ) -> Result<Option<Newcomers>, String> {
         // Everything ended: nothing new either.
         let Ok(now) = self.selector.select(self.seed) else {
             return Ok(None);
@@ -156,7 +175,6 @@ impl Aim {
             .collect();
         together.extend(fresh.iter().cloned());
         let union = Selection {
-            population: now.population.max(together.len()),
             chosen: together,
             ..now
         };
@@ -167,19 +185,54 @@ impl Aim {
         {
             return Ok(None);
         }
-        limits(radius)
-            .check(&union)
-            .map_err(|refusal| refusal.to_string())?;
-        within_traffic(radius, &union)?;
-        let primitives = self
-            .fault
-            .compile(&self.site(&fresh, Hosts::At(&self.addresses)))
+        let (elsewhere, places) = self
+            .elsewhere(&fresh)
             .map_err(|error| crate::chain(&error))?;
+        let primitives = match elsewhere.is_empty() {
+            true => Vec::new(),
+            false => self
+                .fault
+                .compile(&Site {
+                    beside: &self.selection.chosen,
+                    ..self.site(&elsewhere, Hosts::At(&self.addresses))
+                })
+                .map_err(|error| crate::chain(&error))?,
+        };
+        admit(Footprint::from(&union))?;
+        self.places.extend(places);
         self.selection.chosen.extend(fresh.iter().cloned());
         Ok(Some(Newcomers {
             names: fresh.iter().map(ToString::to_string).collect(),
             primitives,
         }))
+    }
+
+    /// Those that are where the fault is not yet, and where that is.
+    fn elsewhere(&self, fresh: &[Target]) -> Result<(Vec<Target>, Vec<PlaceKey>), CompileError> {
+        let (mut targets, mut places) = (Vec::new(), Vec::new());
+        let site = Site {
+            beside: &self.selection.chosen,
+            ..self.site(fresh, Hosts::At(&self.addresses))
+        };
+        for target in fresh {
+            match self.fault.place_of(target, &site)? {
+                Some(place) if self.places.contains(&place) => {}
+                place => {
+                    places.extend(place);
+                    targets.push(target.clone());
+                }
+            }
+        }
+        Ok((targets, places))
+    }
+
+    /// What it hits, for the account of the blast radius.
+    pub(crate) fn taken(&self) -> Taken {
+        Taken {
+            fault: self.fault.entry().name.to_owned(),
+            class: self.fault.undo_class(),
+            footprint: Footprint::from(&self.selection),
+        }
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
@@ -197,28 +250,4 @@ impl Aim {
             firedrill_faults::UndoClass::Irreversible => UndoClass::Irreversible,
         }
     }
-}
-
-fn limits(radius: &BlastRadius) -> firedrill_faults::BlastRadius {
-    firedrill_faults::BlastRadius {
-        targets_max: radius.targets_max,
-        percent_of_healthy: radius.percent_of_healthy,
-        healthy_remaining_min: radius.healthy_remaining_min,
-    }
-}
-
-/// Nobody measures how traffic is spread over processes: each is taken to carry an equal share.
-fn within_traffic(radius: &BlastRadius, selection: &Selection) -> Result<(), String> {
-    let Some(limit) = radius.traffic_percent_max else {
-        return Ok(());
-    };
-    let share = 100.0 * selection.chosen.len() as f64 / selection.population.max(1) as f64;
-    if share <= limit {
-        return Ok(());
-    }
-    Err(format!(
-        "{} of {} targets carry about {share:.0} % of the traffic, more than `traffic-percent-max` {limit} (choose fewer, or raise it)",
-        selection.chosen.len(),
-        selection.population
-    ))
 }

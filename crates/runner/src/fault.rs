@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::aim::{Aim, Newcomers};
+use crate::in_force::{Admission, InForce};
 use crate::provider::Cancel;
 use crate::spare::Spare;
 
@@ -42,6 +43,7 @@ struct Inner {
     guardian: Guardian,
     radius: BlastRadius,
     seed: u64,
+    in_force: InForce,
     spare: Mutex<Spare>,
     rollbacks: Mutex<Option<u64>>,
     ended: watch::Sender<Option<Loss>>,
@@ -52,6 +54,7 @@ struct Inner {
 struct Stay {
     /// In the guardian's log: the first, and one for each time that something appeared.
     ids: Vec<u64>,
+    admission: Admission,
     skipped: usize,
     until: Instant,
     /// Host names being looked up: one resolver at a time, however slow it is.
@@ -83,6 +86,7 @@ impl Faults {
             guardian,
             radius,
             seed,
+            in_force: InForce::default(),
             spare: Mutex::default(),
             rollbacks: Mutex::new(None),
             ended: watch::Sender::new(None),
@@ -113,8 +117,8 @@ impl Faults {
             report.refused = Some("there is no guardian to undo it".into());
             return report;
         };
-        let mut aim = match Aim::take(call, &inner.radius, inner.seed) {
-            Ok(aim) => aim.sparing(inner.spared()),
+        let (mut aim, admission) = match inner.aim(call) {
+            Ok(aimed) => aimed,
             Err(why) => {
                 report.refused = Some(why);
                 return report;
@@ -151,6 +155,7 @@ impl Faults {
         };
         let mut stay = Stay {
             ids: vec![id],
+            admission,
             skipped: placed.skipped.len(),
             until: Instant::now() + call.duration,
             looking: None,
@@ -199,6 +204,13 @@ impl Faults {
 }
 
 impl Inner {
+    /// What it would hit, let in beside everything in force until the admission is dropped.
+    fn aim(&self, call: &FaultCall) -> Result<(Aim, Admission), String> {
+        let aim = Aim::take(call, &self.radius, self.seed)?.sparing(self.spared());
+        let admission = self.in_force.admit(&self.radius, aim.taken())?;
+        Ok((aim, admission))
+    }
+
     /// The guardian's socket blocks; the runtime must not.
     async fn ask<T: Send + 'static>(
         self: &Arc<Self>,
@@ -225,7 +237,8 @@ impl Inner {
                 _ = ended.wait_for(Option::is_some) => return,
             }
             if Instant::now() < stay.until && aim.covers_newcomers() {
-                let appeared = aim.newcomers(&self.radius);
+                let admit = |footprint| stay.admission.change(&self.radius, footprint);
+                let appeared = aim.newcomers(admit);
                 self.cover(appeared, stay, report).await;
                 let moved = stay.moved(aim).await;
                 self.cover(moved, stay, report).await;
@@ -250,6 +263,10 @@ impl Inner {
                 return;
             }
         };
+        if primitives.is_empty() {
+            report.targets.extend(names);
+            return;
+        }
         match self.ask(move |guardian| guardian.apply(primitives)).await {
             Ok(placed) => {
                 report.targets.extend(names);

@@ -5,6 +5,7 @@
 //! | [`drive`] | the loop between the engine and everything else |
 //! | [`provider`] | process, http, python, load, prometheus: what carries a call out |
 //! | [`fault`] | faults of ours, asked of the guardian |
+//! | `in_force` | what all faults of the drill hit, for the blast radius |
 //! | `kpi` | KPI streams |
 //! | [`control`] | Python controls |
 //! | [`check`] | what a document needs from its surroundings |
@@ -22,6 +23,7 @@ pub mod control;
 pub mod drive;
 pub mod events;
 pub mod fault;
+mod in_force;
 mod kpi;
 mod lifecycle;
 pub mod notify;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::aim::Aim;
+use crate::in_force::{Taken, check_together};
 use crate::spare::Spare;
 
 /// A plan to read, and to approve by its digest.
@@ -74,11 +75,15 @@ pub fn preview(
         .collect();
     let mut refusals = Vec::new();
     let mut actions = Vec::new();
+    let mut lasting: Vec<Taken> = Vec::new();
     for activity in selected
         .iter()
         .filter(|activity| activity.kind == ActivityKind::Action)
     {
-        actions.push(planned(activity, experiment, scope, seed, &mut refusals));
+        let (action, taken) = planned(activity, experiment, scope, seed, &lasting, &mut refusals);
+        actions.push(action);
+        // Nobody knows how long the steps after it take: it may last through all of them.
+        lasting.extend(taken.filter(|_| activity.background));
     }
     let disturbed = fault_time(&actions);
     let kpis: Vec<_> = experiment
@@ -118,8 +123,9 @@ fn planned(
     experiment: &Experiment,
     scope: &Scope,
     seed: u64,
+    lasting: &[Taken],
     refusals: &mut Vec<String>,
-) -> PlannedAction {
+) -> (PlannedAction, Option<Taken>) {
     let mut action = PlannedAction {
         activity: activity.name.clone(),
         undo_class: activity.undo_class.unwrap_or(match activity.provider {
@@ -131,31 +137,38 @@ fn planned(
         targets: Vec::new(),
     };
     let Provider::Fault { name, .. } = &activity.provider else {
-        return action;
+        return (action, None);
     };
     action.fault = Some(name.clone());
     let mut refuse = |why: String| refusals.push(format!("`{}`: {why}", activity.name));
     let Some(blast) = &experiment.blast_radius else {
         refuse("a fault of ours needs a `blast-radius` in the document".into());
-        return action;
+        return (action, None);
     };
     let call = match call::resolve(&activity.provider, scope) {
         Ok(Call::Fault(call)) => call,
-        Ok(_) => return action,
+        Ok(_) => return (action, None),
         Err(error) => {
             refuse(error.to_string());
-            return action;
+            return (action, None);
         }
     };
     action.duration = Some(call.duration.as_secs_f64());
-    match Aim::take(&call, blast, seed) {
-        Ok(aim) => {
-            action.undo_class = aim.undo_class();
-            action.targets = aim.names();
+    let aim = match Aim::take(&call, blast, seed) {
+        Ok(aim) => aim,
+        Err(why) => {
+            refuse(why);
+            return (action, None);
         }
-        Err(why) => refuse(why),
+    };
+    action.undo_class = aim.undo_class();
+    action.targets = aim.names();
+    let taken = aim.taken();
+    let beside: Vec<&Taken> = lasting.iter().collect();
+    if let Err(why) = check_together(blast, &taken.footprint, &beside) {
+        refuse(why);
     }
-    action
+    (action, Some(taken))
 }
 
 fn fault_time(actions: &[PlannedAction]) -> Option<f64> {

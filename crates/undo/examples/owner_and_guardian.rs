@@ -1,6 +1,7 @@
 //! Both parts of a drill in one small program, for this crate's tests.
 //!
-//! `guardian …` is the hidden command that [`firedrill_undo::Guardian::spawn`] runs.
+//! `guardian …` is the hidden command that [`firedrill_undo::Guardian::spawn`] runs, `worker …` the
+//! one by which a guardian starts a worker.
 //! `owner STATE DRILL LEASE_MS PID…` pauses the processes, says so, and renews until it is killed;
 //! a line on its standard input makes it try to apply again, and say what came of it.
 //! `recover STATE` undoes what the dead left.
@@ -14,13 +15,18 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use firedrill_kernel::ProcessIdentity;
-use firedrill_undo::{Filter, Guardian, Primitive, SpawnConfig, StateDir, guardian_main, recover};
+use firedrill_undo::{
+    Filter, Guardian, Primitive, SpawnConfig, StateDir, guardian_main, recover, worker_main,
+};
 
 fn main() -> ExitCode {
     let mut words = std::env::args_os().skip(1);
     let command = words.next().unwrap_or_default();
     if command == "guardian" {
         return guardian_main(words);
+    }
+    if command == "worker" {
+        return worker_main(words);
     }
     let words: Vec<String> = words
         .map(|word| word.to_string_lossy().into_owned())

@@ -33,6 +33,7 @@ pub mod recovery;
 pub mod residue;
 mod snapshot;
 pub mod state;
+pub mod stray;
 pub mod systemd;
 
 pub use active::{ActiveDrill, ActiveFault, HaltError, HaltOutcome, Halted, active_drills, halt};
@@ -52,4 +53,5 @@ pub use protocol::{Applied, Ended, Ready, Refusal};
 pub use recovery::{Filter, LeftAlone, Recovered, RecoveryError, RecoveryReport, recover};
 pub use residue::{Residue, Reverted};
 pub use state::{DrillId, StateDir, StateError};
+pub use stray::{ROOT_MAJOR, StrayRoot, stray_roots};
 pub use systemd::{ServiceError, ServiceManager};

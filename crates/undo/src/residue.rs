@@ -49,6 +49,9 @@ pub enum Residue {
         process: ProcessIdentity,
         why: String,
     },
+    /// What could not be looked at after the undo: whether something of ours is gone, or something
+    /// of others as it was.
+    Unknown { whether: String, why: String },
     /// An effect that could not be taken back.
     EffectLeft { effect: String, why: String },
     /// Something that is not as it was before.
@@ -64,14 +67,15 @@ pub enum Residue {
 }
 
 impl Residue {
-    /// Whether our own effect is still there, so that its log entry must stay open.
+    /// Whether our own effect is still there, or may be, so that its log entry must stay open.
     #[must_use]
     pub fn keeps_the_entry_open(&self) -> bool {
         match self {
             Self::CannotContinue { .. }
             | Self::StillFrozen { .. }
             | Self::NotMovedBack { .. }
-            | Self::EffectLeft { .. } => true,
+            | Self::EffectLeft { .. }
+            | Self::Unknown { .. } => true,
             Self::StillStopped { .. }
             | Self::CgroupLeft { .. }
             | Self::NotRestarted { .. }
@@ -132,6 +136,9 @@ impl fmt::Display for Residue {
             }
             Self::EffectLeft { effect, why } => {
                 write!(f, "{effect} could not be taken back: {why}")
+            }
+            Self::Unknown { whether, why } => {
+                write!(f, "it is not known whether {whether}: {why}")
             }
             Self::Differs { what, difference } => {
                 write!(f, "{what} is not as it was: {difference}")

@@ -19,7 +19,8 @@
 //! cgroups and mounts, what another drill of Firedrill put beside ours, the elements of sets, which
 //! programs change all the time) is nobody's residue here.
 //!
-//! What cannot be read has no state, and is not compared.
+//! What could not be read before has no state, and is not compared. What can be read no more
+//! afterwards is told as unknown: nobody knows that it is as it was.
 
 mod cgroup;
 mod directory;
@@ -29,9 +30,11 @@ mod rules;
 
 use std::path::PathBuf;
 
+use firedrill_kernel::KernelError;
 use firedrill_kernel::namespace::NetNamespace;
 use firedrill_worker::Job;
 
+use crate::effect::chain;
 use crate::primitive::{FreezeKind, Primitive};
 use crate::residue::Residue;
 
@@ -125,16 +128,25 @@ impl Subject {
         })
     }
 
-    fn read(&self) -> Option<State> {
-        match self {
-            Self::Rules(namespace) => RulesState::read(namespace).ok().map(State::Rules),
+    /// `None` for what is gone.
+    fn read(&self) -> Result<Option<State>, KernelError> {
+        Ok(match self {
+            Self::Rules(namespace) => Some(State::Rules(RulesState::read(namespace)?)),
             Self::Interface {
                 namespace, index, ..
-            } => InterfaceState::read(namespace, *index)
-                .ok()
-                .map(State::Interface),
+            } => Some(State::Interface(InterfaceState::read(namespace, *index)?)),
             Self::Cgroup(path) => CgroupState::read(path).map(State::Cgroup),
-            Self::Directory(path) => DirectoryState::read(path).ok().map(State::Directory),
+            Self::Directory(path) if !path.exists() => None,
+            Self::Directory(path) => Some(State::Directory(DirectoryState::read(path)?)),
+        })
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Rules(namespace) => format!("what filters packets in {namespace}"),
+            Self::Interface { name, .. } => format!("interface {name}"),
+            Self::Cgroup(path) => format!("cgroup {}", path.display()),
+            Self::Directory(path) => format!("the file system of {}", path.display()),
         }
     }
 
@@ -151,7 +163,7 @@ impl Subject {
 
 impl Snapshot {
     pub(crate) fn take<'a>(subjects: impl IntoIterator<Item = &'a Subject>) -> Self {
-        let read = |subject: &Subject| Some((subject.clone(), subject.read()?));
+        let read = |subject: &Subject| Some((subject.clone(), subject.read().ok()??));
         Self {
             read: subjects.into_iter().filter_map(read).collect(),
         }
@@ -209,15 +221,30 @@ impl Snapshot {
 
     /// Compares with now. What an undo has told of itself is not told twice.
     pub(crate) fn changed_meanwhile(&self, told: &[Residue]) -> Vec<Residue> {
-        let after = Self::take(self.subjects());
-        self.differences(&after)
-            .into_iter()
-            .filter(|(subject, _)| !subject.is_told_in(told))
-            .map(|(_, difference)| Residue::ChangedMeanwhile {
-                what: difference.what,
-                difference: difference.difference,
-            })
-            .collect()
+        let mut after = Self::default();
+        let mut all = Vec::new();
+        for subject in self.subjects() {
+            match subject.read() {
+                Ok(state) => {
+                    let read = state.map(|state| (subject.clone(), state));
+                    after.read.extend(read);
+                }
+                Err(error) => all.push(Residue::Unknown {
+                    whether: format!("{} is as it was", subject.name()),
+                    why: chain(&error),
+                }),
+            }
+        }
+        let changed = self.differences(&after).into_iter();
+        all.extend(
+            changed
+                .filter(|(subject, _)| !subject.is_told_in(told))
+                .map(|(_, difference)| Residue::ChangedMeanwhile {
+                    what: difference.what,
+                    difference: difference.difference,
+                }),
+        );
+        all
     }
 }
 

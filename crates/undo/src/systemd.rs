@@ -113,6 +113,15 @@ impl ServiceManager {
         self.manager_call("StartUnit", &[unit, "replace"]).map(drop)
     }
 
+    /// Forgets that the unit has failed, and how often it was started: what was started too often
+    /// within a time of its own is not started again until somebody does this.
+    ///
+    /// # Errors
+    /// When the manager refuses or does not answer.
+    pub fn reset_failed(&mut self, unit: &str) -> Result<(), ServiceError> {
+        self.manager_call("ResetFailedUnit", &[unit]).map(drop)
+    }
+
     fn unit_property(&mut self, unit: &str, property: &str) -> Result<String, ServiceError> {
         let path = self.manager_call("LoadUnit", &[unit])?;
         self.call(&Call {

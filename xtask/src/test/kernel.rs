@@ -47,6 +47,30 @@ pub(super) fn machine_kernel() -> End {
     task(&[&words[..], &tools, &["qdisc::", "cgroup::", "link::"]].concat())
 }
 
+/// What the infrastructure faults need of a host and this one may lack: cgroup v2 with its
+/// controllers, and the right to spare a guardian from the out-of-memory killer.
+pub(super) fn machine_infrastructure() -> End {
+    if let Err(why) = can_boot() {
+        return End::Skipped(why);
+    }
+    let package = ["--package", "firedrill-faults"];
+    let example = ["build", "--quiet", "--example", "one_fault"];
+    let built = cargo(&[&example[..], &package].concat());
+    if !matches!(built, End::Passed) {
+        return built;
+    }
+    let program = workspace::target().join("debug/examples/one_fault");
+    let program = program.to_string_lossy();
+    let test = ["vm", "test", "--test", "infrastructure"];
+    let with = ["--binary", &program, "--tool", "setpriv", "--tool", "nice"];
+    // One at a time: there is one processor, and each measures.
+    let one = ["--timeout", "600", "--", "--test-threads", "1"];
+    // Clocks and file systems are the same on every host.
+    let tests = ["cpu::", "memory::", "process_pause::", "tables::"];
+    let deaths = ["load_in_a_cgroup", "a_throttle_ends", "--nocapture"];
+    task(&[&test[..], &package, &with, &one, &tests, &deaths].concat())
+}
+
 /// The faults by netem: times in virtual time, where they do not depend on how busy the host is; the
 /// rest without, which is quicker.
 pub(super) fn machine_netem() -> End {
@@ -89,6 +113,18 @@ pub(super) fn machine_netem() -> End {
 pub(super) fn machine_power() -> End {
     match can_boot() {
         Ok(()) => task(&["vm", "power-cut"]),
+        Err(why) => End::Skipped(why),
+    }
+}
+
+/// A host that a drill reboots and turns off, and the recovery that systemd runs at its boot.
+pub(super) fn machine_end() -> End {
+    let possible = can_boot().and_then(|()| match lacking(&["systemctl"]) {
+        Some(what) => Err(format!("no {what}")),
+        None => Ok(()),
+    });
+    match possible {
+        Ok(()) => task(&["vm", "host-end"]),
         Err(why) => End::Skipped(why),
     }
 }

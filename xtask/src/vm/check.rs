@@ -88,6 +88,7 @@ fn shell(script: &str, disk: Option<&Path>) -> Spec {
         memory: "512M".into(),
         cpus: 1,
         virtual_time: false,
+        systemd: false,
         limit: LIMIT,
         command: ["sh", "-c", script].map(String::from).to_vec(),
         shown: false,

@@ -27,11 +27,11 @@ if [ -b /dev/vda ]; then
     mount /dev/vda /disk
 fi
 
-# Port 1 is the command's output, port 2 its exit code. Opening port 1 tells the host that
-# the machine has booted.
-set +e
-/bin/sh /command </dev/null >/dev/vport0p1 2>&1
-echo $? >/dev/vport0p2
+# The units of a host are on its disk.
+if [ -n "${FIREDRILL_INIT-}" ] && mkdir -p /disk/units; then
+    mkdir -p /etc/systemd/system
+    mount --bind /disk/units /etc/systemd/system
+fi
 
-umount /disk 2>/dev/null
-poweroff -f
+# An init of the host's, if the command line names one; it runs the same as a service.
+exec ${FIREDRILL_INIT:-/bin/sh /work.sh}

@@ -14,6 +14,8 @@ use super::Spec;
 use super::kernel::Kernel;
 
 const INIT: &str = include_str!("init.sh");
+const WORK: &str = include_str!("work.sh");
+const SERVICE: &str = include_str!("work.service");
 const FOLDER: u32 = 0o040_755;
 const LINK: u32 = 0o120_777;
 const FILE: u32 = 0o100_644;
@@ -31,6 +33,7 @@ pub(super) fn build(kernel: &Kernel, spec: &Spec) -> anyhow::Result<Vec<u8>> {
         archive.add(Path::new(link), LINK, b"/bin");
     }
     archive.add(Path::new("init"), PROGRAM, INIT.as_bytes());
+    archive.add(Path::new("work.sh"), FILE, WORK.as_bytes());
     archive.add(Path::new("command"), FILE, script(&spec.command).as_bytes());
     archive.add(
         Path::new("etc/passwd"),
@@ -63,8 +66,18 @@ pub(super) fn build(kernel: &Kernel, spec: &Spec) -> anyhow::Result<Vec<u8>> {
     for file in &spec.files {
         archive.host_file(file)?;
     }
+    if spec.systemd {
+        archive.systemd()?;
+    }
     Ok(archive.finish())
 }
+
+/// This host's, where the kernel's command line names it.
+pub(super) const SYSTEMD: &str = "/lib/systemd/systemd";
+
+/// What a boot without a distribution needs of systemd's units.
+const TARGETS: [&str; 4] = ["sysinit", "basic", "multi-user", "shutdown"];
+const UNITS: &str = "lib/systemd/system";
 
 /// The command as a shell script of one line, each word quoted.
 fn script(command: &[String]) -> String {
@@ -120,6 +133,31 @@ impl Archive {
         for library in libraries(program)? {
             self.host_file(&library)?;
         }
+        Ok(())
+    }
+
+    /// The first process, its units, and the command as one of them.
+    fn systemd(&mut self) -> anyhow::Result<()> {
+        let program = Path::new(SYSTEMD);
+        if !program.exists() {
+            bail!("this host has no {SYSTEMD} to take into the machine");
+        }
+        // From version 255 on, another program begins each service.
+        let executor = program.with_file_name("systemd-executor");
+        let executor = executor.exists().then_some(executor.as_path());
+        for program in [program].into_iter().chain(executor) {
+            self.host_file(program)?;
+            for library in libraries(program)? {
+                self.host_file(&library)?;
+            }
+        }
+        let units = Path::new(UNITS);
+        for target in TARGETS {
+            self.host_file(&Path::new("/").join(UNITS).join(format!("{target}.target")))?;
+        }
+        self.add(&units.join("work.service"), FILE, SERVICE.as_bytes());
+        let wanted = units.join("multi-user.target.wants/work.service");
+        self.add(&wanted, LINK, b"../work.service");
         Ok(())
     }
 

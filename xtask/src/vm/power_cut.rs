@@ -93,6 +93,7 @@ fn spec(firedrill: &Path, script: &str, disk: &Path) -> Spec {
         memory: "512M".into(),
         cpus: 1,
         virtual_time: false,
+        systemd: false,
         limit: LIMIT,
         command: ["sh", "-c", script].map(String::from).to_vec(),
         shown: false,

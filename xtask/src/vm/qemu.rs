@@ -241,11 +241,14 @@ fn command(spec: &Spec, kernel: &Path) -> anyhow::Result<Command> {
     command.arg("-kernel").arg(std::path::absolute(kernel)?);
     command.args(["-initrd", "initramfs", "-append"]);
     // What the kernel does not know goes to the environment of the first process.
-    let told = if spec.virtual_time {
-        " FIREDRILL_VIRTUAL_TIME=1"
-    } else {
-        ""
-    };
+    let mut told = String::new();
+    if spec.virtual_time {
+        told += " FIREDRILL_VIRTUAL_TIME=1";
+    }
+    if spec.systemd {
+        told += " systemd.unit=multi-user.target FIREDRILL_INIT=";
+        told += super::initramfs::SYSTEMD;
+    }
     command.arg(format!(
         "console=ttyS0 loglevel=4 panic=-1 mitigations=off{told}"
     ));

@@ -1,21 +1,27 @@
 //! What the faults are tried on: two network namespaces with traffic between them and foreign rules
-//! in one, a process, a directory, a cgroup.
+//! in one, a process, a directory, a cgroup; for some a container and a unit of systemd.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use firedrill_faults::Target;
+use firedrill_faults::{Site, Target, Usability, faults_here};
 use firedrill_kernel::cgroup::{Controller, Hierarchy};
 use firedrill_kernel::freezer::Version;
 use firedrill_kernel::namespace::NetNamespace;
 use firedrill_kernel::{ProcessIdentity, process, realtime};
+use firedrill_undo::{Guardian, Primitive, SpawnConfig, StateDir};
 use tempfile::TempDir;
 
 use crate::Outcome;
-use crate::cases::{Aim, Case, Seen};
-use crate::flow::Flow;
+use crate::cases::{Aim, Case, Seen, parse};
+use crate::engine::{self, Contained};
+use crate::flow::{ECHO, Flow};
+use crate::names::NAMES;
+use crate::processes::{at_work, kill, rest, with_last_word};
+use crate::talk::Talk;
+use crate::unit::Unit;
 
 pub(crate) const NEAR: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 1);
 pub(crate) const FAR: Ipv4Addr = Ipv4Addr::new(10, 78, 0, 2);
@@ -36,7 +42,12 @@ pub(crate) struct Bed {
     /// Holds owner, guardian and workers, so that all can be killed at once.
     pub(crate) cgroup: PathBuf,
     flow: Option<Flow>,
+    names: Option<Flow>,
+    talk: Option<Talk>,
+    container: Option<Contained>,
+    unit: Option<Unit>,
     victim: Option<Child>,
+    usable: Vec<Usability>,
     /// CLOCK_REALTIME − CLOCK_MONOTONIC_RAW at the beginning, in nanoseconds.
     clock: i64,
 }
@@ -53,12 +64,17 @@ impl Bed {
             directory: tempfile::Builder::new().prefix("bench-faults-").tempdir()?,
             cgroup: unified()?.join(format!("bench-faults-{}", std::process::id())),
             flow: None,
+            names: None,
+            talk: None,
+            container: None,
+            unit: None,
             victim: None,
+            usable: faults_here(),
             clock: realtime::offset().nanoseconds,
         };
         std::fs::create_dir(&bed.cgroup)?;
         bed.connect()?;
-        bed.flow = Some(Flow::new(&bed.near, &bed.far, FAR)?);
+        bed.flow = Some(Flow::new(&bed.near, &bed.far, FAR, ECHO)?);
         Ok(bed)
     }
 
@@ -82,11 +98,66 @@ impl Bed {
         self.exec(near, &format!("iptables-legacy {FOREIGN_NAT}"))
     }
 
-    /// Since when nothing of a case is in force; nothing while it is.
+    /// Brings about what a case needs, and takes away what other cases needed and is in the way.
+    /// Why the case cannot be tried here, if it cannot.
+    pub(crate) fn prepare(&mut self, case: &Case, engine: &str) -> Outcome<Option<String>> {
+        if case.aim != Aim::Container
+            && let Some(left) = self.container.take().map(Contained::end)
+            && !left.is_empty()
+        {
+            return Err(format!("left behind by the engine: {left:?}").into());
+        }
+        if case.seen == Seen::Unit {
+            if self.unit.is_none() {
+                match Unit::start() {
+                    Ok(unit) => self.unit = Some(unit),
+                    Err(why) => return Ok(Some(why)),
+                }
+            }
+            return Ok(None);
+        }
+        self.unit = None;
+        if case.aim == Aim::Container {
+            if self.container.is_none() {
+                match Contained::start(engine) {
+                    Ok(container) => self.container = Some(container),
+                    Err(why) => return Ok(Some(why)),
+                }
+            }
+            return Ok(None);
+        }
+        if case.seen == Seen::Names && self.names.is_none() {
+            self.names = Some(Flow::new(&self.near, &self.far, FAR, NAMES)?);
+        }
+        if case.seen == Seen::Talk && self.talk.is_none() {
+            self.talk = Some(Talk::begin(&self.near, &self.far, FAR)?);
+        }
+        if case.fault == "infrastructure.memory" && !may_take_memory()? {
+            return Ok(Some("taking memory needs CAP_SYS_RESOURCE".into()));
+        }
+        let judged = self.usable.iter().find(|one| one.fault == case.fault);
+        Ok(judged.filter(|one| !one.usable).map(|one| one.why.clone()))
+    }
+
+    /// Since when nothing of a case is in force; nothing while it is. An engine may keep who asks
+    /// waiting: there it is the time of the answer.
     pub(crate) fn undisturbed_since(&mut self, case: &Case) -> Outcome<Option<Instant>> {
         let start = Instant::now();
         Ok(match case.seen {
             Seen::Traffic => self.flow.as_ref().and_then(Flow::since),
+            Seen::Names => self.names.as_ref().and_then(Flow::since),
+            Seen::Talk => match &mut self.talk {
+                Some(talk) => talk.since()?,
+                None => None,
+            },
+            Seen::Container | Seen::OtherRun => match &self.container {
+                Some(container) => container.runs()?.then(Instant::now),
+                None => None,
+            },
+            Seen::Unit => match &self.unit {
+                Some(unit) => unit.runs()?.then(Instant::now),
+                None => None,
+            },
             Seen::Victim => {
                 self.reap();
                 let alive = self.victims()?;
@@ -94,7 +165,7 @@ impl Bed {
                 let one = alive.len() == 1 && all_run && !self.is_frozen(&alive)?;
                 one.then_some(start)
             }
-            Seen::Worker => workers()?.is_empty().then_some(start),
+            Seen::Worker => at_work()?.is_empty().then_some(start),
             Seen::Clock => {
                 let moved = realtime::offset().nanoseconds.abs_diff(self.clock);
                 (moved < CLOCK_MOVED).then_some(start)
@@ -121,7 +192,7 @@ impl Bed {
     /// Waits until a case is seen in force; `false` when it was not within the limit.
     pub(crate) fn wait_disturbed(&mut self, case: &Case, limit: Duration) -> Outcome<bool> {
         let end = Instant::now() + limit;
-        while self.undisturbed_since(case)?.is_some() {
+        while !self.is_disturbed(case)? {
             if Instant::now() >= end {
                 return Ok(false);
             }
@@ -130,9 +201,21 @@ impl Bed {
         Ok(true)
     }
 
-    /// The targets of a case; a victim that is gone is replaced.
+    fn is_disturbed(&mut self, case: &Case) -> Outcome<bool> {
+        Ok(match (case.seen, &mut self.talk, &self.container) {
+            (Seen::Talk, Some(talk), _) => !talk.goes_on(),
+            (Seen::OtherRun, _, Some(container)) => container.is_another()?,
+            _ => self.undisturbed_since(case)?.is_none(),
+        })
+    }
+
+    /// The targets of a case; a victim that is gone is replaced, a container that has ended started.
     pub(crate) fn targets(&mut self, aim: Aim) -> Outcome<(String, Vec<Target>)> {
         let word = match aim {
+            Aim::Container => {
+                let container = self.container.as_mut().ok_or("no container is there")?;
+                format!("container={}", container.aim()?)
+            }
             Aim::Near => format!("namespace={}", self.near),
             Aim::Host => "host=true".into(),
             Aim::Victim => format!("pid={}", self.one_victim()?),
@@ -142,9 +225,32 @@ impl Bed {
     }
 
     pub(crate) fn arguments(&self, case: &Case) -> String {
+        let manager = self.unit.as_ref().map(Unit::manager).unwrap_or_default();
         case.arguments
             .replace("%victim%", &tag())
             .replace("%dir%", &self.directory.path().display().to_string())
+            .replace("%manager%", &manager)
+    }
+
+    /// What a drill would ask its guardian for, by a process that is not spared as its owner: the
+    /// connections of the bed are its own.
+    pub(crate) fn compile(&mut self, case: &Case) -> Outcome<Vec<Primitive>> {
+        let (_, targets) = self.targets(case.aim)?;
+        let fault = parse(case.fault, &self.arguments(case))?;
+        let mut primitives = fault.compile(&Site::of(&targets))?;
+        for primitive in &mut primitives {
+            if let Primitive::ResetConnections(reset) = primitive {
+                reset.choice.spare_processes.clear();
+            }
+        }
+        Ok(primitives)
+    }
+
+    /// What faults must leave of a container and a unit as it was.
+    pub(crate) fn others(&self) -> Outcome<String> {
+        let container = self.container.as_ref().map(Contained::in_words);
+        let unit = self.unit.as_ref().map(Unit::in_words);
+        Ok(format!("{:?}, {unit:?}", container.transpose()?))
     }
 
     /// What a command prints in a network namespace.
@@ -178,6 +284,21 @@ impl Bed {
         Ok(pid)
     }
 
+    /// Ends the victim, and starts another.
+    pub(crate) fn replace_victim(&mut self) -> Outcome<()> {
+        loop {
+            self.reap();
+            let alive = self.victims()?;
+            if alive.is_empty() {
+                return self.one_victim().map(drop);
+            }
+            for (pid, _) in alive {
+                kill(pid)?;
+            }
+            rest();
+        }
+    }
+
     fn reap(&mut self) {
         if let Some(child) = &mut self.victim
             && matches!(child.try_wait(), Ok(Some(_)))
@@ -188,15 +309,7 @@ impl Bed {
 
     /// Processes that run as our victim, whoever started them.
     pub(crate) fn victims(&self) -> Outcome<Vec<(u32, process::Stat)>> {
-        let mut found = Vec::new();
-        for pid in process::list()? {
-            let is_one =
-                process::command_line(pid)?.is_some_and(|words| words.last() == Some(&tag()));
-            if is_one && let Some(stat) = process::stat(pid)?.filter(|stat| !stat.is_gone()) {
-                found.push((pid, stat));
-            }
-        }
-        Ok(found)
+        with_last_word(&tag())
     }
 
     fn is_frozen(&self, alive: &[(u32, process::Stat)]) -> Outcome<bool> {
@@ -221,7 +334,7 @@ impl Drop for Bed {
         for (pid, _) in self.victims().unwrap_or_default() {
             let _ = kill(pid);
         }
-        self.flow = None;
+        (self.flow, self.names, self.talk) = (None, None, None);
         for name in [&self.near, &self.far] {
             let _ = run("ip", &["netns", "del", name]);
         }
@@ -229,7 +342,7 @@ impl Drop for Bed {
     }
 }
 
-/// From `namespace=NAME`, `pid=N` or `host=true`.
+/// From `namespace=NAME`, `pid=N`, `container=ENGINE:ID:SOCKET` or `host=true`.
 pub(crate) fn targets(word: &str) -> Outcome<Vec<Target>> {
     let (kind, value) = word.split_once('=').ok_or("a target is KIND=VALUE")?;
     Ok(vec![match kind {
@@ -237,64 +350,24 @@ pub(crate) fn targets(word: &str) -> Outcome<Vec<Target>> {
         "pid" => ProcessIdentity::of(value.parse()?)?
             .ok_or("the victim ended")?
             .into(),
+        "container" => Target::Container(Box::new(engine::target(value)?)),
         _ => Target::Host,
     }])
-}
-
-/// Processes of this very program with that first word, by pid.
-pub(crate) fn our_processes(word: &str) -> Outcome<Vec<u32>> {
-    let me = std::env::current_exe()?;
-    let mut found = Vec::new();
-    for pid in process::list()? {
-        let same = std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == me);
-        let words = || {
-            process::command_line(pid)
-                .ok()
-                .flatten()
-                .unwrap_or_default()
-        };
-        let alive = || matches!(process::stat(pid), Ok(Some(stat)) if !stat.is_gone());
-        if same && words().get(1).is_some_and(|second| second == word) && alive() {
-            found.push(pid);
-        }
-    }
-    Ok(found)
-}
-
-pub(crate) fn workers() -> Outcome<Vec<u32>> {
-    our_processes("worker")
-}
-
-/// Lets others get on, for half a millisecond.
-pub(crate) fn rest() {
-    wait(Duration::from_micros(500));
-}
-
-pub(crate) fn wait(time: Duration) {
-    let limit = rustix::event::Timespec {
-        tv_sec: time.as_secs().cast_signed(),
-        tv_nsec: i64::from(time.subsec_nanos()),
-    };
-    // Interrupted, it is only shorter.
-    let _ = rustix::event::poll(&mut [], Some(&limit));
-}
-
-pub(crate) fn kill(pid: u32) -> Outcome<()> {
-    signal(pid, rustix::process::Signal::KILL)
-}
-
-/// To a process of ours that cannot have been replaced by another within this run.
-pub(crate) fn signal(pid: u32, signal: rustix::process::Signal) -> Outcome<()> {
-    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).ok_or("not a pid")?;
-    match rustix::process::kill_process(pid, signal) {
-        Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-        Err(errno) => Err(errno.into()),
-    }
 }
 
 /// What tells our victim from every other `sleep`.
 fn tag() -> String {
     format!("86399.{}", std::process::id())
+}
+
+/// Whether a guardian of this process would be let to take memory.
+fn may_take_memory() -> Outcome<bool> {
+    let state = tempfile::tempdir()?;
+    let config = SpawnConfig::new(StateDir::at(state.path()), "memory".parse()?, "bench");
+    let guardian = Guardian::spawn(config)?;
+    let may = guardian.ready().spared_by_oom_killer;
+    guardian.finish()?;
+    Ok(may)
 }
 
 fn unified() -> Outcome<PathBuf> {

@@ -1,14 +1,16 @@
 //! The faults and how each is tried: strong enough to be seen in a single look.
 
+use std::time::Duration;
+
 use firedrill_faults::{Fault, catalogue};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Outcome;
 
 /// One way of trying a fault.
 pub(crate) struct Case {
     pub(crate) fault: &'static str,
-    /// Parameters as JSON; `%victim%` and `%dir%` stand for what the bed has.
+    /// Parameters as JSON; `%victim%`, `%dir%` and `%manager%` stand for what the bed has.
     pub(crate) arguments: &'static str,
     pub(crate) aim: Aim,
     pub(crate) seen: Seen,
@@ -22,6 +24,8 @@ pub(crate) enum Aim {
     Near,
     /// A process of the bed.
     Victim,
+    /// A container of an engine that the bed starts.
+    Container,
     /// This host.
     Host,
 }
@@ -31,8 +35,18 @@ pub(crate) enum Aim {
 pub(crate) enum Seen {
     /// In the traffic from the near to the far side.
     Traffic,
+    /// In the answers to questions for a name.
+    Names,
+    /// On an established connection.
+    Talk,
     /// On the victim: stopped, frozen or gone.
     Victim,
+    /// On the container: it does not run, or is frozen.
+    Container,
+    /// On the container, which runs again soon: it is another run.
+    OtherRun,
+    /// On the process of a unit: gone.
+    Unit,
     /// A worker holds something as long as it lives.
     Worker,
     /// The host's clock is elsewhere.
@@ -48,6 +62,8 @@ pub(crate) enum Ends {
     AloneInQueue,
     /// A guardian or a recovery.
     ByGuardian,
+    /// Nothing: it is not taken back.
+    Never,
 }
 
 const fn case(
@@ -67,13 +83,17 @@ const fn case(
 }
 
 use Aim::{Host, Near};
-use Ends::{Alone, AloneInQueue, ByGuardian};
-use Seen::{Clock, Traffic, Worker};
+use Ends::{Alone, AloneInQueue, ByGuardian, Never};
+use Seen::{Clock, Names, OtherRun, Talk, Traffic, Unit, Worker};
 
 /// Every fault, most of them once.
 #[rustfmt::skip]
 const CASES: &[Case] = &[
     case("infrastructure.clock-skew", r#"{"offset": "20ms"}"#, Host, Clock, ByGuardian),
+    case("infrastructure.container-kill", r#"{"restart": true}"#, Aim::Container, Seen::Container, ByGuardian),
+    case("infrastructure.container-pause", "{}", Aim::Container, Seen::Container, ByGuardian),
+    case("infrastructure.container-restart", "{}", Aim::Container, OtherRun, ByGuardian),
+    case("infrastructure.container-stop", r#"{"survives-reboot": "accept"}"#, Aim::Container, Seen::Container, ByGuardian),
     case("infrastructure.cpu", r#"{"percent": 30, "cores": 1}"#, Host, Worker, Alone),
     case("infrastructure.disk-fill", r#"{"bytes": "16MiB", "path": "%dir%"}"#, Host, Worker, Alone),
     case("infrastructure.file-descriptors", r#"{"count": 500}"#, Host, Worker, Alone),
@@ -84,9 +104,16 @@ const CASES: &[Case] = &[
     case("infrastructure.process-pause", r#"{"mechanism": "signal"}"#, Aim::Victim, Seen::Victim, ByGuardian),
     case("infrastructure.process-pause", "{}", Aim::Victim, Seen::Victim, ByGuardian),
     case("infrastructure.process-kill", r#"{"signal": "KILL", "restart": ["sleep", "%victim%"]}"#, Aim::Victim, Seen::Victim, ByGuardian),
+    case("infrastructure.process-signal", r#"{"signal": "TERM", "expect": "ends"}"#, Aim::Victim, Seen::Victim, Never),
+    case("infrastructure.service-stop", r#"{"unit": "nap.service", "manager": "%manager%"}"#, Host, Unit, ByGuardian),
     case("switching.bandwidth", r#"{"rate": 2000}"#, Near, Traffic, AloneInQueue),
     case("switching.blackhole", "{}", Near, Traffic, Alone),
+    case("switching.connection-reset", r#"{"port": 5432}"#, Near, Talk, Alone),
     case("switching.corrupt", r#"{"percent": 100}"#, Near, Traffic, AloneInQueue),
+    case("switching.dns-block", r#"{"name": "shop.example"}"#, Near, Names, AloneInQueue),
+    case("switching.dns-delay", r#"{"name": "shop.example", "delay": "60ms"}"#, Near, Names, AloneInQueue),
+    case("switching.dns-error", r#"{"name": "shop.example", "error": "nxdomain"}"#, Near, Names, AloneInQueue),
+    case("switching.dns-spoof", r#"{"name": "shop.example", "answer": "203.0.113.9"}"#, Near, Names, AloneInQueue),
     case("switching.duplicate", r#"{"percent": 100}"#, Near, Traffic, AloneInQueue),
     case("switching.interface-down", r#"{"interface": "veth0"}"#, Near, Traffic, ByGuardian),
     case("switching.latency", r#"{"delay": "60ms"}"#, Near, Traffic, AloneInQueue),
@@ -98,20 +125,36 @@ const CASES: &[Case] = &[
     case("switching.reorder", r#"{"percent": 5, "delay": "60ms"}"#, Near, Traffic, AloneInQueue),
 ];
 
-/// The cases whose name contains the word; what the catalogue has and no line tries is said.
-pub(crate) fn chosen(word: &str) -> Vec<&'static Case> {
-    let entries = catalogue();
-    for entry in &entries {
-        if !CASES.iter().any(|case| case.fault == entry.name) {
-            println!(
-                "{}",
-                serde_json::json!({"skipped": entry.name, "why": "no line in cases.rs"})
-            );
+/// What no line tries: they would end this host, and nothing takes them back.
+const NOT_HERE: [&str; 2] = ["infrastructure.host-reboot", "infrastructure.host-shutdown"];
+
+/// The cases whose name contains the word.
+///
+/// # Errors
+/// When the catalogue has a fault that no line tries, or a line tries what the catalogue has not.
+pub(crate) fn chosen(word: &str) -> Outcome<Vec<&'static Case>> {
+    let known: Vec<_> = catalogue().iter().map(|entry| entry.name).collect();
+    let tried: Vec<_> = CASES.iter().map(|case| case.fault).collect();
+    for fault in &known {
+        if !tried.contains(fault) && !NOT_HERE.contains(fault) {
+            return Err(format!("{fault} has no line in cases.rs").into());
         }
     }
-    let known = |case: &&Case| entries.iter().any(|entry| entry.name == case.fault);
-    let cases = CASES.iter().filter(known);
-    cases.filter(|case| case.name().contains(word)).collect()
+    for fault in tried.iter().chain(&NOT_HERE) {
+        if !known.contains(fault) {
+            return Err(format!("{fault} has a line in cases.rs, and is no fault").into());
+        }
+    }
+    for fault in NOT_HERE.iter().filter(|fault| fault.contains(word)) {
+        skip(fault, "it would end this host");
+    }
+    let cases = CASES.iter();
+    Ok(cases.filter(|case| case.name().contains(word)).collect())
+}
+
+/// Says by name what is not tried.
+pub(crate) fn skip(name: &str, why: &str) {
+    println!("{}", json!({"skipped": name, "why": why}));
 }
 
 impl Case {
@@ -123,6 +166,17 @@ impl Case {
             _ => "",
         };
         format!("{}{told}", self.fault)
+    }
+
+    /// How much later than the lease an effect may be seen to end on a busy machine; an engine
+    /// takes its own time to start a container.
+    pub(crate) fn slack(&self) -> Duration {
+        Duration::from_secs(if self.aim == Aim::Container { 5 } else { 1 })
+    }
+
+    /// About how long a short drill with it takes, in which moments are thrown.
+    pub(crate) fn span(&self) -> Duration {
+        Duration::from_millis(if self.aim == Aim::Container { 600 } else { 150 })
     }
 }
 

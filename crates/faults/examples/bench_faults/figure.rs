@@ -44,11 +44,52 @@ pub(crate) fn print_times(bench: &str, metric: &str, samples: &[Duration]) {
                 value: sample.as_secs_f64() * 1e3,
                 unit: "ms",
                 peer: None,
-                also: json!({"tries": sorted.len()}),
+                also: json!({"tries": sorted.len(), "load": load()}),
             }
             .print();
         }
     }
+}
+
+/// A table of the manual, as Markdown.
+pub(crate) struct Table<const N: usize>(pub(crate) [&'static str; N]);
+
+impl<const N: usize> Table<N> {
+    pub(crate) fn head(&self) {
+        self.row(&self.0.map(str::to_owned));
+        self.row(&self.0.map(|_| "---".to_owned()));
+    }
+
+    pub(crate) fn row(&self, cells: &[String; N]) {
+        println!("| {} |", cells.join(" | "));
+    }
+}
+
+/// Median and 99th percentile in milliseconds.
+pub(crate) fn cell(samples: &[Duration]) -> String {
+    let mut sorted = samples.to_vec();
+    sorted.sort_unstable();
+    let at = |share| quantile(&sorted, share).map(|sample| sample.as_secs_f64() * 1e3);
+    match (at(0.5), at(0.99)) {
+        (Some(middle), Some(late)) => format!("{} / {}", in_short(middle), in_short(late)),
+        _ => "–".into(),
+    }
+}
+
+/// With two digits or, if it is larger, whole.
+fn in_short(value: f64) -> String {
+    let places = usize::from(value < 10.0) + usize::from(value < 1.0);
+    format!("{value:.places$}")
+}
+
+/// How many tasks wanted a processor in the last minute: nobody measures alone.
+pub(crate) fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let first = text.split(' ').next();
+    first
+        .filter(|word| !word.is_empty())
+        .unwrap_or("–")
+        .to_owned()
 }
 
 /// By nearest rank, of sorted samples.

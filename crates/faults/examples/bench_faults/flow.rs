@@ -1,4 +1,4 @@
-//! Datagrams that come back from the far side, or do not.
+//! Questions to the far side, in datagrams, and whether they are answered as they should be.
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -12,7 +12,22 @@ use firedrill_kernel::namespace::NetNamespace;
 
 use crate::Outcome;
 
-const PORT: u16 = 7;
+/// What is asked, and how it is answered.
+#[derive(Clone, Copy)]
+pub(crate) struct Speech {
+    pub(crate) port: u16,
+    /// The question of a number.
+    pub(crate) ask: fn(u32) -> Vec<u8>,
+    pub(crate) answer: fn(&[u8]) -> Vec<u8>,
+}
+
+/// Datagrams that come back as they are.
+pub(crate) const ECHO: Speech = Speech {
+    port: 7,
+    ask: packet,
+    answer: <[u8]>::to_vec,
+};
+
 const SIZE: usize = 200;
 
 /// Well above what an undisturbed answer takes, well below what the faults add.
@@ -20,6 +35,7 @@ const PROMPT: Duration = Duration::from_millis(5);
 
 /// Asks the far side, and knows an undisturbed answer when it sees one.
 pub(crate) struct Flow {
+    speech: Speech,
     socket: UdpSocket,
     number: AtomicU32,
     stop: Arc<AtomicBool>,
@@ -27,23 +43,25 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    pub(crate) fn new(near: &str, far: &str, address: Ipv4Addr) -> Outcome<Self> {
-        let there = socket_in(far, (Ipv4Addr::UNSPECIFIED, PORT))?;
+    pub(crate) fn new(near: &str, far: &str, address: Ipv4Addr, speech: Speech) -> Outcome<Self> {
+        let there = socket_in(far, (Ipv4Addr::UNSPECIFIED, speech.port))?;
         there.set_read_timeout(Some(Duration::from_millis(100)))?;
         let socket = socket_in(near, (Ipv4Addr::UNSPECIFIED, 0))?;
-        socket.connect((address, PORT))?;
+        socket.connect((address, speech.port))?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let echo = std::thread::spawn(move || {
             let mut bytes = [0; 2048];
             while !stopped.load(Ordering::Relaxed) {
                 if let Ok((length, from)) = there.recv_from(&mut bytes) {
+                    let answer = (speech.answer)(bytes.get(..length).unwrap_or_default());
                     // What cannot be answered was not asked by us.
-                    let _ = there.send_to(bytes.get(..length).unwrap_or_default(), from);
+                    let _ = there.send_to(&answer, from);
                 }
             }
         });
         Ok(Self {
+            speech,
             socket,
             number: AtomicU32::new(0),
             stop,
@@ -53,21 +71,23 @@ impl Flow {
 
     /// Since when answers come promptly, unaltered and once; nothing while they do not.
     pub(crate) fn since(&self) -> Option<Instant> {
-        let start = Instant::now();
+        let mut start = None;
         for _ in 0..5 {
             let number = self.ask()?;
             self.answered(number, PROMPT)?;
+            // One that was held, and then released, is answered when it is released.
+            start.get_or_insert_with(Instant::now);
         }
         // A second copy of the last one would be right behind it.
         let last = self.number.load(Ordering::Relaxed);
         let again = self.answered(last, Duration::from_millis(1));
-        again.is_none().then_some(start)
+        start.filter(|_| again.is_none())
     }
 
     fn ask(&self) -> Option<u32> {
         let number = self.number.fetch_add(1, Ordering::Relaxed) + 1;
         // A refusal to an earlier datagram is told by the next call, once.
-        let packet = packet(number);
+        let packet = (self.speech.ask)(number);
         let sent = self
             .socket
             .send(&packet)
@@ -77,13 +97,14 @@ impl Flow {
 
     fn answered(&self, number: u32, limit: Duration) -> Option<()> {
         let end = Instant::now() + limit;
+        let right = (self.speech.answer)(&(self.speech.ask)(number));
         let mut bytes = [0; 2048];
         loop {
             let left = end.checked_duration_since(Instant::now())?;
             let left = left.max(Duration::from_micros(50));
             self.socket.set_read_timeout(Some(left)).ok()?;
             match self.socket.recv(&mut bytes) {
-                Ok(length) if bytes.get(..length) == Some(&packet(number)[..]) => return Some(()),
+                Ok(length) if bytes.get(..length) == Some(&right[..]) => return Some(()),
                 // An answer that comes late, or altered.
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -103,8 +124,8 @@ impl Drop for Flow {
     }
 }
 
-fn packet(number: u32) -> [u8; SIZE] {
-    let mut bytes = [0x5a; SIZE];
+fn packet(number: u32) -> Vec<u8> {
+    let mut bytes = vec![0x5a; SIZE];
     if let Some(head) = bytes.first_chunk_mut() {
         *head = number.to_be_bytes();
     }

@@ -5,12 +5,12 @@ mod scenario;
 use std::time::Duration;
 
 use firedrill_undo::crash::STEPS;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::bed::Bed;
 use crate::cases::{self, Case, Ends};
-use crate::figure::quantile;
+use crate::figure::{Table, quantile};
 use crate::snapshot::Snapshot;
 use crate::words::Words;
 use scenario::{Ended, Lab, Struck, When};
@@ -25,26 +25,45 @@ const EVERYBODY: [Struck; 6] = [
 ];
 
 /// How many scenarios there were, and how many of them did not keep what is promised.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Count {
     tried: usize,
+    /// The drill was over before its moment.
     unreached: usize,
     failed: usize,
 }
+
+const TABLE: Table<4> = Table(["fault", "scenarios", "over before their moment", "failed"]);
 
 pub(crate) fn matrix(words: &Words) -> Outcome<bool> {
     let short = words.get("short", 0_u8)? == 1;
     let moments: usize = words.get("moments", if short { 0 } else { 10 })?;
     let mut random = words.get("seed", 1_u64)?;
     let chosen: String = words.get("struck", String::new())?;
+    let engine: String = words.get("engine", "docker".into())?;
+    let as_table = words.get("table", 0_u8)? == 1;
+    let cases = cases::chosen(&words.get("fault", String::new())?)?;
     let mut lab = Lab::new(Bed::new()?);
     let mut count = Count::default();
-    for case in cases::chosen(&words.get("fault", String::new())?) {
-        let before = lab.settle(case)?;
+    if as_table {
+        TABLE.head();
+    }
+    for case in cases {
+        if let Some(why) = lab.prepare(case, &engine)? {
+            cases::skip(&case.name(), &why);
+            continue;
+        }
+        let (before, counted) = (lab.settle(case)?, count);
         for (struck, times) in plan(case, short, moments, &mut random) {
             if struck.word().contains(&chosen) {
-                row(&mut lab, case, struck, &times, &before, &mut count)?;
+                let row = row(&mut lab, case, struck, &times, &before, &mut count)?;
+                if !as_table {
+                    println!("{row}");
+                }
             }
+        }
+        if as_table {
+            count.since(counted).print(case);
         }
     }
     println!(
@@ -60,6 +79,22 @@ pub(crate) fn matrix(words: &Words) -> Outcome<bool> {
     Ok(count.failed == 0 && count.tried > 0)
 }
 
+impl Count {
+    fn since(self, before: Self) -> Self {
+        Self {
+            tried: self.tried - before.tried,
+            unreached: self.unreached - before.unreached,
+            failed: self.failed - before.failed,
+        }
+    }
+
+    fn print(self, case: &Case) {
+        let figures = [self.tried, self.unreached, self.failed];
+        let [tried, unreached, failed] = figures.map(|figure| figure.to_string());
+        TABLE.row(&[case.name(), tried, unreached, failed]);
+    }
+}
+
 /// Who is struck, and when.
 fn plan(case: &Case, short: bool, moments: usize, random: &mut u64) -> Vec<(Struck, Vec<When>)> {
     let steps = || STEPS.iter().map(|step| When::Step(step));
@@ -67,7 +102,7 @@ fn plan(case: &Case, short: bool, moments: usize, random: &mut u64) -> Vec<(Stru
         return vec![(Struck::Itself, steps().collect())];
     }
     let mut some = || {
-        let times = (0..moments).map(|_| When::After(moment(random)));
+        let times = (0..moments).map(|_| When::After(moment(random, case.span())));
         times.collect::<Vec<_>>()
     };
     let mut plan = vec![(Struck::Itself, steps().collect())];
@@ -81,14 +116,15 @@ fn plan(case: &Case, short: bool, moments: usize, random: &mut u64) -> Vec<(Stru
     plan
 }
 
-/// Within the time that a drill of the matrix takes. By xorshift (Marsaglia 2003).
-fn moment(random: &mut u64) -> Duration {
+/// Within that time. By xorshift (Marsaglia 2003).
+fn moment(random: &mut u64, within: Duration) -> Duration {
     *random ^= *random << 13;
     *random ^= *random >> 7;
     *random ^= *random << 17;
-    Duration::from_micros(*random % 150_000)
+    Duration::from_micros(*random % within.as_micros() as u64)
 }
 
+/// All moments of one blow; what is printed of them.
 fn row(
     lab: &mut Lab,
     case: &Case,
@@ -96,7 +132,7 @@ fn row(
     times: &[When],
     before: &Snapshot,
     count: &mut Count,
-) -> Outcome<()> {
+) -> Outcome<Value> {
     let (mut ends, mut failed, mut unreached) = (Vec::new(), 0, Vec::new());
     for when in times {
         let report = lab.play(case, struck, *when, before)?;
@@ -124,16 +160,12 @@ fn row(
     }
     ends.sort_unstable();
     let shown = |share| quantile(&ends, share).map(|end: Duration| end.as_secs_f64() * 1e3);
-    println!(
-        "{}",
-        json!({
-            "bench": "kill", "metric": format!("{}.{}.effect-ended.p50", case.name(), struck.word()),
-            "value": shown(0.5), "unit": "ms", "peer": null, "peer_value": null, "ratio": null,
-            "max": shown(1.0), "n": times.len(), "unreached": unreached, "failed": failed,
-        })
-    );
     count.tried += times.len() - unreached.len();
     count.unreached += unreached.len();
     count.failed += failed;
-    Ok(())
+    Ok(json!({
+        "bench": "kill", "metric": format!("{}.{}.effect-ended.p50", case.name(), struck.word()),
+        "value": shown(0.5), "unit": "ms", "peer": null, "peer_value": null, "ratio": null,
+        "max": shown(1.0), "n": times.len(), "unreached": unreached, "failed": failed,
+    }))
 }

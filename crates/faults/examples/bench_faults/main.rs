@@ -1,24 +1,34 @@
 //! Every fault on this host, through a real guardian: what it takes, what it achieves, and what is
 //! left of it whoever is killed. One JSON object per line.
 //!
-//! - `times [tries=N] [fault=WORD]`: to inject, to revert, from SIGKILL of the owner to clean;
+//! - `times [tries=N] [fault=WORD] [table=1]`: to inject, to revert, from SIGKILL of the owner to
+//!   clean;
 //! - `accuracy [only=WORD] [seed=N]`: what was asked beside what an instrument of ours saw;
-//! - `kill [short=1] [moments=N] [fault=WORD] [struck=WORD] [seed=N]`: the kill matrix.
+//! - `kill [short=1] [moments=N] [fault=WORD] [struck=WORD] [seed=N] [table=1]`: the kill matrix.
 //!
-//! A new fault is one line in `cases.rs`. Everything happens in two network namespaces, on processes
-//! and in directories of its own, beside foreign rules that have to stay as they are.
+//! `engine=podman` takes Podman for the containers, in Docker's place. With `table=1` there is one
+//! line of the manual's table for each fault instead of the figures.
+//!
+//! A new fault is one line in `cases.rs`, without which nothing is measured. Everything happens in
+//! two network namespaces, on processes, containers and in directories of its own, beside foreign
+//! rules that have to stay as they are.
 
 #![expect(clippy::print_stdout, reason = "the measurements are its output")]
 
 mod accuracy;
 mod bed;
 mod cases;
+mod engine;
 mod figure;
 mod flow;
 mod kill;
+mod names;
 mod owner;
+mod processes;
 mod snapshot;
+mod talk;
 mod times;
+mod unit;
 mod words;
 
 use std::process::ExitCode;

@@ -9,8 +9,9 @@ use firedrill_faults::Site;
 use firedrill_undo::{Filter, Guardian, GuardianError, SpawnConfig, StateDir, recover};
 
 use crate::Outcome;
-use crate::bed::{self, Bed, wait};
+use crate::bed::{self, Bed};
 use crate::cases::{Case, parse};
+use crate::processes::{self, wait};
 
 /// Longer than a guardian is kept stopped, so that its owner waits for it.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -69,7 +70,7 @@ impl Owner {
                 self.child.wait()?;
                 return Ok(false);
             }
-            bed::rest();
+            processes::rest();
         }
         Ok(true)
     }

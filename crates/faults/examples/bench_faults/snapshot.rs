@@ -5,11 +5,12 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use firedrill_kernel::mounts;
 use firedrill_kernel::realtime;
+use firedrill_kernel::{mounts, process};
 
 use crate::Outcome;
-use crate::bed::{self, Bed};
+use crate::bed::Bed;
+use crate::processes;
 
 /// What the kernel's own tools say, by what it is of.
 #[derive(Clone, Debug)]
@@ -19,9 +20,11 @@ pub(crate) struct Snapshot {
     taken: Instant,
 }
 
+/// Connections of the bed itself (`talk`) come and go.
 const SCRIPT: &str = "nft -s list ruleset; iptables-legacy-save -t nat | grep -v '^[#:]'; \
                       tc qdisc show; tc filter show dev veth0 2>&1; ip -d link show; ip addr show; \
-                      ip route show table all; ss -Htuln; ss -Htn";
+                      ip route show table all; ss -Htuln; \
+                      ss -Htn | grep -Ev ':5432( |$)'";
 
 /// CLOCK_REALTIME − CLOCK_MONOTONIC_RAW comes back to this.
 const CLOCK: Duration = Duration::from_micros(10);
@@ -44,9 +47,10 @@ impl Snapshot {
             .into_iter()
             .map(|(_, stat)| format!("one, stopped: {}", stat.state.is_stopped()));
         parts.insert("processes".into(), lines(victims.collect()));
-        parts.insert("workers".into(), format!("{:?}", bed::workers()?));
+        parts.insert("container and unit".into(), bed.others()?);
+        parts.insert("workers".into(), format!("{:?}", processes::workers()?));
         parts.insert("files".into(), lines(below(bed.directory.path())));
-        parts.insert("cgroups".into(), lines(cgroups()));
+        parts.insert("cgroups".into(), lines(cgroups(bed)?));
         let mounts = mounts::list()?
             .into_iter()
             .map(|mount| format!("{mount:?}"));
@@ -64,7 +68,7 @@ impl Snapshot {
     pub(crate) fn settled(bed: &Bed) -> Outcome<Self> {
         let mut last = Self::take(bed)?;
         for _ in 0..50 {
-            bed::wait(Duration::from_millis(20));
+            processes::wait(Duration::from_millis(20));
             let next = Self::take(bed)?;
             if next.parts == last.parts {
                 return Ok(next);
@@ -84,7 +88,7 @@ impl Snapshot {
             if differences.is_empty() || Instant::now() >= end {
                 return Ok(differences);
             }
-            bed::wait(Duration::from_millis(50));
+            processes::wait(Duration::from_millis(50));
         }
     }
 
@@ -119,16 +123,25 @@ impl Snapshot {
     }
 }
 
-/// Cgroups of faults, wherever they are; those of tests that run beside this belong to them.
-fn cgroups() -> Vec<String> {
+/// Cgroups of faults, wherever they are; those of tests and drills that run beside this belong to
+/// them.
+fn cgroups(bed: &Bed) -> Outcome<Vec<String>> {
+    let ours: Vec<u32> = bed.victims()?.into_iter().map(|(pid, _)| pid).collect();
     let mut found = Vec::new();
     visit(Path::new("/sys/fs/cgroup"), 0, &mut |path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with("firedrill") && !name.starts_with("firedrill-test") {
+        let is_test = name.starts_with("firedrill-test");
+        if name.starts_with("firedrill") && !is_test && !is_for_another(&name, &ours) {
             found.push(path.display().to_string());
         }
     });
-    found
+    Ok(found)
+}
+
+/// Whether it is named after a living process that is not a victim of ours.
+fn is_for_another(name: &str, ours: &[u32]) -> bool {
+    let pid = name.split('-').nth(1).and_then(|pid| pid.parse().ok());
+    pid.is_some_and(|pid| !ours.contains(&pid) && matches!(process::stat(pid), Ok(Some(_))))
 }
 
 fn visit(directory: &Path, depth: u32, look: &mut impl FnMut(&Path)) {

@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use firedrill_faults::Site;
 use firedrill_undo::{Guardian, SpawnConfig, StateDir};
 use serde_json::json;
 
 use crate::Outcome;
 use crate::bed::Bed;
-use crate::cases::{self, Case, parse};
-use crate::figure::print_times;
+use crate::cases::{self, Case, Ends};
+use crate::figure::{Table, cell, load, print_times};
 use crate::owner::{Owner, Plan};
 use crate::words::Words;
 
@@ -17,35 +16,70 @@ use crate::words::Words;
 const LONG: Duration = Duration::from_secs(60);
 const LIMIT: Duration = Duration::from_secs(10);
 
+const TABLE: Table<5> = Table([
+    "fault",
+    "inject",
+    "revert",
+    "from SIGKILL to clean",
+    "load of the machine",
+]);
+
+#[derive(Default)]
+struct Times {
+    inject: Vec<Duration>,
+    revert: Vec<Duration>,
+    clean: Vec<Duration>,
+}
+
 pub(crate) fn measure(words: &Words) -> Outcome<bool> {
     let tries: usize = words.get("tries", 100)?;
+    let engine: String = words.get("engine", "docker".into())?;
+    let as_table = words.get("table", 0_u8)? == 1;
+    let cases = cases::chosen(&words.get("fault", String::new())?)?;
     let mut bed = Bed::new()?;
     let mut well = true;
-    for case in cases::chosen(&words.get("fault", String::new())?) {
-        let outcome = inject_and_revert(&mut bed, case, tries)
-            .and_then(|()| owner_killed(&mut bed, case, tries));
-        if let Err(error) = outcome {
-            well = false;
-            println!(
-                "{}",
-                json!({"error": error.to_string(), "case": case.name()})
-            );
+    if as_table {
+        TABLE.head();
+    }
+    for case in cases {
+        match of(&mut bed, case, &engine, tries) {
+            Ok(Some(times)) if as_table => times.row(case),
+            Ok(Some(times)) => times.print(case),
+            Ok(None) => {}
+            Err(error) => {
+                well = false;
+                println!(
+                    "{}",
+                    json!({"error": error.to_string(), "case": case.name()})
+                );
+            }
         }
     }
     Ok(well)
 }
 
+/// Nothing, and said, when the case cannot be tried here.
+fn of(bed: &mut Bed, case: &Case, engine: &str, tries: usize) -> Outcome<Option<Times>> {
+    if let Some(why) = bed.prepare(case, engine)? {
+        cases::skip(&case.name(), &why);
+        return Ok(None);
+    }
+    let mut times = Times::default();
+    inject_and_revert(bed, case, tries, &mut times)?;
+    if case.ends != Ends::Never {
+        times.clean = owner_killed(bed, case, tries)?;
+    }
+    Ok(Some(times))
+}
+
 /// With a guardian that runs already: what one fault in a drill costs.
-fn inject_and_revert(bed: &mut Bed, case: &Case, tries: usize) -> Outcome<()> {
+fn inject_and_revert(bed: &mut Bed, case: &Case, tries: usize, times: &mut Times) -> Outcome<()> {
     let state = tempfile::tempdir()?;
     let mut config = SpawnConfig::new(StateDir::at(state.path()), "times".parse()?, "bench");
     config.lease = LONG;
     let guardian = Guardian::spawn(config)?;
-    let (mut injected, mut reverted) = (Vec::new(), Vec::new());
     for _ in 0..tries {
-        let (_, targets) = bed.targets(case.aim)?;
-        let fault = parse(case.fault, &bed.arguments(case))?;
-        let applied = guardian.apply(fault.compile(&Site::of(&targets))?)?;
+        let applied = guardian.apply(bed.compile(case)?)?;
         if !bed.wait_disturbed(case, LIMIT)? {
             return Err("its effect was not seen".into());
         }
@@ -53,17 +87,15 @@ fn inject_and_revert(bed: &mut Bed, case: &Case, tries: usize) -> Outcome<()> {
         if let Some(residue) = undone.residue.first() {
             return Err(residue.to_string().into());
         }
-        injected.push(applied.injected_in);
-        reverted.push(undone.took);
+        times.inject.push(applied.injected_in);
+        times.revert.push(undone.took);
     }
     guardian.finish()?;
-    print_times("faults", &format!("{}.inject", case.name()), &injected);
-    print_times("faults", &format!("{}.revert", case.name()), &reverted);
     Ok(())
 }
 
 /// SIGKILL of the owner, until an instrument of ours sees nothing of the fault any more.
-fn owner_killed(bed: &mut Bed, case: &Case, tries: usize) -> Outcome<()> {
+fn owner_killed(bed: &mut Bed, case: &Case, tries: usize) -> Outcome<Vec<Duration>> {
     let state = tempfile::tempdir()?;
     let mut clean = Vec::new();
     for number in 0..tries {
@@ -89,6 +121,26 @@ fn owner_killed(bed: &mut Bed, case: &Case, tries: usize) -> Outcome<()> {
         let since = since.ok_or("its effect did not end within 10 s")?;
         clean.push(since.saturating_duration_since(start));
     }
-    print_times("faults", &format!("{}.owner-killed", case.name()), &clean);
-    Ok(())
+    Ok(clean)
+}
+
+impl Times {
+    fn parts(&self) -> [(&'static str, &[Duration]); 3] {
+        [
+            ("inject", &self.inject),
+            ("revert", &self.revert),
+            ("owner-killed", &self.clean),
+        ]
+    }
+
+    fn print(&self, case: &Case) {
+        for (part, samples) in self.parts() {
+            print_times("faults", &format!("{}.{part}", case.name()), samples);
+        }
+    }
+
+    fn row(&self, case: &Case) {
+        let [inject, revert, clean] = self.parts().map(|(_, samples)| cell(samples));
+        TABLE.row(&[case.name(), inject, revert, clean, load()]);
+    }
 }

@@ -55,6 +55,21 @@ pub(super) fn workers_left() -> Check {
     found(name, &left, left.join(", "), fix)
 }
 
+/// Nothing leads into them; everything passes.
+pub(super) fn roots_left() -> Check {
+    let strays = firedrill_undo::stray_roots();
+    let describe = |stray: &firedrill_undo::StrayRoot| {
+        let place = format!("{} in {}", stray.interface, stray.namespace);
+        match &stray.foreign {
+            Some(why) => format!("{place} (left alone: {why})"),
+            None => place,
+        }
+    };
+    let left: Vec<String> = strays.iter().map(describe).collect();
+    let fix = "`firedrill recover` removes those with nothing of anybody else's on them";
+    found("root qdiscs of ours (fd00:)", &left, left.join(", "), fix)
+}
+
 fn found(name: &'static str, left: &[String], why: String, fix: &'static str) -> Check {
     let none = left.is_empty();
     Check {

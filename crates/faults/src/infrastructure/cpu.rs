@@ -13,7 +13,7 @@ use super::{Unfit, place, processors, worker};
 use crate::FaultError;
 use crate::arguments::{Arguments, PERCENT};
 use crate::catalogue::{Entry, ParameterKind, UndoClass};
-use crate::fault::{CompileError, Disturbance, Kind, Site};
+use crate::fault::{CompileError, Disturbance, Kind, PlaceKey, Site};
 use crate::target::Target;
 
 pub(crate) const KIND: Kind = Kind {
@@ -25,6 +25,8 @@ const NAME: &str = "infrastructure.cpu";
 
 const CORES: &str = "a whole number from 1 to 4096, or \"all\"";
 const CPUS: &str = "a list of processor numbers, 0 to 1023";
+
+const CONTROLLERS: [Controller; 2] = [Controller::Cpu, Controller::CpuAccounting];
 
 /// `cpu_cfs_quota_us` of the kernel takes none below.
 const QUOTA_LEAST_US: u64 = 1_000;
@@ -101,9 +103,9 @@ fn cpus(value: &Value) -> Option<Vec<u32>> {
 }
 
 impl Disturbance for Cpu {
-    /// A second worker in the same cgroup would double the load.
-    fn covers_newcomers(&self) -> bool {
-        false
+    /// A second worker in the same cgroup would double the load; a quota is the cgroup's already.
+    fn place_of(&self, target: &Target) -> Result<Option<PlaceKey>, CompileError> {
+        place::key(target, &CONTROLLERS).map(Some)
     }
 
     fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
@@ -140,8 +142,7 @@ impl Disturbance for Cpu {
             cpus: cpus.clone(),
             ahead,
         });
-        let controllers = [Controller::Cpu, Controller::CpuAccounting];
-        worker::one_in_each(place::places(site, &controllers)?, &job)
+        worker::one_in_each(place::places(site, &CONTROLLERS)?, &job)
     }
 }
 
@@ -272,7 +273,7 @@ fn entry() -> Entry {
             "for `throttle`: the cpu controller, and the right to write the cgroup's quota",
         ],
         mechanisms: vec![
-            "a worker process, in the cgroup of the target",
+            worker::MECHANISMS[0],
             "cpu.max (v2) or cpu.cfs_quota_us (v1) of the target's cgroup",
         ],
         recovery_path: "load: the worker dies with its guardian and at the end of the lease. Throttle: the guardian writes the quota back if it is still ours, or `firedrill recover` does; a reboot ends both",

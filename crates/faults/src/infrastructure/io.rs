@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use firedrill_experiment::units;
 use firedrill_kernel::cgroup::Controller;
 use firedrill_undo::Primitive;
 use firedrill_worker::Job;
@@ -14,7 +15,8 @@ use super::{amount, place, worker};
 use crate::FaultError;
 use crate::arguments::Arguments;
 use crate::catalogue::{Entry, ParameterKind, UndoClass};
-use crate::fault::{CompileError, Disturbance, Kind, Site};
+use crate::fault::{CompileError, Disturbance, Kind, PlaceKey, Site};
+use crate::target::Target;
 
 pub(crate) const KIND: Kind = Kind {
     entry,
@@ -60,11 +62,16 @@ impl Io {
                 _ => return None,
             })
         });
-        let block_size = read.size("block-size").unwrap_or(64 << 10);
-        if !block_size.is_multiple_of(4096) || block_size > 16 << 20 {
-            read.wrong("block-size", &json!(block_size), BLOCKS);
-        }
-        let file_size = read.size("file-size").unwrap_or(16 << 20);
+        let block_size = read.read("block-size", BLOCKS, |value| {
+            let size = units::size(value).ok()?;
+            ((4096..=16 << 20).contains(&size) && size.is_multiple_of(4096)).then_some(size)
+        });
+        let block_size = block_size.unwrap_or(64 << 10);
+        let file_size = read.read("file-size", FILES, |value| {
+            let size = units::size(value).ok()?;
+            (size > 0 && size.is_multiple_of(block_size)).then_some(size)
+        });
+        let file_size = file_size.unwrap_or(16 << 20);
         if !file_size.is_multiple_of(block_size) {
             read.wrong("file-size", &json!(file_size), FILES);
         }
@@ -87,9 +94,9 @@ impl Io {
 }
 
 impl Disturbance for Io {
-    /// A second worker on the same device would double the load.
-    fn covers_newcomers(&self) -> bool {
-        false
+    /// A second worker in the same cgroup would double the load.
+    fn place_of(&self, target: &Target) -> Result<Option<PlaceKey>, CompileError> {
+        place::key(target, &[Controller::Io]).map(Some)
     }
 
     fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {

@@ -11,7 +11,8 @@ use super::{amount, place, worker};
 use crate::FaultError;
 use crate::arguments::{Arguments, PERCENT};
 use crate::catalogue::{Entry, ParameterKind, UndoClass};
-use crate::fault::{CompileError, Disturbance, Kind, Site};
+use crate::fault::{CompileError, Disturbance, Kind, PlaceKey, Site};
+use crate::target::Target;
 
 pub(crate) const KIND: Kind = Kind {
     entry,
@@ -72,8 +73,8 @@ impl Memory {
 
 impl Disturbance for Memory {
     /// A second worker in the same cgroup would double the load.
-    fn covers_newcomers(&self) -> bool {
-        false
+    fn place_of(&self, target: &Target) -> Result<Option<PlaceKey>, CompileError> {
+        place::key(target, &[Controller::Memory]).map(Some)
     }
 
     fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {

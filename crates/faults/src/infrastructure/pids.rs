@@ -11,7 +11,8 @@ use super::{amount, place, worker};
 use crate::FaultError;
 use crate::arguments::{Arguments, PERCENT};
 use crate::catalogue::{Entry, ParameterKind, UndoClass};
-use crate::fault::{CompileError, Disturbance, Kind, Site};
+use crate::fault::{CompileError, Disturbance, Kind, PlaceKey, Site};
+use crate::target::Target;
 
 pub(crate) const KIND: Kind = Kind {
     entry,
@@ -39,8 +40,8 @@ impl Pids {
 
 impl Disturbance for Pids {
     /// A second worker in the same cgroup would take twice as many.
-    fn covers_newcomers(&self) -> bool {
-        false
+    fn place_of(&self, target: &Target) -> Result<Option<PlaceKey>, CompileError> {
+        place::key(target, &[Controller::Pids]).map(Some)
     }
 
     fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
@@ -70,7 +71,7 @@ fn entry() -> Entry {
                 .or(json!(RESERVE)),
         ],
         needs: vec![worker::NEEDS_CGROUP],
-        mechanisms: vec!["worker processes with sleeping threads, in the cgroup of the target"],
+        mechanisms: vec!["worker processes with sleeping threads, in the cgroup of the target, where what starts later meets the same limit"],
         recovery_path: worker::RECOVERY,
         undo: UndoClass::Reversible,
         example: "percent=95",

@@ -1,11 +1,14 @@
 //! From a target to the cgroups in which a worker of ours competes with it.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use firedrill_kernel::KernelError;
 use firedrill_kernel::cgroup::{Cgroup, Controller, Hierarchy};
 
 use super::Unfit;
-use crate::fault::{CompileError, Site};
+use crate::fault::{CompileError, PlaceKey, Site};
 use crate::target::{Target, TargetKind};
 
 pub(super) const TARGETS: [TargetKind; 4] = [
@@ -16,24 +19,45 @@ pub(super) const TARGETS: [TargetKind; 4] = [
 ];
 
 /// One place for each cgroup among the targets: a directory of each hierarchy that matters, none
-/// for the host. Several processes of one cgroup are one place.
+/// for the host. Several processes of one cgroup are one place; where there is load already, no more
+/// is added.
 pub(super) fn places(
     site: &Site<'_>,
     controllers: &[Controller],
 ) -> Result<Vec<Vec<PathBuf>>, CompileError> {
+    // What is gone has no place any more.
+    let loaded: Vec<_> = site
+        .beside
+        .iter()
+        .filter_map(|target| of(target, controllers).ok())
+        .collect();
     let mut places = Vec::new();
     for target in site.targets {
-        let place = match target {
-            Target::Host | Target::Namespace(_) => Vec::new(),
-            Target::Cgroup(path) => vec![cgroup_at(path, controllers)?.path],
-            Target::Process(process) => of_process(process.identity.pid, controllers)?,
-            Target::Container(container) => of_process(container.process.pid, controllers)?,
-        };
-        if !places.contains(&place) {
+        let place = of(target, controllers)?;
+        if !places.contains(&place) && !loaded.contains(&place) {
             places.push(place);
         }
     }
     Ok(places)
+}
+
+/// By what a worker there is told from one in a cgroup that was made anew under the same name.
+pub(super) fn key(target: &Target, controllers: &[Controller]) -> Result<PlaceKey, CompileError> {
+    let numbered = |path: PathBuf| match fs::metadata(&path) {
+        Ok(found) => Ok((path, found.ino())),
+        Err(source) => Err(KernelError::Read { path, source }),
+    };
+    let directories = of(target, controllers)?.into_iter().map(numbered);
+    Ok(PlaceKey::Cgroups(directories.collect::<Result<_, _>>()?))
+}
+
+fn of(target: &Target, controllers: &[Controller]) -> Result<Vec<PathBuf>, CompileError> {
+    match target {
+        Target::Host | Target::Namespace(_) => Ok(Vec::new()),
+        Target::Cgroup(path) => Ok(vec![cgroup_at(path, controllers)?.path]),
+        Target::Process(process) => of_process(process.identity.pid, controllers),
+        Target::Container(container) => of_process(container.process.pid, controllers),
+    }
 }
 
 /// The directory as a cgroup of the hierarchy that has one of the controllers.

@@ -7,7 +7,8 @@ use firedrill_worker::Job;
 
 use crate::fault::CompileError;
 
-pub(super) const MECHANISMS: [&str; 1] = ["a worker process, in the cgroup of the target"];
+pub(super) const MECHANISMS: [&str; 1] =
+    ["a worker process, in the cgroup of the target, where what starts later meets it as well"];
 
 pub(super) const RECOVERY: &str = "the worker dies with its guardian, and by a timer of its own when the lease runs out; the \
      kernel takes back what it held; a reboot ends it";

@@ -12,7 +12,7 @@
 //! Never chosen: the container that Firedrill itself runs in, one that holds a part of Firedrill,
 //! one that is paused already, and one whose processes are not seen from here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use firedrill_container::{Container, Engine, EngineError, Kind, Selector as Property, State};
@@ -23,7 +23,7 @@ use super::processes::{Amount, amount, labels, rank};
 use super::{OWNER, Selection, SelectorError, Spared, text};
 use crate::FaultError;
 use crate::arguments::Arguments;
-use crate::blast_radius::Refused;
+use crate::blast_radius::{Member, Refused};
 use crate::target::{ContainerTarget, Target};
 
 /// A choice of containers.
@@ -84,10 +84,11 @@ impl Containers {
             return Err(Refused::NothingMatches { spared }.into());
         }
         matched.sort_by(|a, b| a.reference.id.cmp(&b.reference.id));
-        let population = match &self.population {
-            None => matched.len(),
-            Some(population) => population.count(&matched)?,
-        };
+        let member = |target: &ContainerTarget| Member::Container(target.reference.id.clone());
+        let mut population: BTreeSet<Member> = matched.iter().map(member).collect();
+        if let Some(named) = &self.population {
+            population.extend(named.running()?);
+        }
         let mut ranked: Vec<&ContainerTarget> = matched.iter().collect();
         ranked.sort_by_key(|target| (rank(seed, &target.process), target.process));
         let count = self.amount.of(matched.len());
@@ -227,15 +228,13 @@ impl Criteria {
         Ok(Some(containers.into_iter().map(found).collect()))
     }
 
-    /// The healthy ones of a population; what was matched counts in any case.
-    fn count(&self, matched: &[ContainerTarget]) -> Result<usize, SelectorError> {
-        let others = self.find()?.into_iter().filter(|found| {
-            found.container.state == State::Running
-                && !matched
-                    .iter()
-                    .any(|target| target.reference.id == found.container.id)
-        });
-        Ok(matched.len() + others.count())
+    /// The healthy ones of a population.
+    fn running(&self) -> Result<Vec<Member>, SelectorError> {
+        let all = self.find()?.into_iter().map(|found| found.container);
+        Ok(all
+            .filter(|container| container.state == State::Running)
+            .map(|container| Member::Container(container.id))
+            .collect())
     }
 }
 

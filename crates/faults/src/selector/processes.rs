@@ -25,7 +25,7 @@ use super::candidate::{Candidate, Onlooker, SpareReason};
 use super::{OWNER, Selection, SelectorError, containers};
 use crate::FaultError;
 use crate::arguments::Arguments;
-use crate::blast_radius::{Refused, share};
+use crate::blast_radius::{Member, Refused, share};
 use crate::target::{ProcessTarget, Target};
 
 /// A choice of processes.
@@ -131,18 +131,19 @@ impl Processes {
             let spared = spared.len();
             return Err(Refused::NothingMatches { spared }.into());
         }
-        let population = match &self.population {
-            Some(population) => {
-                let population = population.looked_up()?;
-                count(&onlooker, &matched, |found| population.matches(found))?
+        let mut population: BTreeSet<Member> = matched.iter().map(member).collect();
+        match &self.population {
+            Some(named) => {
+                let named = named.looked_up()?;
+                population.extend(healthy(&onlooker, |found| named.matches(found))?);
             }
-            None if services.is_empty() => matched.len(),
-            None => count(&onlooker, &matched, |found| {
+            None if services.is_empty() => {}
+            None => population.extend(healthy(&onlooker, |found| {
                 Ok(found
                     .service()
                     .is_some_and(|service| services.contains(&service)))
-            })?,
-        };
+            })?),
+        }
         let chosen = self.choose(&matched, seed);
         if chosen.is_empty() {
             let matched = matched.len();
@@ -342,22 +343,22 @@ pub(super) fn amount(read: &mut Arguments<'_>) -> Amount {
     }
 }
 
-/// The healthy processes of a population; what was matched counts in any case.
-fn count(
+fn member(process: &ProcessTarget) -> Member {
+    Member::Process(process.identity)
+}
+
+/// The processes that belong, and may be hit.
+fn healthy(
     onlooker: &Onlooker,
-    matched: &[ProcessTarget],
     belongs: impl Fn(&Candidate) -> Result<bool, SelectorError>,
-) -> Result<usize, SelectorError> {
-    let mut count = matched.len();
+) -> Result<Vec<Member>, SelectorError> {
+    let mut found = Vec::new();
     for candidate in Candidate::all()? {
-        let counted = matched
-            .iter()
-            .any(|target| target.identity.pid == candidate.pid());
-        if !counted && belongs(&candidate)? && onlooker.spares(&candidate).is_none() {
-            count += 1;
+        if belongs(&candidate)? && onlooker.spares(&candidate).is_none() {
+            found.push(member(&candidate.into_target()?));
         }
     }
-    Ok(count)
+    Ok(found)
 }
 
 fn process_id(value: &Value) -> Option<u32> {

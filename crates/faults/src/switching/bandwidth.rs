@@ -18,20 +18,21 @@ pub(crate) const KIND: Kind = Kind {
 
 const NAME: &str = "switching.bandwidth";
 
-const OWN: [&str; 4] = ["rate", "burst", "overhead", "mechanism"];
+const OWN: [&str; 5] = ["rate", "burst", "overhead", "percent", "mechanism"];
+
+const OVERHEAD: &str = "a whole number, -256 to 256";
 
 fn parse(arguments: &Map<String, Value>) -> Result<Shaping, FaultError> {
     let mut read = Arguments::new(NAME, arguments, &filter::names(&OWN));
     let rate = read.size("rate");
     let rate = read.require("rate", rate, "bytes per second, such as 1MiB");
     let burst = read.size("burst");
-    let overhead = read.number(
-        "overhead",
-        -256.0..=256.0,
-        "a whole number from -256 to 256",
-    );
+    let overhead = read.read("overhead", OVERHEAD, |value| {
+        let bytes = i32::try_from(value.as_i64()?).ok()?;
+        (-256..=256).contains(&bytes).then_some(bytes)
+    });
     let mechanism = shaping::mechanism(&mut read);
-    let filter = Filter::read(&mut read);
+    let filter = Filter::read_with_percent(&mut read);
     read.finish()?;
     Ok(Shaping {
         filter,
@@ -39,7 +40,7 @@ fn parse(arguments: &Map<String, Value>) -> Result<Shaping, FaultError> {
         shape: Shape {
             rate: Some(Rate {
                 bytes_per_second: rate,
-                packet_overhead: overhead.unwrap_or(0.0) as i32,
+                packet_overhead: overhead.unwrap_or(0),
                 burst: burst.unwrap_or(0),
             }),
             ..Shape::default()
@@ -75,10 +76,11 @@ fn entry() -> Entry {
         row(
             "overhead",
             ParameterKind::Number,
-            Some("-256 to 256"),
+            Some(OVERHEAD),
             Some(json!(0)),
             "bytes counted on top of every packet: 14 for Ethernet",
         ),
+        filter::percent_parameter(),
         shaping::mechanism_parameter(),
     ];
     parameters.extend(filter::parameters("egress"));

@@ -26,7 +26,7 @@ pub struct Blackhole {
 
 impl Blackhole {
     fn parse(arguments: &Map<String, Value>) -> Result<Self, FaultError> {
-        let mut read = Arguments::new(NAME, arguments, &filter::names(&[]));
+        let mut read = Arguments::new(NAME, arguments, &filter::names(&["percent"]));
         let filter = Filter::read_both_ways(&mut read);
         read.finish()?;
         Ok(Self { filter })
@@ -44,12 +44,14 @@ impl Disturbance for Blackhole {
 }
 
 fn entry() -> Entry {
+    let mut parameters = vec![filter::percent_parameter()];
+    parameters.extend(filter::parameters("both"));
     Entry {
         name: NAME,
         layer: "switching",
         summary: "drops every packet that matches, without a word",
         targets: rules::TARGETS.to_vec(),
-        parameters: filter::parameters("both"),
+        parameters,
         needs: rules::NEEDS.to_vec(),
         mechanisms: vec![rules::MECHANISM],
         recovery_path: rules::RECOVERY,

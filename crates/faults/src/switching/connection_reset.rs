@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use firedrill_experiment::units;
 use firedrill_kernel::ProcessIdentity;
-use firedrill_kernel::link::{self, Paths};
+use firedrill_kernel::link::Paths;
 use firedrill_kernel::namespace::NetNamespace;
 use firedrill_kernel::netlink::{Protocol, Socket};
 use firedrill_kernel::nftables::Match;
@@ -56,12 +57,10 @@ impl ConnectionReset {
         let mut known = vec!["every"];
         known.extend(FILTER);
         let mut read = Arguments::new(NAME, arguments, &known);
-        let every = read.duration("every", LONGEST);
-        if let (Some(time), Some(found)) = (every, read.get("every"))
-            && time < SHORTEST
-        {
-            read.wrong("every", found, EVERY);
-        }
+        let every = read.read("every", EVERY, |value| {
+            let time = units::duration(value).ok()?;
+            (SHORTEST..=LONGEST).contains(&time).then_some(time)
+        });
         let filter = Filter::read_with_percent(&mut read);
         read.finish()?;
         Ok(Self { filter, every })
@@ -110,8 +109,11 @@ impl Disturbance for ConnectionReset {
     fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
         let mut holders = Vec::new();
         for target in site.targets {
-            let holder = holder(target)?;
-            if !holders.contains(&holder) {
+            let holder = holder(target, site)?;
+            let known = |(namespace, who): &(NetNamespace, ConnectionHolder)| {
+                namespace.is_same(&holder.0) && *who == holder.1
+            };
+            if !holders.iter().any(known) {
                 holders.push(holder);
             }
         }
@@ -121,13 +123,16 @@ impl Disturbance for ConnectionReset {
 }
 
 /// Sockets know their process, so that one process can be met alone.
-fn holder(target: &Target) -> Result<(NetNamespace, ConnectionHolder), CompileError> {
+fn holder(
+    target: &Target,
+    site: &Site<'_>,
+) -> Result<(NetNamespace, ConnectionHolder), CompileError> {
     if let Target::Process(process) = target {
         let namespace = NetNamespace::of_process(process.identity.pid)?;
         let namespace = namespace.namespace().clone();
         return Ok((namespace, ConnectionHolder::Process(process.identity)));
     }
-    let place = place::place(target)?;
+    let place = place::place(target, site)?;
     let holder = match place.sockets {
         Some(Match::CgroupV2 { path, .. }) => ConnectionHolder::Cgroup(path),
         _ => ConnectionHolder::Anybody,
@@ -136,14 +141,13 @@ fn holder(target: &Target) -> Result<(NetNamespace, ConnectionHolder), CompileEr
 }
 
 fn addresses_of(name: &str) -> Result<Vec<IpAddr>, CompileError> {
+    let found = place::interface(name)?;
     let mut socket = Socket::open(Protocol::Route)?;
-    let absent = |what: &str| CompileError::Absent {
-        what: format!("{what} {name}"),
-    };
-    let found = link::by_name(&mut socket, name)?.ok_or_else(|| absent("the interface"))?;
     let paths = Paths::of(&mut socket, found.index)?;
     if paths.addresses.is_empty() {
-        return Err(absent("an address of"));
+        return Err(CompileError::Absent {
+            what: format!("an address of {name}"),
+        });
     }
     Ok(paths.addresses.iter().map(|own| own.address).collect())
 }

@@ -211,10 +211,10 @@ impl Filter {
         &self.hosts
     }
 
-    /// As [`Self::read`], in both directions unless told otherwise.
+    /// As [`Self::read_with_percent`], in both directions unless told otherwise.
     pub(crate) fn read_both_ways(read: &mut Arguments<'_>) -> Self {
         let told = read.get("direction").is_some();
-        let filter = Self::read(read);
+        let filter = Self::read_with_percent(read);
         if told {
             return filter;
         }

@@ -1,6 +1,6 @@
 //! Takes an interface down: nothing leaves or arrives by it any more.
 
-use firedrill_kernel::link::{self, Paths};
+use firedrill_kernel::link::Paths;
 use firedrill_kernel::namespace::NetNamespace;
 use firedrill_kernel::netlink::{Protocol, Socket};
 use firedrill_kernel::sock_diag::{self, State, Transport, Wanted};
@@ -8,7 +8,7 @@ use firedrill_undo::{InterfaceDown as Down, Primitive};
 use serde_json::{Map, Value, json};
 
 use super::filter;
-use super::place::{Place, places};
+use super::place::{Place, interface, places};
 use super::row::{required, row};
 use crate::FaultError;
 use crate::arguments::Arguments;
@@ -69,10 +69,7 @@ impl InterfaceDown {
     fn find(&self, own: bool) -> Result<u32, CompileError> {
         let what = || format!("the interface {}", self.interface);
         let alone = |why| Err(CompileError::LeftAlone { what: what(), why });
-        let mut socket = Socket::open(Protocol::Route)?;
-        let Some(found) = link::by_name(&mut socket, &self.interface)? else {
-            return Err(CompileError::Absent { what: what() });
-        };
+        let found = interface(&self.interface)?;
         if !found.is_up() {
             return alone("it is down already");
         }
@@ -85,6 +82,7 @@ impl InterfaceDown {
         if self.allow_default {
             return Ok(found.index);
         }
+        let mut socket = Socket::open(Protocol::Route)?;
         let paths = Paths::of(&mut socket, found.index)?;
         if paths.routes.iter().any(|route| route.destination.is_none()) {
             return alone(

@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 
 use firedrill_kernel::cgroup::{Controller, Hierarchy};
 use firedrill_kernel::freezer::Version;
+use firedrill_kernel::link::{self, Interface};
 use firedrill_kernel::namespace::NetNamespace;
+use firedrill_kernel::netlink::{Protocol, Socket};
 use firedrill_kernel::nftables::Match;
 
-use crate::fault::{CompileError, Site};
+use crate::fault::{CompileError, PlaceKey, Site};
+use crate::infrastructure::Unfit;
 use crate::target::{ContainerTarget, Target};
 
 /// Where the rules of a fault are put, and whose packets they meet.
@@ -19,19 +22,46 @@ pub(crate) struct Place {
     pub(crate) sockets: Option<Match>,
 }
 
-/// One place for each network namespace and cgroup among the targets.
+impl Place {
+    /// Whether the same packets are met, by whatever name the namespace was found.
+    fn is_same(&self, other: &Self) -> bool {
+        self.namespace.is_same(&other.namespace) && self.sockets == other.sockets
+    }
+}
+
+/// One place for each network namespace and cgroup among the targets, but for those where the fault
+/// is in place already.
 pub(crate) fn places(site: &Site<'_>) -> Result<Vec<Place>, CompileError> {
+    // What is gone has no place any more.
+    let met: Vec<Place> = site
+        .beside
+        .iter()
+        .filter_map(|target| place(target, site).ok())
+        .collect();
     let mut places: Vec<Place> = Vec::new();
     for target in site.targets {
-        let place = place(target)?;
-        if !places.contains(&place) {
+        let place = place(target, site)?;
+        if !met.iter().chain(&places).any(|known| known.is_same(&place)) {
             places.push(place);
         }
     }
     Ok(places)
 }
 
-pub(crate) fn place(target: &Target) -> Result<Place, CompileError> {
+impl Place {
+    pub(crate) fn key(&self) -> PlaceKey {
+        let cgroup = match &self.sockets {
+            Some(Match::CgroupV2 { path, .. }) => Some(path.clone()),
+            _ => None,
+        };
+        PlaceKey::Packets {
+            namespace: self.namespace.id,
+            cgroup,
+        }
+    }
+}
+
+pub(crate) fn place(target: &Target, site: &Site<'_>) -> Result<Place, CompileError> {
     match target {
         Target::Host => Ok(Place {
             namespace: NetNamespace::current()?.namespace().clone(),
@@ -42,14 +72,14 @@ pub(crate) fn place(target: &Target) -> Result<Place, CompileError> {
             sockets: None,
         }),
         Target::Cgroup(path) => of_cgroup(path),
-        Target::Process(process) => of_process(process.identity.pid),
+        Target::Process(process) => of_process(process.identity.pid, site),
         Target::Container(container) => of_container(container),
     }
 }
 
 /// A process in a namespace other than ours is met by that namespace, as the processes of a pod
-/// are; one in ours by its cgroup.
-fn of_process(pid: u32) -> Result<Place, CompileError> {
+/// are; one in ours by its cgroup, if that holds nobody else.
+fn of_process(pid: u32, site: &Site<'_>) -> Result<Place, CompileError> {
     let here = NetNamespace::current()?;
     let there = NetNamespace::of_process(pid)?;
     if !there.namespace().is_same(here.namespace()) {
@@ -66,6 +96,14 @@ fn of_process(pid: u32) -> Result<Place, CompileError> {
         .flatten();
     match (hierarchy, cgroup) {
         (Some(hierarchy), Some(cgroup)) if cgroup.path != hierarchy.mount => {
+            let all = cgroup.processes_below()?;
+            if let Some(other) = all.into_iter().find(|other| !site.hit(*other)) {
+                return Err(Unfit::Bystander {
+                    cgroup: cgroup.path,
+                    pid: other,
+                }
+                .into());
+            }
             of_cgroup(&cgroup.path)
         }
         _ => Err(CompileError::NotApart {
@@ -116,6 +154,20 @@ fn of_cgroup(path: &Path) -> Result<Place, CompileError> {
             path: path.to_owned(),
             level,
         }),
+    })
+}
+
+/// An interface of the namespace of the calling thread.
+pub(super) fn interface(name: &str) -> Result<Interface, CompileError> {
+    let mut socket = Socket::open(Protocol::Route)?;
+    let mut present = link::list(&mut socket)?;
+    if let Some(found) = present.iter().position(|link| link.name == name) {
+        return Ok(present.swap_remove(found));
+    }
+    let names: Vec<&str> = present.iter().map(|link| link.name.as_str()).collect();
+    Err(CompileError::NoInterface {
+        name: name.to_owned(),
+        present: names.join(", "),
     })
 }
 

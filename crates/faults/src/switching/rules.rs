@@ -4,7 +4,8 @@ use firedrill_kernel::nftables::{Action, Chain, Ruleset, Transport};
 use firedrill_undo::{PacketFilter, Primitive};
 
 use super::filter::{Bounds, Filter};
-use super::place::{Place, places};
+use super::hosts::Hosts;
+use super::place::{Place, interface, places};
 use crate::fault::{CompileError, Site, fresh_name};
 use crate::target::TargetKind;
 
@@ -57,6 +58,12 @@ pub(super) fn table_of(
     place: Place,
     site: &Site<'_>,
 ) -> Result<PacketFilter, CompileError> {
+    if !matches!(site.hosts, Hosts::Moved { .. }) {
+        for name in filters.iter().filter_map(|one| one.interface.as_deref()) {
+            // Rules match by name, and would wait in vain for one that is not there.
+            place.namespace.within(|| interface(name))?;
+        }
+    }
     let bounds = Bounds {
         sockets: place.sockets,
         spare: site.spare,

@@ -5,7 +5,7 @@ use firedrill_kernel::link::{self, Interface};
 use firedrill_kernel::netlink::{Protocol, Socket};
 use firedrill_kernel::nftables::Action;
 use firedrill_kernel::qdisc::{self, Bands, Handle};
-use firedrill_undo::{Primitive, RootQdisc};
+use firedrill_undo::{Primitive, ROOT_MAJOR, RootQdisc};
 use firedrill_worker::queue::{Program, shape::Shape};
 use serde_json::json;
 
@@ -50,9 +50,6 @@ pub(super) const RECOVERY: &str = "no packet is led into the fault any more once
      does a reboot";
 
 const WORDS: &str = "auto, netem or nfqueue";
-
-/// Of the handles of our roots, which say whose they are in `tc qdisc`.
-const MAJOR: u16 = 0xfd00;
 
 /// The band beside the normal way.
 const BAND: u16 = 1;
@@ -127,7 +124,7 @@ impl Shaping {
         place: Place,
         site: &Site<'_>,
     ) -> Result<Vec<Primitive>, CompileError> {
-        let class = Handle::of_major(MAJOR).class(BAND + 1);
+        let class = Handle::of_major(ROOT_MAJOR).class(BAND + 1);
         let lead = [(None, Action::Classify(class.0))];
         let table = rules::table(&self.filter, &lead, place, site)?;
         let mut primitives: Vec<_> = roots.into_iter().map(Primitive::ReplaceRoot).collect();
@@ -194,7 +191,7 @@ impl Shaping {
                     name: link.name,
                     bands: Bands {
                         interface: link.index,
-                        handle: Handle::of_major(MAJOR),
+                        handle: Handle::of_major(ROOT_MAJOR),
                         kind,
                         count: BAND,
                     },

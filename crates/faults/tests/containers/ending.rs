@@ -1,6 +1,7 @@
 //! Kills, stops and restarts, and how containers come back.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use firedrill_container::State;
 use serde_json::{Value, json};
@@ -46,6 +47,53 @@ fn a_killed_container_comes_back_as_it_was_asked(started: &Started) {
     drill.observe();
     drill.revert();
     wait_until("it stays dead", || runs(started, &id) == State::Exited);
+}
+
+#[test]
+fn docker_a_container_ends_by_the_signal_and_after_the_grace_that_were_asked_for() {
+    on_docker(it_ends_by_the_signal_and_after_the_grace);
+}
+
+#[test]
+fn podman_a_container_ends_by_the_signal_and_after_the_grace_that_were_asked_for() {
+    on_podman(it_ends_by_the_signal_and_after_the_grace);
+}
+
+fn it_ends_by_the_signal_and_after_the_grace(started: &Started) {
+    a_handled_signal_lets_it_end_by_itself(started);
+    the_grace_is_given(started);
+}
+
+fn a_handled_signal_lets_it_end_by_itself(started: &Started) {
+    for (signal, code) in [("TERM", "0"), ("KILL", "137")] {
+        let id = started.run(signal, &[]);
+        let arguments = json!({ "signal": signal });
+        let mut drill = begin(started, KILL, &arguments, signal).unwrap();
+        drill.observe();
+        wait_until("the engine knows", || runs(started, &id) == State::Exited);
+        let told = started.tell(&["inspect", "--format", "{{.State.ExitCode}}", &id]);
+        assert_eq!(told, code, "{signal}");
+        drill.revert();
+    }
+}
+
+/// A first process gets only the signals that it handles; this one ignores HUP.
+fn the_grace_is_given(started: &Started) {
+    let id = started.run("web", &["--stop-signal", "HUP"]);
+    for (fault, arguments) in [
+        (STOP, json!({"grace": "3s", "survives-reboot": "accept"})),
+        (RESTART, json!({"grace": "3s"})),
+    ] {
+        let first = started.engine.inspect(&id).unwrap().started_at;
+        let begun = Instant::now();
+        let mut drill = begin(started, fault, &arguments, "web").unwrap();
+        drill.observe();
+        assert!(begun.elapsed() >= Duration::from_secs(3), "{fault}");
+        drill.revert();
+        let after = started.engine.inspect(&id).unwrap();
+        assert_eq!(after.state, State::Running);
+        assert_ne!(after.started_at, first, "{fault}");
+    }
 }
 
 #[test]

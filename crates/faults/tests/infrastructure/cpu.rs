@@ -53,6 +53,25 @@ fn a_share_of_one_core_is_what_proc_counts_and_ends() {
 }
 
 #[test]
+fn a_load_that_goes_ahead_of_others_is_nicer_to_nobody() {
+    let _alone = alone();
+    for (ahead, nice) in [(false, 0), (true, -20)] {
+        let arguments = json!({"percent": 5, "ahead": ahead});
+        let placed = Drill::begin().apply(CPU, &arguments, Target::Host);
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", placed.workers()[0])).unwrap();
+        let seen = tasks.filter_map(|task| {
+            let stat = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap();
+            let (name, rest) = stat.rsplit_once(") ")?;
+            // The nineteenth field of proc_pid_stat(5); the third is the first here.
+            let nice: i32 = rest.split(' ').nth(16)?.parse().ok()?;
+            name.ends_with("busy").then_some(nice)
+        });
+        assert_eq!(seen.collect::<Vec<_>>(), [nice]);
+        placed.revert();
+    }
+}
+
+#[test]
 fn all_cores_and_named_processors_are_as_many_threads_there() {
     let _alone = alone();
     let online = std::thread::available_parallelism().unwrap().get();
@@ -106,14 +125,25 @@ fn a_throttled_process_keeps_its_share_and_gets_its_quota_back() {
     let target = OwnProcess::shell("while :; do :; done");
     own.0.adopt(target.pid()).unwrap();
     let before = own.0.limit(LimitKind::Cpu).unwrap();
+    // As the kernel's own file has it.
+    let quota = || {
+        let files = ["cpu.max", "cpu.cfs_quota_us"].map(|name| own.path().join(name));
+        let text = files.iter().find_map(|f| std::fs::read_to_string(f).ok());
+        text.unwrap()
+    };
+    let unlimited = quota();
     let online = std::thread::available_parallelism().unwrap().get() as f64;
     let drill = Drill::begin();
     let throttle = json!({"throttle": 10});
     let placed = drill.apply(CPU, &throttle, target.identity().into());
     let asked = 0.1 * online;
     let seen = cores(&[target.pid()], Duration::from_secs(2));
-    eprintln!("throttle: may use {asked:.2} cores, /proc says {seen:.3}");
+    eprintln!(
+        "throttle: may use {asked:.2} cores, the quota is {}, /proc says {seen:.3}",
+        quota().trim()
+    );
     assert!(seen < asked + 0.1, "{seen}");
+    assert_ne!(quota(), unlimited);
     let observed = placed.observe();
     assert!(
         observed.is_complete() && observed.idle.is_empty(),
@@ -121,6 +151,7 @@ fn a_throttled_process_keeps_its_share_and_gets_its_quota_back() {
     );
     placed.revert();
     assert_eq!(own.0.limit(LimitKind::Cpu).unwrap(), before);
+    assert_eq!(quota(), unlimited);
 }
 
 #[test]

@@ -82,6 +82,24 @@ fn inodes_are_what_statvfs_says_and_are_given_back() {
 }
 
 #[test]
+fn inodes_of_the_reserve_stay_free() {
+    let Some(mount) = OwnMount::tmpfs("size=32m,nr_inodes=400") else {
+        return;
+    };
+    let free = mount.space().inodes_free;
+    let take = |reserve: u64| json!({"path": mount.path(), "count": free - 50, "reserve": reserve});
+    let refused = compile(INODES, &take(51), &[Target::Host]).unwrap_err();
+    assert!(
+        refused.to_string().contains("beside the reserve of 51"),
+        "{refused}"
+    );
+    let placed = Drill::begin().apply(INODES, &take(50), Target::Host);
+    assert_eq!(mount.space().inodes_free, 50);
+    placed.revert();
+    assert_eq!(mount.space().inodes_free, free);
+}
+
+#[test]
 fn a_full_disk_stays_full_for_whoever_writes_until_the_undo() {
     let Some(mount) = OwnMount::tmpfs("size=16m") else {
         return;

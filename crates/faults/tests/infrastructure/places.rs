@@ -87,6 +87,17 @@ impl OwnProcess {
         self.0.id()
     }
 
+    /// The number of the signal that ended it, once it has ended.
+    pub(crate) fn ended_by(&mut self) -> Option<i32> {
+        use std::os::unix::process::ExitStatusExt as _;
+        self.0.wait().unwrap().signal()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn succeeds(&mut self) -> bool {
+        self.0.wait().unwrap().success()
+    }
+
     pub(crate) fn has_ended(&mut self) -> bool {
         self.0.try_wait().unwrap().is_some()
     }

@@ -60,3 +60,36 @@ fn open_files_are_what_the_kernel_counts() {
     let error = Drill::begin().refusal(FILES, &json!({"count": u64::MAX}), Target::Host);
     assert!(!error.to_string().is_empty());
 }
+
+#[test]
+fn tasks_and_open_files_of_the_reserve_stay_possible() {
+    let host = || Target::Host;
+    let all = json!({"count": 100, "reserve": u32::MAX});
+    let refused = Drill::begin().refusal(FILES, &all, host()).to_string();
+    assert!(refused.contains("are free beside"), "{refused}");
+    let Some(own) = OwnCgroup::with(Controller::Pids) else {
+        return;
+    };
+    own.0.set(&Limit::Pids(Some(300))).unwrap();
+    let aim = || Target::Cgroup(own.path());
+    let take = |reserve: u32| json!({"count": 200, "reserve": reserve});
+    let refused = Drill::begin().refusal(PIDS, &take(120), aim()).to_string();
+    assert!(refused.contains("are free beside"), "{refused}");
+    let placed = Drill::begin().apply(PIDS, &take(10), aim());
+    assert!((200..=210).contains(&own.0.tasks().unwrap()));
+    placed.revert();
+}
+
+#[test]
+fn open_files_are_filled_to_a_level_of_the_table() {
+    let text = std::fs::read_to_string("/proc/sys/fs/file-max").unwrap();
+    let most: f64 = text.trim().parse().unwrap();
+    let level = (open_files() + 3000) as f64;
+    let percent = 100.0 * level / most;
+    let placed = Drill::begin().apply(FILES, &json!({ "percent": percent }), Target::Host);
+    let seen = open_files() as f64;
+    placed.revert();
+    eprintln!("open files: {level} asked for, {seen} seen");
+    // Others open and close files, too.
+    assert!((seen - level).abs() < 1000.0, "{seen}");
+}

@@ -16,6 +16,7 @@ mod delays;
 #[path = "../switching/drill.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod drill;
+#[path = "../switching/probe.rs"]
 mod probe;
 mod rates;
 mod shares;

@@ -48,6 +48,7 @@ impl Bed {
         for (side, host) in [(&near, 1), (&far, 2)] {
             let end = if host == 1 { "near0" } else { "far0" };
             side.ip("link set lo up");
+            side.look_for_duplicates(end, false);
             side.ip(&format!("addr add 10.90.0.{host}/24 dev {end}"));
             side.ip(&format!("addr add fd90::{host}/64 dev {end} nodad"));
             side.ip(&format!("link set {end} up"));
@@ -61,6 +62,8 @@ impl Bed {
             };
             settled(&near) && settled(&far)
         });
+        near.look_for_duplicates("near0", true);
+        far.look_for_duplicates("far0", true);
         let bed = Self { near, far };
         let ready = (0..20).any(|_| bed.far_answers());
         assert!(ready, "the namespaces are not joined");
@@ -114,6 +117,13 @@ impl Side {
     pub(crate) fn within<T>(&self, work: impl FnOnce() -> T) -> T {
         let done = self.open.within(|| Ok::<_, KernelError>(work()));
         done.unwrap()
+    }
+
+    /// Whether the kernel looks, for a second or two, if somebody has an address that it makes.
+    fn look_for_duplicates(&self, interface: &str, does: bool) {
+        let path = format!("/proc/sys/net/ipv6/conf/{interface}/accept_dad");
+        let word = if does { "1" } else { "0" };
+        self.within(|| std::fs::write(path, word)).unwrap();
     }
 
     pub(crate) fn ip(&self, words: &str) {

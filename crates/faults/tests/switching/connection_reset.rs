@@ -123,3 +123,60 @@ fn new_connections_are_reset_again_and_again_when_asked_for() {
     placed.revert();
     assert!(Talk::begin(&bed, 5432).goes_on());
 }
+
+#[test]
+fn connections_are_chosen_by_peer_ports_and_interface() {
+    let Some(bed) = Bed::lay() else { return };
+    bed.far.ip("addr add 10.90.0.3/24 dev far0");
+    bed.near.ip("addr add 10.91.0.9/32 dev lo");
+    let local = |talk: &Talk| talk.client.local_addr().unwrap().port();
+    let choose = |arguments: &dyn Fn(&Talk) -> Value| {
+        let (mut met, mut other) = (Talk::begin(&bed, 5432), Talk::begin(&bed, 5433));
+        reset(&bed, &arguments(&met), &[]).revert();
+        (!met.goes_on(), !other.goes_on())
+    };
+    for (arguments, expected) in [
+        (json!({"remote-port": 5432}), (true, false)),
+        (json!({"remote-port": "5000-6000"}), (true, true)),
+        (json!({"address": "10.90.0.2"}), (true, true)),
+        (json!({"interface": "near0"}), (true, true)),
+    ] {
+        assert_eq!(choose(&|_| arguments.clone()), expected, "{arguments}");
+    }
+    assert_eq!(
+        choose(&|met| json!({"local-port": local(met)})),
+        (true, false)
+    );
+    // Without one that matches, there is no effect to speak of.
+    for arguments in [
+        json!({"remote-port": 5432, "address": "10.90.0.3"}),
+        json!({"remote-port": 5432, "interface": "lo"}),
+        json!({"remote-port": 5432, "host": "localhost"}),
+    ] {
+        let mut talk = Talk::begin(&bed, 5432);
+        reset(&bed, &arguments, &[]).revert();
+        assert!(talk.goes_on(), "{arguments}");
+    }
+}
+
+#[test]
+fn a_share_of_the_connections_is_reset() {
+    let Some(bed) = Bed::lay() else { return };
+    let at = SocketAddr::from((FAR, 5432));
+    let listener = bed.far.listen(at);
+    let talks: Vec<_> = (0..100)
+        .map(|_| (bed.near.connect(at).unwrap(), listener.accept().unwrap()))
+        .collect();
+    let established = || {
+        let shown = bed.near.run("ss", &["-Htn state established dport = 5432"]);
+        shown.lines().count()
+    };
+    assert_eq!(established(), 100);
+    let placed = reset(&bed, &json!({"port": 5432, "percent": 40}), &[]);
+    let left = established();
+    placed.revert();
+    eprintln!("connection-reset: 40 % asked for, {left} of 100 are left");
+    // 4.9 standard errors.
+    assert!((36..=84).contains(&left), "{left}");
+    drop(talks);
+}

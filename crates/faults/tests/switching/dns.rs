@@ -1,12 +1,16 @@
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use firedrill_faults::Site;
+use firedrill_faults::switching::hosts::{Addresses, Hosts};
 use firedrill_undo::Quantity;
 use serde_json::{Value, json};
 
-use crate::bed::Bed;
-use crate::drill::{Drill, Placed, wait_for};
+use crate::bed::{Bed, FAR, Side};
+use crate::drill::{Drill, Placed, compile, wait_for};
 
-/// A bed with a server in `far`, and one on loopback of `near` as of systemd-resolved.
+/// A bed with a server in `far`, and two on loopback of `near`: as of systemd-resolved, and as of
+/// Docker, which listens on another port and has rules of NAT lead there.
 fn bed() -> Option<Bed> {
     let mut bed = Bed::lay()?;
     if std::process::Command::new("dnsmasq")
@@ -17,29 +21,37 @@ fn bed() -> Option<Bed> {
         eprintln!("skipped: dnsmasq is not installed");
         return None;
     }
-    for (side, at) in [(&mut bed.far, "10.90.0.2"), (&mut bed.near, "127.0.0.53")] {
-        let listen = format!("--listen-address={at}");
-        side.start(
-            "dnsmasq",
-            &[
-                "--keep-in-foreground",
-                "--conf-file=/dev/null",
-                "--no-resolv",
-                "--no-hosts",
-                "--bind-interfaces",
-                "--user=root",
-                "--pid-file",
-                &listen,
-                "--address=/shop.example/192.0.2.7",
-                "--address=/other.example/192.0.2.8",
-            ],
-        );
-    }
+    bed.near.run("nft", &[DOCKER]);
+    serve(&mut bed.far, "10.90.0.2", 53);
+    serve(&mut bed.near, "127.0.0.53", 53);
+    serve(&mut bed.near, "127.0.0.11", DOCKERS_PORT);
     wait_for("the servers", || {
         let up = |server| dig(&bed, server, "shop.example", &[]).contains("192.0.2.7");
-        up("10.90.0.2") && up("127.0.0.53")
+        SERVERS.iter().all(|server| up(server))
     });
     Some(bed)
+}
+
+fn serve(side: &mut Side, at: &str, port: u16) {
+    let listen = format!("--listen-address={at}");
+    let port = format!("--port={port}");
+    side.start(
+        "dnsmasq",
+        &[
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--no-resolv",
+            "--no-hosts",
+            "--bind-interfaces",
+            "--user=root",
+            "--pid-file",
+            &listen,
+            &port,
+            "--address=/shop.example/192.0.2.7",
+            "--address=/other.example/192.0.2.8",
+            "--address=/myshop.example/192.0.2.9",
+        ],
+    );
 }
 
 /// What an independent client is told: everything that dig prints.
@@ -54,7 +66,18 @@ fn place(bed: &Bed, fault: &str, arguments: &Value) -> Placed {
     Drill::begin().apply(fault, arguments, &[bed.near.target()])
 }
 
-const SERVERS: [&str; 2] = ["10.90.0.2", "127.0.0.53"];
+const SERVERS: [&str; 3] = ["10.90.0.2", "127.0.0.53", "127.0.0.11"];
+
+const DOCKERS_PORT: u16 = 40_853;
+
+/// As `resolver_unix.go` of libnetwork has it.
+const DOCKER: &str = "table ip docker { \
+    chain out { type nat hook output priority -100; \
+        ip daddr 127.0.0.11 udp dport 53 dnat to 127.0.0.11:40853; \
+        ip daddr 127.0.0.11 tcp dport 53 dnat to 127.0.0.11:40853; }; \
+    chain back { type nat hook postrouting priority 100; \
+        ip saddr 127.0.0.11 udp sport 40853 snat to 127.0.0.11:53; \
+        ip saddr 127.0.0.11 tcp sport 40853 snat to 127.0.0.11:53; }; }";
 
 #[test]
 fn questions_for_a_name_are_lost_and_others_are_answered() {
@@ -152,4 +175,142 @@ fn only_questions_to_the_named_server_are_met() {
     assert!(!dig(&bed, "127.0.0.53", "shop.example", &[]).contains("192.0.2.7"));
     assert!(dig(&bed, "10.90.0.2", "shop.example", &[]).contains("192.0.2.7"));
     placed.revert();
+}
+
+/// Whether each of these names is answered.
+fn answered(bed: &Bed, names: &[&str]) -> Vec<bool> {
+    let is = |name: &&str| dig(bed, "10.90.0.2", name, &["+short"]).contains("192.0.2.");
+    names.iter().map(is).collect()
+}
+
+#[test]
+fn names_are_met_alone_with_all_below_them_or_all_of_them() {
+    let Some(bed) = bed() else { return };
+    let names = [
+        "shop.example",
+        "www.shop.example",
+        "myshop.example",
+        "other.example",
+    ];
+    for (pattern, expected) in [
+        (json!("shop.example"), [false, true, true, true]),
+        (json!("*.shop.example"), [true, false, true, true]),
+        (
+            json!(["SHOP.example", "*.shop.EXAMPLE"]),
+            [false, false, true, true],
+        ),
+        (json!("*.example"), [false, false, false, false]),
+        (json!("*"), [false, false, false, false]),
+    ] {
+        // An error comes at once, a question that is lost does not.
+        let arguments = json!({"name": pattern, "error": "refused"});
+        let placed = place(&bed, "switching.dns-error", &arguments);
+        assert_eq!(answered(&bed, &names), expected, "{pattern}");
+        placed.revert();
+    }
+}
+
+#[test]
+fn questions_over_tcp_are_held_or_lost_and_those_for_other_names_answered() {
+    let Some(bed) = bed() else { return };
+    let tcp = |server: &str, name: &str| dig(&bed, server, name, &["+tcp"]);
+    for (fault, arguments) in [
+        ("switching.dns-error", json!({"name": "shop.example"})),
+        (
+            "switching.dns-spoof",
+            json!({"name": "shop.example", "answer": "203.0.113.9"}),
+        ),
+    ] {
+        let placed = place(&bed, fault, &arguments);
+        for server in SERVERS {
+            let lost = tcp(server, "shop.example");
+            assert!(!lost.contains("status:"), "{fault} {server}: {lost}");
+            let other = tcp(server, "other.example");
+            assert!(other.contains("192.0.2.8"), "{fault} {server}: {other}");
+        }
+        placed.revert();
+    }
+    let arguments = json!({"name": "shop.example", "delay": "300ms"});
+    let placed = place(&bed, "switching.dns-delay", &arguments);
+    for server in SERVERS {
+        let start = Instant::now();
+        let told = tcp(server, "shop.example");
+        assert!(told.contains("192.0.2.7"), "{server}: {told}");
+        assert!(start.elapsed() >= Duration::from_millis(300), "{server}");
+    }
+    placed.revert();
+}
+
+#[test]
+fn questions_are_chosen_by_protocol_interface_and_the_name_of_their_server() {
+    let Some(bed) = bed() else { return };
+    let means: Addresses = [(
+        "resolver.internal".to_owned(),
+        [IpAddr::from(FAR)].into_iter().collect(),
+    )]
+    .into();
+    let targets = [bed.near.target()];
+    for (choice, far_udp, far_tcp, local_udp) in [
+        (json!({"protocol": "udp"}), false, true, false),
+        (json!({"protocol": "tcp"}), true, false, true),
+        (json!({"interface": "near0"}), false, false, true),
+        (json!({"interface": "lo"}), true, true, false),
+        (json!({"host": "resolver.internal"}), false, false, true),
+        (
+            json!({"address": ["127.0.0.0/8", "192.0.2.1"]}),
+            true,
+            true,
+            false,
+        ),
+    ] {
+        let mut arguments = choice;
+        arguments["name"] = "shop.example".into();
+        let site = Site {
+            hosts: Hosts::At(&means),
+            ..Site::of(&targets)
+        };
+        let primitives = compile("switching.dns-error", &arguments, &site).unwrap();
+        let placed = Drill::begin().put(primitives);
+        let is_answered = |server: &str, transport: &str| {
+            dig(&bed, server, "shop.example", &[transport]).contains("192.0.2.7")
+        };
+        let seen = (
+            is_answered("10.90.0.2", "+notcp"),
+            is_answered("10.90.0.2", "+tcp"),
+            is_answered("127.0.0.53", "+notcp"),
+        );
+        assert_eq!(seen, (far_udp, far_tcp, local_udp), "{arguments}");
+        placed.revert();
+    }
+}
+
+#[test]
+fn a_share_of_the_questions_is_met() {
+    let Some(bed) = bed() else { return };
+    let arguments = json!({"name": "*.shop.example", "error": "servfail", "percent": 40});
+    let placed = place(&bed, "switching.dns-error", &arguments);
+    let questions: Vec<String> = (0..400).map(|n| format!("{n}.shop.example")).collect();
+    let words: Vec<&str> = questions.iter().map(String::as_str).collect();
+    let (first, others) = words.split_first().unwrap();
+    let told = dig(&bed, "10.90.0.2", first, others);
+    let failed = told.matches("status: SERVFAIL").count() as f64;
+    let answered = told.matches("status: NOERROR").count() as f64;
+    placed.revert();
+    eprintln!("dns: 40 % of the questions asked for, {failed} of 400 failed");
+    assert_eq!(failed + answered, 400.0);
+    // 4.9 standard errors.
+    assert!((failed / 400.0 - 0.4).abs() < 0.12, "{failed}");
+}
+
+#[test]
+fn an_answer_may_be_kept_for_as_long_as_was_said() {
+    let Some(bed) = bed() else { return };
+    for (ttl, expected) in [(json!(null), "0"), (json!(77), "77")] {
+        let arguments = json!({"name": "shop.example", "answer": "203.0.113.9", "ttl": ttl});
+        let placed = place(&bed, "switching.dns-spoof", &arguments);
+        let told = dig(&bed, "10.90.0.2", "shop.example", &["+noall", "+answer"]);
+        let words: Vec<&str> = told.split_whitespace().collect();
+        assert_eq!(words[1], expected, "{told}");
+        placed.revert();
+    }
 }

@@ -1,3 +1,5 @@
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
 use firedrill_faults::{Site, Target};
 use serde_json::json;
 
@@ -45,10 +47,61 @@ fn what_this_host_needs_what_is_down_and_what_is_not_there_are_left_alone() {
     assert!(loopback.contains("talk with itself"), "{loopback}");
     let Some(bed) = Bed::lay() else { return };
     let absent = refused("near7", bed.near.target());
-    assert!(absent.contains("near7 does not exist"), "{absent}");
+    assert!(absent.contains("no interface near7"), "{absent}");
     bed.near.ip("link set near0 down");
     let down = refused("near0", bed.near.target());
     assert!(down.contains("down already"), "{down}");
+}
+
+#[test]
+fn what_this_host_is_reached_by_is_left_alone_unless_that_is_asked_for() {
+    let Some(bed) = Bed::lay() else { return };
+    // A drill whose own network namespace is `near`, as a host's is to it.
+    let take_down = |allow: bool| {
+        let arguments = json!({"interface": "near0", "allow-default": allow});
+        bed.near
+            .within(|| compile(DOWN, &arguments, &Site::of(&[Target::Host])))
+    };
+    let refused = || take_down(false).unwrap_err().to_string();
+    assert!(take_down(false).is_ok());
+    let session = Session::begin(&bed);
+    let ssh = refused();
+    assert!(
+        ssh.contains("an SSH session comes by it; `allow-default`"),
+        "{ssh}"
+    );
+    drop(session);
+    bed.near.ip("route add default via 10.90.0.2");
+    let default = refused();
+    assert!(
+        default.contains("default route leads through it; `allow-default`"),
+        "{default}"
+    );
+    let primitives = take_down(true).unwrap();
+    let before = bed.snapshot();
+    let placed = bed.near.within(|| Drill::begin().put(primitives));
+    let shown = bed.near.run("ip", &["-o link show near0"]);
+    assert!(shown.contains("state DOWN"), "{shown}");
+    placed.revert();
+    wait_for("everything as before", || bed.snapshot() == before);
+}
+
+/// Somebody is logged in at `near`, from `far`.
+struct Session {
+    _listener: TcpListener,
+    _client: TcpStream,
+}
+
+impl Session {
+    fn begin(bed: &Bed) -> Self {
+        let at = SocketAddr::from(([10, 90, 0, 1], 22));
+        let listener = bed.near.listen(at);
+        let client = bed.far.connect(at).unwrap();
+        Self {
+            _listener: listener,
+            _client: client,
+        }
+    }
 }
 
 #[test]

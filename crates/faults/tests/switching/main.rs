@@ -8,6 +8,7 @@
 )]
 
 mod bed;
+mod choices;
 mod connection_reset;
 mod deaths;
 mod dns;
@@ -15,6 +16,11 @@ mod drill;
 mod endings;
 mod filters;
 mod interface_down;
+mod laws;
 mod partition;
 mod port_occupy;
+#[expect(dead_code, reason = "other tests use the rest")]
+mod probe;
+mod reject;
+mod targets;
 mod together;

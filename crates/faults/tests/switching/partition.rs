@@ -2,7 +2,7 @@ use firedrill_faults::{Site, Target};
 use firedrill_undo::{Measurement, Quantity};
 use serde_json::json;
 
-use crate::bed::Bed;
+use crate::bed::{Bed, round_trip};
 use crate::drill::{Drill, compile};
 
 const PARTITION: &str = "switching.partition";
@@ -49,6 +49,37 @@ fn one_way_what_the_first_says_still_arrives() {
         there.send_to(b"in", "10.90.0.1:4000").unwrap();
         assert!(here.recv(&mut [0; 8]).is_ok());
     }
+}
+
+#[test]
+fn in_larger_circles_each_kind_leaves_its_own_ways() {
+    let Some(bed) = Bed::lay() else { return };
+    // `near` is the first of seven; `far` is the six others.
+    for host in 3..=7 {
+        bed.far.ip(&format!("addr add 10.90.0.{host}/24 dev far0"));
+    }
+    let groups: Vec<String> = (1..=7).map(|host| format!("10.90.0.{host}")).collect();
+    let reaches = |host: u8| round_trip(&bed.near, &bed.far, [10, 90, 0, host].into()).is_some();
+    for (kind, reached) in [
+        ("ring", vec![2, 7]),
+        ("bridge", vec![7]),
+        ("majorities", vec![2, 3, 6, 7]),
+    ] {
+        let arguments = json!({"groups": groups, "kind": kind});
+        let placed = Drill::begin().apply(PARTITION, &arguments, &[bed.near.target()]);
+        let seen = std::thread::scope(|scope| {
+            let looks: Vec<_> = (2..=7)
+                .map(|host| (host, scope.spawn(move || reaches(host))))
+                .collect();
+            let found = looks
+                .into_iter()
+                .filter_map(|(host, look)| look.join().unwrap().then_some(host));
+            found.collect::<Vec<u8>>()
+        });
+        assert_eq!(seen, reached, "{kind}");
+        placed.revert();
+    }
+    assert!((2..=7).all(reaches));
 }
 
 #[test]

@@ -38,6 +38,25 @@ fn nobody_else_can_listen_on_occupied_ports_until_it_is_undone() {
 }
 
 #[test]
+fn a_port_of_one_address_and_protocol_is_held_and_the_others_are_free() {
+    let Some(bed) = Bed::lay() else { return };
+    let arguments = json!({"port": 5432, "protocol": "udp", "address": "10.90.0.1"});
+    let placed = Drill::begin().apply(OCCUPY, &arguments, &[bed.near.target()]);
+    let held = bed.near.run("ss", &["-Hlun sport = 5432"]);
+    assert!(held.contains("10.90.0.1:5432"), "{held}");
+    let udp = |at| bed.near.within(|| UdpSocket::bind(at));
+    assert_eq!(
+        udp("10.90.0.1:5432").unwrap_err().kind(),
+        ErrorKind::AddrInUse
+    );
+    assert!(udp("127.0.0.1:5432").is_ok());
+    let tcp = bed.near.within(|| TcpListener::bind("10.90.0.1:5432"));
+    assert!(tcp.is_ok());
+    placed.revert();
+    assert!(udp("10.90.0.1:5432").is_ok());
+}
+
+#[test]
 fn a_port_that_somebody_has_is_refused_with_who_has_it_and_nothing_is_held() {
     let Some(bed) = Bed::lay() else { return };
     let _taken = bed.near.listen("10.90.0.1:5432".parse().unwrap());

@@ -1,5 +1,6 @@
 mod at_boot;
 mod rollbacks;
+mod strays;
 
 use firedrill_undo::{Filter, LeftAlone, Recovered, RecoveryReport, recover};
 use serde_json::{Value, json};
@@ -9,6 +10,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{BAD, GOOD, Out};
 use crate::recovery::in_words;
+use strays::Stray;
 
 pub(super) fn execute(args: &RecoverArgs, global: &GlobalArgs, out: &Out) -> Result<Exit, Failure> {
     if let Some(directory) = &args.rollbacks {
@@ -21,16 +23,17 @@ pub(super) fn execute(args: &RecoverArgs, global: &GlobalArgs, out: &Out) -> Res
         return at_boot::uninstall(out);
     }
     let report = recover(&global.state()?, &Filter::All)?;
+    let strays = strays::remove();
     if out.is_json() {
-        out.json(&to_json(&report))?;
+        out.json(&to_json(&report, &strays))?;
     } else {
-        say(&report, out)?;
+        say(&report, &strays, out)?;
     }
-    Ok(exit(&report))
+    Ok(Exit::worst([exit(&report), strays::exit(&strays)]))
 }
 
-fn say(report: &RecoveryReport, out: &Out) -> Result<(), Failure> {
-    if report.recovered.is_empty() && report.left.is_empty() {
+fn say(report: &RecoveryReport, strays: &[Stray], out: &Out) -> Result<(), Failure> {
+    if report.recovered.is_empty() && report.left.is_empty() && strays.is_empty() {
         return out.line("nothing was left behind");
     }
     for recovered in &report.recovered {
@@ -46,6 +49,9 @@ fn say(report: &RecoveryReport, out: &Out) -> Result<(), Failure> {
     }
     for (drill, why) in &report.left {
         out.line(format!("-- {drill}: left alone: {why}"))?;
+    }
+    for stray in strays {
+        out.line(stray)?;
     }
     Ok(())
 }
@@ -66,14 +72,15 @@ fn exit(report: &RecoveryReport) -> Exit {
     Exit::worst(left.chain(done))
 }
 
-fn to_json(report: &RecoveryReport) -> Value {
+fn to_json(report: &RecoveryReport, strays: &[Stray]) -> Value {
     let recovered: Vec<Value> = report.recovered.iter().map(recovered_to_json).collect();
     let left: Vec<Value> = report
         .left
         .iter()
         .map(|(drill, why)| json!({ "drill": drill, "why": why.to_string() }))
         .collect();
-    json!({ "recovered": recovered, "left": left })
+    let strays: Vec<String> = strays.iter().map(ToString::to_string).collect();
+    json!({ "recovered": recovered, "left": left, "roots": strays })
 }
 
 fn recovered_to_json(recovered: &Recovered) -> Value {

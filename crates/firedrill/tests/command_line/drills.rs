@@ -6,7 +6,7 @@ use firedrill_undo::{Guardian, Primitive, SpawnConfig, StateDir};
 use insta::assert_snapshot;
 use serde_json::Value;
 
-use crate::place::{Place, program};
+use crate::place::{Place, program, wait_until};
 
 /// A child of this test to be paused; it ends with the test.
 struct Victim(Child);
@@ -231,16 +231,4 @@ fn the_rollbacks_of_a_killed_drill_are_played() {
     .unwrap()
     .count()
         == 0));
-}
-
-/// Waits long enough for a busy machine.
-fn wait_until(condition: impl Fn() -> bool) -> bool {
-    let end = Instant::now() + Duration::from_secs(30);
-    while Instant::now() < end {
-        if condition() {
-            return true;
-        }
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
-    condition()
 }

@@ -1,12 +1,19 @@
 //! The command line as a person meets it: status, standard output, standard error.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed; one that is skipped says so"
+)]
 
 mod documents;
 mod drills;
 mod help;
+mod mistakes;
+mod newcomers;
 mod place;
 mod privileges;
 mod refusals;
 mod reports;
 mod skew;
+mod together;

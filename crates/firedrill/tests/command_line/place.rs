@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -70,4 +71,16 @@ impl Place {
 
 pub(crate) fn program() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_firedrill"))
+}
+
+/// Waits long enough for a busy machine.
+pub(crate) fn wait_until(condition: impl Fn() -> bool) -> bool {
+    let end = Instant::now() + Duration::from_secs(30);
+    while Instant::now() < end {
+        if condition() {
+            return true;
+        }
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    condition()
 }

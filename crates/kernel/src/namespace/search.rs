@@ -1,11 +1,15 @@
 //! Finding a namespace again by what identifies it.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use crate::KernelError;
+use crate::{KernelError, process};
 
 use super::{
-    NAMED, NamespaceId, NamespaceName, OWN, OpenNamespace, entries, open_file, process_path,
+    NAMED, NamespaceId, NamespaceName, NetNamespace, OWN, OpenNamespace, entries, open_file,
+    process_path,
 };
 
 /// Where Docker keeps the namespaces of its containers.
@@ -46,6 +50,36 @@ pub(super) fn find(id: NamespaceId) -> Result<Option<OpenNamespace>, KernelError
         }
     }
     Ok(None)
+}
+
+/// Hosts with more namespaces than this are looked at in part.
+const MOST: usize = 256;
+
+/// The own one, the named ones and those of processes, each once. What cannot be opened is left out.
+pub(super) fn all() -> Vec<OpenNamespace> {
+    let mut seen = BTreeSet::new();
+    let mut all: Vec<OpenNamespace> = NetNamespace::current().into_iter().collect();
+    seen.extend(all.iter().map(|open| open.id().inode));
+    let mut first = |path: &Path| {
+        let inode = fs::metadata(path).map(|found| found.ino());
+        inode.is_ok_and(|inode| seen.insert(inode))
+    };
+    for entry in entries(Path::new(NAMED)).unwrap_or_default() {
+        if let Some(name) = entry.file_name().to_str()
+            && first(&entry.path())
+        {
+            all.extend(NetNamespace::named(name));
+        }
+    }
+    for pid in process::list().unwrap_or_default() {
+        if all.len() >= MOST {
+            break;
+        }
+        if first(&process_path(pid)) {
+            all.extend(NetNamespace::of_process(pid));
+        }
+    }
+    all
 }
 
 /// Opens it when it is the one that is looked for. What cannot be opened is not: it has vanished

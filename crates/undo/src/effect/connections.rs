@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use firedrill_kernel::KernelError;
 use firedrill_kernel::clock::boottime;
 use firedrill_kernel::netlink::{Protocol, Socket};
 use firedrill_kernel::nftables::PortRange;
 use firedrill_kernel::sock_diag::{self, Found, State, Transport, Wanted};
+use firedrill_kernel::{Capability, KernelError};
 
 use super::{Effect, EffectError, Observed, OwnerState, Prepared};
 use crate::primitive::{ConnectionChoice, ConnectionHolder, ConnectionReset, Primitive};
@@ -40,6 +40,13 @@ const STATES: [State; 5] = [
 
 impl ResetConnections {
     pub(super) fn prepare(reset: ConnectionReset) -> Result<Prepared, EffectError> {
+        // Asked when a connection is reset, and there may be none yet.
+        if Capability::NetAdmin.is_missing() {
+            return Err(EffectError::Lacking {
+                what: "resetting connections",
+                capability: Capability::NetAdmin,
+            });
+        }
         let Some(namespace) = reset.namespace.open()? else {
             return Err(EffectError::Vanished {
                 what: format!("the network namespace {}", reset.namespace),

@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use firedrill_container::{Change, Details, EngineError, Request, Standing, State};
 use firedrill_kernel::{KernelError, Pidfd, Presence, ProcessIdentity};
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::{Effect, EffectError, Observed, OwnerState, Prepared, SkipReason, Skipped, chain};
 use crate::primitive::{Comeback, ContainerEnd, EndHow, Primitive};
@@ -24,7 +25,7 @@ const TO_ANSWER: Duration = Duration::from_secs(2);
 /// What it may take to start a container.
 const TO_START: Duration = Duration::from_secs(5);
 
-/// How long a stop is waited for when it is applied. A longer one goes on while the guardian looks
+/// How long the end is waited for when it is applied. A longer stop goes on while the guardian looks
 /// at its deadline.
 const TO_STOP_AT_ONCE: Duration = Duration::from_millis(500);
 
@@ -87,6 +88,20 @@ impl EndedContainer {
         Ok(ended)
     }
 
+    /// The process may have ended long before its engine says so, which notes the end and, where it
+    /// was asked to, starts the container again.
+    fn await_end_or_answer(&self, request: &Request) {
+        let limit = Timespec::try_from(TO_STOP_AT_ONCE).ok();
+        let mut fds = vec![PollFd::new(request, PollFlags::IN)];
+        fds.extend(
+            self.pidfd
+                .iter()
+                .map(|pidfd| PollFd::new(pidfd, PollFlags::IN)),
+        );
+        // An interrupted wait is only shorter.
+        let _ = rustix::event::poll(&mut fds, limit.as_ref());
+    }
+
     fn come_back(&self) -> Result<Back, EngineError> {
         let container = &self.end.run.container;
         let begun = Instant::now();
@@ -145,7 +160,8 @@ impl Effect for EndedContainer {
                 engine.begin_restart(&container.id, Duration::from_millis(grace_ms))?
             }
         };
-        if request.is_answered(TO_STOP_AT_ONCE) {
+        self.await_end_or_answer(&request);
+        if request.is_answered(Duration::ZERO) {
             request.finish()?;
         } else {
             self.request = Some(request);

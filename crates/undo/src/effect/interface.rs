@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use firedrill_kernel::KernelError;
 use firedrill_kernel::link::{self, Paths};
 use firedrill_kernel::netlink::{Protocol, Socket};
+use firedrill_kernel::{Capability, KernelError};
 
 use super::{Effect, EffectError, Observed, OwnerState, Prepared, chain};
 use crate::primitive::{InterfaceDown, Primitive};
@@ -20,6 +20,12 @@ pub(crate) struct DownedInterface {
 
 impl DownedInterface {
     pub(super) fn prepare(down: InterfaceDown) -> Result<Prepared, EffectError> {
+        if Capability::NetAdmin.is_missing() {
+            return Err(EffectError::Lacking {
+                what: "taking an interface down",
+                capability: Capability::NetAdmin,
+            });
+        }
         let what = || format!("the interface {}", down.name);
         let mut socket = open(&down)?.ok_or_else(|| EffectError::Vanished { what: what() })?;
         let here = link::by_index(&mut socket, down.index)?;
@@ -59,8 +65,11 @@ impl DownedInterface {
         let Some(socket) = &mut self.socket else {
             return Ok(None);
         };
-        // It is up already unless this is a recovery, or the first attempt failed.
-        if !link::set_up(socket, self.down.index, true)? {
+        let Some(here) = link::by_index(socket, self.down.index)? else {
+            return Ok(None);
+        };
+        // It is up already unless this is a recovery, the first attempt failed, or it was never down.
+        if !here.is_up() && !link::set_up(socket, self.down.index, true)? {
             return Ok(None);
         }
         self.paths.restore(socket).map(Some)

@@ -80,6 +80,8 @@ impl KilledProcess {
         }
         let mark = format!("{MARK}={drill}/{}", self.process);
         if let Some(running) = find_by_environment(&mark) {
+            // Whoever started it may have died before it was moved.
+            restart.move_home(running.pid);
             return Ok(Some(running));
         }
         let (program, arguments) = restart
@@ -102,14 +104,21 @@ impl KilledProcess {
         let child = command
             .spawn()
             .map_err(|error| format!("{program}: {error}"))?;
-        for cgroup in restart.cgroups.iter().filter(|cgroup| cgroup.exists()) {
-            // It runs in any case; where it may not be moved, it is where the guardian is.
-            let _ = cgroup.adopt(child.id());
-        }
+        restart.move_home(child.id());
         ProcessIdentity::of(child.id())
             .map_err(|error| chain(&error))?
             .map(Some)
             .ok_or_else(|| format!("{program} ended at once"))
+    }
+}
+
+impl RestartCommand {
+    /// To where the target was. It runs in any case; where it may not be moved, it is where the
+    /// guardian is.
+    fn move_home(&self, pid: u32) {
+        for cgroup in self.cgroups.iter().filter(|cgroup| cgroup.exists()) {
+            let _ = cgroup.adopt(pid);
+        }
     }
 }
 

@@ -14,8 +14,9 @@ pub(crate) struct StoppedService {
     manager: Option<ServiceManager>,
 }
 
-/// How long a unit may take to be active again before it is called residue.
-const START_LIMIT: Duration = Duration::from_secs(10);
+/// How long a unit may take to be active again before it is called residue: an owner waits for the
+/// answer a little longer.
+const START_LIMIT: Duration = Duration::from_secs(8);
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -62,10 +63,17 @@ impl StoppedService {
         }
         self.manager()?.start(&unit)?;
         let begun = Instant::now();
+        let mut reset = false;
         loop {
             let state = self.state()?;
             if is_up(&state) {
                 return Ok(true);
+            }
+            if state == "failed" && !reset {
+                // Our stops and starts count against the unit's limit of starts.
+                reset = true;
+                self.manager()?.reset_failed(&unit)?;
+                self.manager()?.start(&unit)?;
             }
             if begun.elapsed() >= START_LIMIT {
                 return Err(ServiceError::NotActive { unit, state });
@@ -93,12 +101,13 @@ impl Effect for StoppedService {
     fn restore(&mut self, _drill: &DrillId, _owner: OwnerState) -> Reverted {
         let mut reverted = Reverted::default();
         let first = self.start_again();
-        let started = if first.is_err() {
-            // The manager may have been executed anew, which closes its connections.
-            self.manager = None;
-            self.start_again()
-        } else {
-            first
+        let started = match first {
+            Ok(_) | Err(ServiceError::NotActive { .. }) => first,
+            Err(_) => {
+                // The manager may have been executed anew, which closes its connections.
+                self.manager = None;
+                self.start_again()
+            }
         };
         match started {
             Ok(started) => reverted.undone = usize::from(started),

@@ -14,15 +14,20 @@ use crate::{Measurement, Quantity};
 #[derive(Debug)]
 pub(crate) struct HeldByWorker {
     work: Work,
-    /// The deadline it was last told, on BOOTTIME.
-    asked: Duration,
     /// Absent before it is applied, and in a recovery: then it died with its guardian.
     worker: Option<WorkerHandle>,
-    /// When it was last told a new deadline that it has not confirmed yet.
-    unconfirmed_since: Option<Duration>,
+    /// The oldest deadline that it has not confirmed yet.
+    unconfirmed: Option<Renewal>,
     refused: Option<String>,
     /// When it was told to let go of what it holds for others.
     told: Option<Instant>,
+}
+
+/// What a worker was told, both on BOOTTIME.
+#[derive(Clone, Copy, Debug)]
+struct Renewal {
+    told_at: Duration,
+    deadline: Duration,
 }
 
 /// How long a worker may take to let go of packets; then it is killed, and they are lost.
@@ -31,9 +36,13 @@ const LET_GO_LIMIT: Duration = Duration::from_millis(100);
 /// How long a worker may take to say what it achieved.
 const MEASURE_LIMIT: Duration = Duration::from_millis(500);
 
-/// One that does not confirm a renewal for this long is stopped or stuck, and is killed: what a
-/// dead worker held is free again.
+/// One that does not confirm a renewal for this long, or for [`SILENT_SHARE`] of a shorter lease, is
+/// stopped or stuck, and is killed: what a dead worker held is free again.
 const SILENCE_LIMIT: Duration = Duration::from_secs(1);
+
+/// Of a lease that is renewed at each third of it: one that stops right after a renewal misses the
+/// next, which is seen at the one after that, when two thirds of the lease are over.
+const SILENT_SHARE: u32 = 4;
 
 /// How long a killed worker may take to be gone; much memory takes its time.
 const DYING_LIMIT: Duration = Duration::from_secs(5);
@@ -49,9 +58,8 @@ impl HeldByWorker {
     pub(super) fn resume(work: Work) -> Self {
         Self {
             work,
-            asked: Duration::ZERO,
             worker: None,
-            unconfirmed_since: None,
+            unconfirmed: None,
             refused: None,
             told: None,
         }
@@ -76,16 +84,25 @@ impl HeldByWorker {
     }
 
     /// Kills a worker that has not answered for too long.
-    fn watch(&mut self, worker: &mut WorkerHandle, asked: Duration) {
+    fn watch(&mut self, worker: &mut WorkerHandle) {
+        let Some(renewal) = self.unconfirmed else {
+            return;
+        };
         match worker.last_beat() {
-            Ok(confirmed) if confirmed >= asked => self.unconfirmed_since = None,
+            Ok(confirmed) if confirmed >= renewal.deadline => self.unconfirmed = None,
             _ => {
-                let since = *self.unconfirmed_since.get_or_insert_with(boottime);
-                if boottime().saturating_sub(since) >= SILENCE_LIMIT {
+                if boottime().saturating_sub(renewal.told_at) >= renewal.silence_limit() {
                     self.refused = worker.kill().err().map(|error| chain(&error));
                 }
             }
         }
+    }
+}
+
+impl Renewal {
+    fn silence_limit(self) -> Duration {
+        let lease = self.deadline.saturating_sub(self.told_at);
+        SILENCE_LIMIT.min(lease / SILENT_SHARE)
     }
 }
 
@@ -103,7 +120,6 @@ impl Effect for HeldByWorker {
         let left = deadline.saturating_sub(boottime());
         config.start_limit = config.start_limit.min(left);
         self.worker = Some(WorkerHandle::spawn(&config, &self.work.job, deadline)?);
-        self.asked = deadline;
         Ok(())
     }
 
@@ -111,10 +127,12 @@ impl Effect for HeldByWorker {
         let Some(mut worker) = self.worker.take() else {
             return;
         };
-        self.watch(&mut worker, self.asked);
+        self.watch(&mut worker);
         // One that has ended is seen when it is observed.
         let _ = worker.extend(deadline);
-        self.asked = deadline;
+        let told_at = boottime();
+        self.unconfirmed
+            .get_or_insert(Renewal { told_at, deadline });
         self.worker = Some(worker);
     }
 

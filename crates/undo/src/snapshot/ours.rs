@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use firedrill_kernel::namespace::NetNamespace;
 use firedrill_kernel::netlink::{Protocol, Socket};
 use firedrill_kernel::process::{self, Stat};
-use firedrill_kernel::qdisc::{self, Handle};
-use firedrill_kernel::{KernelError, nftables};
+use firedrill_kernel::{KernelError, nftables, qdisc};
 
+use crate::effect::chain;
 use crate::primitive::{FreezeKind, PacketFilter, Primitive, RootQdisc};
 use crate::residue::Residue;
 use crate::state::wait;
@@ -17,12 +17,15 @@ use crate::state::wait;
 const WORKER: &str = "firedrill-work";
 const GUARDIAN: &str = "firedrill-guard";
 
+const STILL_THERE: &str = "it was still there after its undo";
+
 /// How long a worker that was killed, or whose guardian was, may take to be gone: the kernel takes
 /// back its memory first.
 const DYING_LIMIT: Duration = Duration::from_secs(2);
 
 /// What of these effects is still there by its name. To be asked after their undo, and needs no
-/// reading before it. After a recovery, workers without a guardian are looked for as well.
+/// reading before it. After a recovery, workers without a guardian are looked for as well. What cannot
+/// be looked at is told as unknown, never taken for gone.
 pub(crate) fn ours_left<'a>(
     effects: impl IntoIterator<Item = &'a Primitive>,
     recovered: bool,
@@ -31,8 +34,14 @@ pub(crate) fn ours_left<'a>(
     let mut had_worker = false;
     for effect in effects {
         match effect {
-            Primitive::FilterPackets(filter) => left.extend(table_left(filter).unwrap_or(None)),
-            Primitive::ReplaceRoot(root) => left.extend(root_left(root).unwrap_or(None)),
+            Primitive::FilterPackets(filter) => {
+                let what = format!("the nftables table {}", filter.ruleset.table);
+                left.extend(told(what, table_is_left(filter)));
+            }
+            Primitive::ReplaceRoot(root) => {
+                let what = format!("the root qdisc of {}", root.name);
+                left.extend(told(what, root_is_left(root)));
+            }
             Primitive::FreezeCgroup(freeze) if freeze.kind == FreezeKind::Own => {
                 left.extend(cgroup_left(&freeze.cgroup));
             }
@@ -51,41 +60,49 @@ pub(crate) fn session_left(worker: u32) -> Vec<Residue> {
     workers_left(|stat| stat.session == worker)
 }
 
-fn table_left(filter: &PacketFilter) -> Result<Option<Residue>, KernelError> {
+fn table_is_left(filter: &PacketFilter) -> Result<bool, KernelError> {
     let Some(mut socket) = socket(&filter.namespace, Protocol::Netfilter)? else {
-        return Ok(None);
+        return Ok(false);
     };
     let name = &filter.ruleset.table;
     let found = nftables::tables(&mut socket)?;
     socket.close_later();
-    Ok(found
-        .iter()
-        .any(|table| table.name == *name)
-        .then(|| still_there(format!("the nftables table {name}"))))
+    Ok(found.iter().any(|table| table.name == *name))
 }
 
-fn root_left(root: &RootQdisc) -> Result<Option<Residue>, KernelError> {
+fn root_is_left(root: &RootQdisc) -> Result<bool, KernelError> {
     let Some(mut socket) = socket(&root.namespace, Protocol::Route)? else {
-        return Ok(None);
+        return Ok(false);
     };
     let found = qdisc::root(&mut socket, root.bands.interface)?;
-    let is_ours = |handle: Handle| handle == root.bands.handle;
-    Ok(found
-        .filter(|found| is_ours(found.handle))
-        .map(|_| still_there(format!("the root qdisc of {}", root.name))))
+    Ok(found.is_some_and(|found| found.handle == root.bands.handle))
 }
 
 fn cgroup_left(path: &Path) -> Option<Residue> {
-    path.exists().then(|| Residue::CgroupLeft {
-        cgroup: path.into(),
-        why: "it was still there after its undo".into(),
-    })
+    match path.try_exists() {
+        Ok(false) => None,
+        Ok(true) => Some(Residue::CgroupLeft {
+            cgroup: path.into(),
+            why: STILL_THERE.into(),
+        }),
+        Err(error) => Some(Residue::Unknown {
+            whether: format!("cgroup {} is gone", path.display()),
+            why: error.to_string(),
+        }),
+    }
 }
 
 fn workers_left(is_one: impl Fn(&Stat) -> bool) -> Vec<Residue> {
     let end = Instant::now() + DYING_LIMIT;
     loop {
-        let left = workers(&is_one);
+        let left = match workers(&is_one) {
+            Ok(left) => left,
+            Err(error) => {
+                return told("every worker".into(), Err(error))
+                    .into_iter()
+                    .collect();
+            }
+        };
         if left.is_empty() || Instant::now() >= end {
             let residue = |pid: &u32| still_there(format!("worker {pid}"));
             return left.iter().map(residue).collect();
@@ -94,11 +111,12 @@ fn workers_left(is_one: impl Fn(&Stat) -> bool) -> Vec<Residue> {
     }
 }
 
-fn workers(is_one: impl Fn(&Stat) -> bool) -> Vec<u32> {
+fn workers(is_one: impl Fn(&Stat) -> bool) -> Result<Vec<u32>, KernelError> {
     let is_ours = |stat: &Stat| stat.comm == WORKER && !stat.is_gone() && is_one(stat);
-    let all = process::list().unwrap_or_default().into_iter();
-    all.filter(|pid| matches!(process::stat(*pid), Ok(Some(stat)) if is_ours(&stat)))
-        .collect()
+    let all = process::list()?.into_iter();
+    Ok(all
+        .filter(|pid| matches!(process::stat(*pid), Ok(Some(stat)) if is_ours(&stat)))
+        .collect())
 }
 
 /// A worker is a child of its guardian, or a descendant.
@@ -117,9 +135,21 @@ fn socket(namespace: &NetNamespace, protocol: Protocol) -> Result<Option<Socket>
     open.within(|| Socket::open(protocol)).map(Some)
 }
 
+/// What was found of it: nothing, itself, or no answer.
+fn told(what: String, is_left: Result<bool, KernelError>) -> Option<Residue> {
+    match is_left {
+        Ok(false) => None,
+        Ok(true) => Some(still_there(what)),
+        Err(error) => {
+            let (whether, why) = (format!("{what} is gone"), chain(&error));
+            Some(Residue::Unknown { whether, why })
+        }
+    }
+}
+
 fn still_there(effect: String) -> Residue {
     Residue::EffectLeft {
         effect,
-        why: "it was still there after its undo".into(),
+        why: STILL_THERE.into(),
     }
 }

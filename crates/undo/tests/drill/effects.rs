@@ -1,3 +1,6 @@
+use std::process::Command;
+
+use firedrill_kernel::cgroup::{self, Controller};
 use firedrill_kernel::freezer::{Cgroup, Hierarchy, Version};
 use firedrill_kernel::{Pidfd, Signal};
 use firedrill_undo::{
@@ -5,7 +8,7 @@ use firedrill_undo::{
     RestartCommand, SkipReason, active_drills,
 };
 
-use crate::herd::{Herd, LONG, is_stopped, wait_for};
+use crate::herd::{Herd, LONG, drill, is_stopped, wait_for};
 
 #[test]
 fn a_pause_is_observed_and_reverted_without_residue() {
@@ -126,6 +129,46 @@ fn a_killed_process_is_gone_and_its_restart_command_runs_once() {
         .unwrap()
         .send(Signal::Kill)
         .unwrap();
+}
+
+#[test]
+fn what_a_dead_guardian_started_and_had_not_moved_yet_is_moved_to_where_the_target_was() {
+    let Some(hierarchy) = cgroup::Hierarchy::usable(Controller::Pids).unwrap() else {
+        eprintln!("skipped: no usable pids controller");
+        return;
+    };
+    let mut herd = Herd::of(1);
+    let target = herd.identities()[0];
+    let parent = hierarchy.parent_for(Controller::Pids, target.pid).unwrap();
+    let name = format!("firedrill-test-home-{}", target.pid);
+    let home = parent.create_child(&name).unwrap();
+    assert!(home.adopt(target.pid).unwrap());
+    let guardian = herd.guardian();
+    let kill = Primitive::KillProcess {
+        process: target,
+        signal: Signal::Kill,
+        restart: Some(RestartCommand {
+            argv: vec!["sleep".into(), "303".into()],
+            cwd: None,
+            env: [].into(),
+            cgroups: Vec::new(),
+        }),
+    };
+    let applied = guardian.apply(vec![kill]).unwrap();
+    herd.kill(0);
+    let mut started = Command::new("sleep")
+        .arg("303")
+        .env("FIREDRILL_RESTART", format!("{}/{target}", drill()))
+        .spawn()
+        .unwrap();
+    let reverted = guardian.revert(applied.id).unwrap();
+    let found: Vec<u32> = reverted.restarted.iter().map(|one| one.pid).collect();
+    assert_eq!(found, [started.id()]);
+    assert_eq!(home.processes().unwrap(), [started.id()]);
+    guardian.finish().unwrap();
+    started.kill().unwrap();
+    started.wait().unwrap();
+    home.remove().unwrap();
 }
 
 #[test]

@@ -13,3 +13,4 @@ mod effects;
 mod herd;
 mod recoveries;
 mod residues;
+mod silence;

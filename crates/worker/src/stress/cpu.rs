@@ -9,6 +9,7 @@ use std::hint::black_box;
 use std::thread::Builder;
 use std::time::Duration;
 
+use firedrill_kernel::Capability;
 use rustix::thread::CpuSet;
 use rustix::time::ClockId;
 use serde::{Deserialize, Serialize};
@@ -157,9 +158,12 @@ fn restrict(cpus: &[u32]) -> Result<(), StressError> {
 /// For this thread and those that it starts.
 fn go_ahead() -> Result<(), StressError> {
     const NICE: i32 = -20;
-    rustix::process::setpriority_process(None, NICE).map_err(|errno| StressError::Call {
-        doing: "go ahead of other processes",
-        source: errno.into(),
+    let doing = "go ahead of other processes";
+    rustix::process::setpriority_process(None, NICE).map_err(|errno| {
+        StressError::refused(errno, Capability::SysNice, doing, || StressError::Call {
+            doing,
+            source: errno.into(),
+        })
     })?;
     // The worker has a session of its own, and kernels that group processes by session (sched(7),
     // autogroup) weigh threads within their group only. Absent from other kernels.

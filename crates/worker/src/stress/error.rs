@@ -2,7 +2,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use firedrill_kernel::KernelError;
+use firedrill_kernel::{Capability, KernelError};
+use rustix::io::Errno;
 
 use super::Protocol;
 use crate::handle::WorkerError;
@@ -15,6 +16,11 @@ pub enum StressError {
         name: &'static str,
         value: String,
         rule: &'static str,
+    },
+    #[error("cannot {doing}: it takes {capability}, which is missing")]
+    Lacking {
+        doing: String,
+        capability: Capability,
     },
     /// More than fits beside the reserve.
     #[error("{wanted} {unit} are asked for, and {free} are free beside the reserve of {reserve}")]
@@ -79,4 +85,24 @@ fn by(holder: &Option<(u32, String)>) -> String {
     holder.as_ref().map_or_else(String::new, |(pid, name)| {
         format!(" by process {pid} ({name})")
     })
+}
+
+impl StressError {
+    /// The capability whose lack explains why the kernel refused, where it does; else what `other`
+    /// says.
+    pub(super) fn refused(
+        errno: Errno,
+        capability: Capability,
+        doing: impl Into<String>,
+        other: impl FnOnce() -> Self,
+    ) -> Self {
+        let denied = matches!(errno, Errno::ACCESS | Errno::PERM);
+        if denied && capability.is_missing() {
+            return Self::Lacking {
+                doing: doing.into(),
+                capability,
+            };
+        }
+        other()
+    }
 }

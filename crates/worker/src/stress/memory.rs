@@ -9,8 +9,6 @@ mod surroundings;
 use std::convert::Infallible;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustix::mm::MlockAllFlags;
@@ -88,26 +86,26 @@ impl MemoryLoad {
         let locked = lock_memory();
         let goal = self.goal(&Surroundings::read()?)?;
         let base = anonymous()?;
-        let (wanted, used) = (Arc::new(AtomicU64::new(0)), Samples::default());
-        let (shown_wanted, shown_used) = (Arc::clone(&wanted), used.clone());
+        let used = Samples::default();
+        let shown_used = used.clone();
         control.ready(move || {
-            let mut measured = match goal.level {
-                Level::Added(_) => Vec::new(),
-                Level::Total(bytes) => shown_used.mean(Quantity::MemoryUsed, Some(bytes as f64)),
+            // As asked, even when it is filling still, or made room for others.
+            let (asked, mut measured) = match goal.level {
+                Level::Added(bytes) => (Some(bytes as f64), Vec::new()),
+                Level::Total(bytes) => {
+                    let all = shown_used.mean(Quantity::MemoryUsed, Some(bytes as f64));
+                    (None, all)
+                }
             };
             if let Ok(now) = anonymous() {
-                measured.push(Measurement::exact(
-                    Quantity::MemoryHeld,
-                    Some(shown_wanted.load(Ordering::Relaxed) as f64),
-                    now.saturating_sub(base) as f64,
-                ));
+                let held = now.saturating_sub(base) as f64;
+                measured.push(Measurement::exact(Quantity::MemoryHeld, asked, held));
             }
             measured
         });
         let mut held = Held::new();
         loop {
-            let (to_hold, now) = goal.approach(&mut held, control)?;
-            wanted.store(to_hold, Ordering::Relaxed);
+            let now = goal.approach(&mut held, control)?;
             used.push(now.used() as f64);
             if !locked {
                 held.touch(control);
@@ -198,24 +196,20 @@ impl Goal {
         }
     }
 
-    /// Gives back at once, and grows step by step; what it came to, and what was seen last.
-    fn approach(
-        &self,
-        held: &mut Held,
-        control: &Control,
-    ) -> Result<(u64, Surroundings), StressError> {
+    /// Gives back at once, and grows step by step; what was seen last.
+    fn approach(&self, held: &mut Held, control: &Control) -> Result<Surroundings, StressError> {
         loop {
             control.check();
             let now = Surroundings::read()?;
             let to_hold = self.bounded(&now, held.bytes());
             let difference = to_hold.abs_diff(held.bytes());
             if difference <= self.tolerance() || held.is_as_near_as_pages_go(to_hold) {
-                return Ok((to_hold, now));
+                return Ok(now);
             }
             if to_hold < held.bytes() {
                 // Once a second: what is available moves a little all the time.
                 held.shrink_to(to_hold)?;
-                return Ok((to_hold, now));
+                return Ok(now);
             }
             held.grow(difference.min(STEP))?;
         }
@@ -235,15 +229,29 @@ fn lock_memory() -> bool {
     getrlimit(Resource::Memlock).current.is_none() && rustix::mm::mlockall(flags).is_ok()
 }
 
-/// Resident bytes of this process that no file stands behind. `statm` is not exact to the page.
+/// Up to here every page is counted, which takes some 50 ms for a GiB; the guardian waits ten times
+/// that for a figure.
+const COUNTED_MOST: u64 = 2 << 30;
+
+/// Resident bytes of this process that no file stands behind.
 fn anonymous() -> Result<u64, StressError> {
-    let path = Path::new("/proc/self/smaps_rollup");
-    let text = fs::read_to_string(path).map_err(|source| StressError::Read {
-        path: path.to_owned(),
+    // Kept up by the kernel all the time, by each processor for itself: some pages are missing or
+    // too many, which is much of little and little of much.
+    let about = of_this_process("status", "RssAnon:")?;
+    if about > COUNTED_MOST {
+        return Ok(about);
+    }
+    of_this_process("smaps_rollup", "Anonymous:")
+}
+
+fn of_this_process(file: &str, field: &str) -> Result<u64, StressError> {
+    let path = Path::new("/proc/self").join(file);
+    let text = fs::read_to_string(&path).map_err(|source| StressError::Read {
+        path: path.clone(),
         source,
     })?;
-    surroundings::kilobytes(&text, "Anonymous:").ok_or_else(|| StressError::Malformed {
-        path: path.to_owned(),
+    surroundings::kilobytes(&text, field).ok_or(StressError::Malformed {
+        path,
         what: "anonymous memory",
     })
 }

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use firedrill_kernel::Capability;
 use firedrill_kernel::namespace::NetNamespace;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
@@ -116,11 +117,14 @@ fn take(protocol: Protocol, address: SocketAddr) -> Result<OwnedFd, StressError>
                 holder: holder::find(protocol, address),
             };
         }
-        StressError::Port {
-            protocol,
-            address,
-            source: errno.into(),
-        }
+        let doing = format!("take {protocol} {address}");
+        StressError::refused(errno, Capability::NetBindService, doing, || {
+            StressError::Port {
+                protocol,
+                address,
+                source: errno.into(),
+            }
+        })
     })
 }
 

@@ -6,8 +6,9 @@ use serde_json::json;
 use super::prober::{Pace, send};
 use super::{InForce, THROUGH};
 use crate::Outcome;
-use crate::bed::{Bed, workers};
+use crate::bed::Bed;
 use crate::figure::Figure;
+use crate::processes::workers;
 
 const PER_SECOND: u32 = 10_000;
 const SECONDS: u32 = 3;

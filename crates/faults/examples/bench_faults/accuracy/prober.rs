@@ -77,7 +77,7 @@ pub(super) fn send(bed: &Bed, pace: Pace) -> Outcome<(Arrivals, Arrivals)> {
 
 fn wait_until(due: Instant) {
     while let Some(left) = due.checked_duration_since(Instant::now()) {
-        crate::bed::wait(left);
+        crate::processes::wait(left);
     }
 }
 

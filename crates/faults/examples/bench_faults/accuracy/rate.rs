@@ -8,7 +8,8 @@ use firedrill_kernel::namespace::NetNamespace;
 use super::prober::{Pace, send};
 use super::{InForce, THROUGH, beside_asked};
 use crate::Outcome;
-use crate::bed::{Bed, FAR, wait};
+use crate::bed::{Bed, FAR};
+use crate::processes::wait;
 
 /// Bytes a second.
 const RATE: f64 = 2e6;

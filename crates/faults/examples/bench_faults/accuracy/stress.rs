@@ -12,8 +12,8 @@ use serde_json::json;
 use super::cost::cpu_of;
 use super::{InForce, beside_asked};
 use crate::Outcome;
-use crate::bed::{our_processes, wait};
 use crate::figure::Figure;
+use crate::processes::{our_processes, wait};
 
 const TIME: Duration = Duration::from_secs(6);
 
@@ -99,7 +99,7 @@ fn stress_ng(percent: f64) -> Outcome<Option<f64>> {
         None => Err("stress-ng has started nothing".into()),
     };
     // SIGTERM, so that it ends its own processes.
-    crate::bed::signal(child.id(), rustix::process::Signal::TERM)?;
+    crate::processes::signal(child.id(), rustix::process::Signal::TERM)?;
     child.wait()?;
     achieved
 }

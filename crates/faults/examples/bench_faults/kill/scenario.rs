@@ -6,9 +6,10 @@ use firedrill_undo::{Filter, LeftAlone, StateDir, active_drills, recover};
 use rustix::process::Signal;
 
 use crate::Outcome;
-use crate::bed::{Bed, kill, our_processes, rest, signal, wait, workers};
+use crate::bed::Bed;
 use crate::cases::{Case, Ends};
 use crate::owner::{Owner, Plan};
+use crate::processes::{kill, our_processes, rest, signal, wait, workers};
 use crate::snapshot::Snapshot;
 
 /// Who is killed or stopped.
@@ -61,15 +62,17 @@ pub(super) struct Lab {
 const LEASE: Duration = Duration::from_millis(400);
 const HOLD: Duration = Duration::from_millis(60);
 
-/// How much later than the lease an effect may be seen to end on a busy machine.
-const SLACK: Duration = Duration::from_secs(1);
-
 /// Only a hang fails by it.
 const LIMIT: Duration = Duration::from_secs(10);
 
 impl Lab {
     pub(super) fn new(bed: Bed) -> Self {
         Self { bed, number: 0 }
+    }
+
+    /// Why a case cannot be tried here, if it cannot.
+    pub(super) fn prepare(&mut self, case: &Case, engine: &str) -> Outcome<Option<String>> {
+        self.bed.prepare(case, engine)
     }
 
     /// How everything is before a case.
@@ -117,12 +120,22 @@ impl Lab {
                 Some(guardian) => {
                     ended = self.strike(&mut owner, guardian, case, struck, &mut problems)?;
                 }
-                None => ended = Ended::Unreached,
+                None => {
+                    ended = Ended::Unreached;
+                    let said = owner.line()?;
+                    if said.contains("error") {
+                        problems.push(format!("the owner said {said}"));
+                    }
+                }
             }
         }
         self.bury(owner, &mut problems)?;
         undo_the_rest(&StateDir::at(state.path()), &mut problems)?;
-        if self.bed.wait_undisturbed(case, SLACK)?.is_none() {
+        if case.ends == Ends::Never {
+            // What the victim does on a signal is its own affair, and may be yet to come.
+            self.bed.replace_victim()?;
+        }
+        if self.bed.wait_undisturbed(case, case.slack())?.is_none() {
             problems.push("its effect is still there after the recovery".into());
         }
         problems.extend(before.differences(&self.bed)?);
@@ -194,15 +207,15 @@ impl Lab {
             struck,
             Struck::Both | Struck::Cgroup | Struck::GuardianStopped
         );
-        let ended = if case.ends == Ends::ByGuardian && helpless {
+        let ended = if case.ends == Ends::Never || case.ends == Ends::ByGuardian && helpless {
             Ended::Unseen
         } else {
-            match self.bed.wait_undisturbed(case, LEASE + SLACK)? {
+            match self.bed.wait_undisturbed(case, LEASE + case.slack())? {
                 Some(since) => Ended::After(since.saturating_duration_since(start)),
                 None => {
                     problems.push(format!(
                         "its effect was still there {} ms after the lease",
-                        SLACK.as_millis()
+                        case.slack().as_millis()
                     ));
                     Ended::Unseen
                 }

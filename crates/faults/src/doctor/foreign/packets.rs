@@ -1,55 +1,22 @@
 //! Disciplines that delay or limit, and chains with telling names, in every network namespace.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-
 use firedrill_kernel::namespace::{NetNamespace, OpenNamespace};
 use firedrill_kernel::netlink::{Protocol, Socket};
 use firedrill_kernel::qdisc::Qdisc;
-use firedrill_kernel::{KernelError, link, nftables, process, qdisc};
+use firedrill_kernel::{KernelError, link, nftables, qdisc};
 
 use super::Left;
-
-/// Hosts with more namespaces than this are looked at in part.
-const NAMESPACES_MAX: usize = 256;
 
 /// The major numbers of our own disciplines.
 const OURS: std::ops::RangeInclusive<u16> = 0xfd00..=0xfd0f;
 
 pub(super) fn left() -> Vec<Left> {
     let mut left = Vec::new();
-    for namespace in namespaces() {
+    for namespace in NetNamespace::all() {
         // One that may not be entered, or has ended, is not looked at.
         left.extend(within(&namespace).unwrap_or_default());
     }
     left
-}
-
-/// The own one, the named ones and those of processes, each once.
-fn namespaces() -> Vec<OpenNamespace> {
-    let mut seen = BTreeSet::new();
-    let mut all: Vec<OpenNamespace> = NetNamespace::current().into_iter().collect();
-    seen.extend(all.iter().map(|open| open.id().inode));
-    let names = fs::read_dir("/run/netns").into_iter().flatten().flatten();
-    for entry in names {
-        let inode = entry.path().metadata().map(|found| found.ino());
-        if let (Ok(inode), Some(name)) = (inode, entry.file_name().to_str())
-            && seen.insert(inode)
-        {
-            all.extend(NetNamespace::named(name));
-        }
-    }
-    for pid in process::list().unwrap_or_default() {
-        if all.len() >= NAMESPACES_MAX {
-            break;
-        }
-        let inode = fs::metadata(format!("/proc/{pid}/ns/net")).map(|found| found.ino());
-        if inode.is_ok_and(|inode| seen.insert(inode)) {
-            all.extend(NetNamespace::of_process(pid));
-        }
-    }
-    all
 }
 
 fn within(open: &OpenNamespace) -> Result<Vec<Left>, KernelError> {

@@ -79,7 +79,7 @@ fn the_population_is_what_of_names() {
         "of": {"label": {"app": "selector-b"}},
     });
     let selection = select(&selector, 0).unwrap();
-    assert_eq!((selection.chosen.len(), selection.population), (2, 6));
+    assert_eq!((selection.chosen.len(), selection.population.len()), (2, 6));
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn without_of_the_population_is_the_service_and_only_what_is_healthy_of_it() {
     let _other_role = Herd::of(3, "app=selector-g,role=payments");
     let _herd = Herd::of(2, "app=selector-g,role=web,zone=2");
     let selector = json!({"label": {"app": "selector-g", "zone": "2"}});
-    assert_eq!(select(&selector, 0).unwrap().population, 6);
+    assert_eq!(select(&selector, 0).unwrap().population.len(), 6);
     let ill = ProcessIdentity::of(other_zone.pids()[0]).unwrap().unwrap();
     Pidfd::open(&ill)
         .unwrap()
@@ -98,7 +98,7 @@ fn without_of_the_population_is_the_service_and_only_what_is_healthy_of_it() {
     while !ill.stat().unwrap().unwrap().state.is_stopped() {
         std::thread::yield_now();
     }
-    assert_eq!(select(&selector, 0).unwrap().population, 5);
+    assert_eq!(select(&selector, 0).unwrap().population.len(), 5);
 }
 
 #[test]

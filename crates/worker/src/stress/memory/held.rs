@@ -17,15 +17,19 @@ pub(super) struct Held {
     /// All but the last are full.
     chunks: Vec<Vec<u64>>,
     noise: Noise,
-    page: usize,
+    /// A page of noise, which every page is a copy of but for a word of its own: as hard to
+    /// compress and as useless to share as one made anew, and written many times as fast.
+    page: Vec<u64>,
 }
 
 impl Held {
     pub(super) fn new() -> Self {
+        let mut noise = Noise::new();
+        let words = rustix::param::page_size() / WORD;
         Self {
             chunks: Vec::new(),
-            noise: Noise::new(),
-            page: rustix::param::page_size(),
+            page: (0..words).map(|_| noise.next()).collect(),
+            noise,
         }
     }
 
@@ -35,13 +39,12 @@ impl Held {
     }
 
     pub(super) fn is_as_near_as_pages_go(&self, bytes: u64) -> bool {
-        bytes.abs_diff(self.bytes()) < self.page as u64
+        bytes.abs_diff(self.bytes()) < (self.page.len() * WORD) as u64
     }
 
     /// Takes so many more bytes, in whole pages.
     pub(super) fn grow(&mut self, bytes: u64) -> Result<(), StressError> {
-        let mut left = self.words(bytes);
-        while left > 0 {
+        for _ in 0..self.pages(bytes) {
             if self
                 .chunks
                 .last()
@@ -49,14 +52,13 @@ impl Held {
             {
                 self.chunks.push(empty_chunk()?);
             }
-            let Some(chunk) = self.chunks.last_mut() else {
-                return Ok(());
-            };
-            let part = left.min(CHUNK_WORDS.saturating_sub(chunk.len()));
-            let noise = &mut self.noise;
+            if let Some(own) = self.page.first_mut() {
+                *own = self.noise.next();
+            }
             // Within the capacity: nothing is moved.
-            chunk.extend((0..part).map(|_| noise.next()));
-            left -= part;
+            if let Some(chunk) = self.chunks.last_mut() {
+                chunk.extend_from_slice(&self.page);
+            }
         }
         Ok(())
     }
@@ -73,15 +75,14 @@ impl Held {
     pub(super) fn touch(&self, control: &Control) {
         for chunk in &self.chunks {
             control.check();
-            for word in chunk.iter().step_by(self.page / WORD) {
+            for word in chunk.iter().step_by(self.page.len()) {
                 black_box(*word);
             }
         }
     }
 
-    fn words(&self, bytes: u64) -> usize {
-        let page = self.page as u64;
-        usize::try_from(bytes / page * page).unwrap_or(usize::MAX) / WORD
+    fn pages(&self, bytes: u64) -> u64 {
+        bytes / (self.page.len() * WORD) as u64
     }
 }
 

@@ -119,9 +119,17 @@ impl Flow {
 
     /// By number, whether it came at all.
     pub(crate) fn came(&self) -> Vec<bool> {
-        let mut came = vec![false; self.sent.len()];
+        self.times_came()
+            .into_iter()
+            .map(|times| times > 0)
+            .collect()
+    }
+
+    /// By number, how often it came.
+    pub(crate) fn times_came(&self) -> Vec<usize> {
+        let mut came = vec![0; self.sent.len()];
         for arrival in &self.met {
-            came[arrival.number as usize] = true;
+            came[arrival.number as usize] += 1;
         }
         came
     }
