@@ -271,10 +271,16 @@ const MEASURED: &[Row] = &[
     ),
     (
         "infrastructure.process-pause",
-        &[(
-            "mechanism",
-            "infrastructure/process_pause::a_whole_cgroup_is_frozen_and_its_processes_do_not_know",
-        )],
+        &[
+            (
+                "mechanism",
+                "infrastructure/process_pause::a_whole_cgroup_is_frozen_and_its_processes_do_not_know",
+            ),
+            (
+                "mechanism",
+                "infrastructure/process_pause::a_signal_stops_just_the_targets_wherever_they_are",
+            ),
+        ],
     ),
     (
         "infrastructure.process-signal",

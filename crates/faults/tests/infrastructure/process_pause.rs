@@ -132,3 +132,16 @@ fn beside_a_bystander_the_freezer_is_refused_where_it_would_meet_it_and_auto_sto
         lives();
     });
 }
+
+#[test]
+fn a_signal_stops_just_the_targets_wherever_they_are() {
+    let (one, other, bystander) = (
+        OwnProcess::shell("while :; do :; done"),
+        OwnProcess::shell("while :; do :; done"),
+        OwnProcess::shell("while :; do :; done"),
+    );
+    stand_still([&one, &other], &json!({"mechanism": "signal"}), || {
+        assert!(is_stopped(&one) && is_stopped(&other) && !is_stopped(&bystander));
+    });
+    assert!(!is_stopped(&one) && !is_stopped(&other));
+}

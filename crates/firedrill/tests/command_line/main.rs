@@ -9,6 +9,7 @@
 mod documents;
 mod drills;
 mod help;
+mod mistakes;
 mod newcomers;
 mod place;
 mod privileges;
