@@ -1,6 +1,7 @@
 //! Signals to the calling process, read from a descriptor.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::Command;
 
 use rustix::io::Errno;
 
@@ -55,6 +56,13 @@ impl SignalQueue {
             Err(source) => Err(KernelError::call("read of a signalfd", source)),
         }
     }
+}
+
+/// Has a command start with no signal blocked: who reads signals from a queue has them blocked, and
+/// what it starts would be born deaf to SIGTERM.
+pub fn start_unblocked(command: &mut Command) -> &mut Command {
+    sys::start_unblocked(command);
+    command
 }
 
 impl AsFd for SignalQueue {

@@ -1,11 +1,13 @@
 //! The calls that rustix does not offer. The only unsafe code of the workspace.
 #![expect(
     unsafe_code,
-    reason = "signal masks, signalfd, close_range, scheduling classes and clock_adjtime have no safe wrapper"
+    reason = "signal masks, also of what is started, signalfd, close_range, scheduling classes and clock_adjtime have no safe wrapper"
 )]
 
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
 /// Blocks the signals for the calling thread and gives a descriptor that reads them.
 pub(crate) fn signal_descriptor(signals: &[i32]) -> io::Result<OwnedFd> {
@@ -33,6 +35,25 @@ pub(crate) fn signal_descriptor(signals: &[i32]) -> io::Result<OwnedFd> {
         }
         Ok(OwnedFd::from_raw_fd(fd))
     }
+}
+
+/// Has the command start with no signal blocked.
+pub(crate) fn start_unblocked(command: &mut Command) {
+    let unblock = || {
+        let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: sigemptyset initialises the set, which sigprocmask only reads.
+        let failed = unsafe {
+            libc::sigemptyset(none.as_mut_ptr()) != 0
+                || libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut()) != 0
+        };
+        if failed {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec it makes two calls that are allowed there (signal-safety(7)), and
+    // neither allocates nor locks.
+    unsafe { command.pre_exec(unblock) };
 }
 
 /// Closes every descriptor from `first` up.

@@ -86,7 +86,9 @@ pub(super) fn machine_netem() -> End {
     let effector = workspace::target().join("debug/examples/effector");
     let effector = effector.to_string_lossy();
     let test = ["vm", "test", "--test", "netem", "--binary", &effector];
-    let tools = ["--tool", "ip", "--tool", "tc", "--tool", "nft"];
+    let tools = [
+        "--tool", "ip", "--tool", "tc", "--tool", "nft", "--tool", "ping",
+    ];
     // One at a time: there is one processor, and each measures.
     let one = [
         "--timeout",
@@ -103,7 +105,14 @@ pub(super) fn machine_netem() -> End {
     match run(&["--virtual-time"], &exact) {
         End::Passed => run(
             &[],
-            &["deaths::", "shares::", "standing::", "--skip", "overtake"],
+            &[
+                "deaths::",
+                "filters::",
+                "shares::",
+                "standing::",
+                "--skip",
+                "overtake",
+            ],
         ),
         failed => failed,
     }
@@ -130,7 +139,14 @@ pub(super) fn machine_end() -> End {
 }
 
 fn can_boot() -> Result<(), String> {
-    let needed = ["qemu-system-x86_64", "busybox", "mkfs.ext4", "nft", "tc"];
+    let needed = [
+        "qemu-system-x86_64",
+        "busybox",
+        "mkfs.ext4",
+        "nft",
+        "tc",
+        "ping",
+    ];
     lacking(&needed).map_or(Ok(()), |what| Err(format!("no {what}")))
 }
 

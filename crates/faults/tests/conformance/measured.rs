@@ -592,7 +592,7 @@ const MEASURED: &[Row] = &[
 ];
 
 /// The parameters by which faults choose packets. One filter reads and compiles them for all, so they
-/// are measured by what drops packets and by what queues them;
+/// are measured by what drops packets, by what queues them and by netem;
 /// `filters::every_choice_changes_what_every_fault_of_packets_meets` shows that each is heeded.
 const OF_PACKETS: &[(&str, &str)] = &[
     (
@@ -654,6 +654,34 @@ const OF_PACKETS: &[(&str, &str)] = &[
     (
         "interface",
         "switching/filters::each_choice_meets_its_packets_and_no_others_by_a_queue",
+    ),
+    (
+        "address",
+        "netem/filters::netem_meets_what_each_choice_means_and_no_other_packets",
+    ),
+    (
+        "host",
+        "netem/filters::netem_meets_what_each_choice_means_and_no_other_packets",
+    ),
+    (
+        "port",
+        "netem/filters::netem_meets_what_each_choice_means_and_no_other_packets",
+    ),
+    (
+        "remote-port",
+        "netem/filters::netem_meets_what_each_choice_means_and_no_other_packets",
+    ),
+    (
+        "local-port",
+        "netem/filters::netem_meets_what_each_choice_means_and_no_other_packets",
+    ),
+    (
+        "protocol",
+        "netem/filters::netem_meets_what_each_choice_means_and_no_other_packets",
+    ),
+    (
+        "interface",
+        "netem/filters::netem_meets_what_each_choice_means_and_no_other_packets",
     ),
     (
         "ssh",
@@ -757,12 +785,20 @@ fn tests() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
 }
 
-/// A test's file, and what its folder shares.
+/// A test's file, what its folder has, and what that takes from others.
 fn sources_beside(path: &Path) -> Vec<String> {
-    let folder = std::fs::read_dir(path.parent().unwrap()).unwrap();
-    let files = folder.map(|file| file.unwrap().path());
-    let sources = files.filter(|path| path.extension().is_some_and(|end| end == "rs"));
-    sources
+    let folder = path.parent().unwrap();
+    let files = std::fs::read_dir(folder).unwrap();
+    let files = files.map(|file| file.unwrap().path());
+    let own = files.filter(|path| path.extension().is_some_and(|end| end == "rs"));
+    let mut all: Vec<String> = own
         .map(|path| std::fs::read_to_string(path).unwrap())
-        .collect()
+        .collect();
+    let lines = all.iter().flat_map(|text| text.lines());
+    let elsewhere = lines.filter_map(|line| line.strip_prefix("#[path = \"")?.strip_suffix("\"]"));
+    let taken: Vec<String> = elsewhere
+        .map(|path| std::fs::read_to_string(folder.join(path)).unwrap())
+        .collect();
+    all.extend(taken);
+    all
 }

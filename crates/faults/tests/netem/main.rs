@@ -11,11 +11,14 @@
 #[path = "../switching/bed.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod bed;
+#[path = "../switching/choices.rs"]
+mod choices;
 mod deaths;
 mod delays;
 #[path = "../switching/drill.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
 mod drill;
+mod filters;
 #[path = "../switching/probe.rs"]
 mod probe;
 mod rates;

@@ -3,6 +3,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use firedrill_kernel::cgroup::{Cgroup, Controller, Hierarchy};
+use firedrill_kernel::signals::start_unblocked;
 use firedrill_kernel::{KernelError, Pidfd, Presence, ProcessIdentity, Signal, process};
 
 use super::{Effect, EffectError, Observed, OwnerState, Prepared, SkipReason, Skipped, chain};
@@ -89,7 +90,7 @@ impl KilledProcess {
             .split_first()
             .ok_or_else(|| "the restart command is empty".to_owned())?;
         let mut command = Command::new(program);
-        command
+        start_unblocked(&mut command)
             .args(arguments)
             .envs(&restart.env)
             .env(MARK, format!("{drill}/{}", self.process))

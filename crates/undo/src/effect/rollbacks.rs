@@ -1,6 +1,8 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use firedrill_kernel::signals::start_unblocked;
+
 use super::{Effect, EffectError, Observed, OwnerState};
 use crate::primitive::Primitive;
 use crate::residue::{Residue, Reverted};
@@ -23,7 +25,7 @@ impl Rollbacks {
             .argv
             .split_first()
             .ok_or_else(|| "the command is empty".to_owned())?;
-        let status = Command::new(program)
+        let status = start_unblocked(&mut Command::new(program))
             .args(arguments)
             // The command must not itself try to recover: its caller holds that lock.
             .env("FIREDRILL_RECOVERING", "1")

@@ -117,6 +117,12 @@ fn a_killed_process_is_gone_and_its_restart_command_runs_once() {
         .unwrap()
         .unwrap();
     assert!(environment.contains(&"RESTARTED=yes".to_owned()));
+    let blocked = firedrill_kernel::process::status_field(restarted.pid, "SigBlk").unwrap();
+    assert_eq!(
+        blocked.unwrap().trim_matches('0'),
+        "",
+        "born deaf to signals"
+    );
     assert!(
         !environment
             .iter()

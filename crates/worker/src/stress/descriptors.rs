@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -54,6 +54,7 @@ impl DescriptorFill {
                 reserve: self.reserve,
             })
         })?;
+        make_table(control.socket(), own);
         let mut held: Vec<OwnedFd> = Vec::new();
         while (held.len() as u64) < own {
             if held.len().is_multiple_of(STEP) {
@@ -107,6 +108,14 @@ pub(super) fn descriptors_for(unit: &'static str, count: u64) -> Result<Capacity
         unit,
         limit: "RLIMIT_NOFILE",
     })
+}
+
+/// Has the kernel make the table of descriptors large enough at once. In a process with threads it
+/// waits for all processors whenever the table doubles, which is some 20 ms each time.
+pub(super) fn make_table(any: impl AsFd, count: u64) {
+    let last = RawFd::try_from(count.saturating_add(OWN - 1)).unwrap_or(RawFd::MAX);
+    // Refused, it grows bit by bit.
+    let _ = rustix::io::fcntl_dupfd_cloexec(any, last);
 }
 
 /// `file-nr`: allocated, unused (always 0 since Linux 2.6), and the maximum.

@@ -8,7 +8,7 @@ use rustix::fs::{OFlags, fstatvfs};
 use serde::{Deserialize, Serialize};
 
 use super::crew::Crew;
-use super::descriptors::descriptors_for;
+use super::descriptors::{descriptors_for, make_table};
 use super::room::{Amount, Room};
 use super::{StressError, unnamed};
 use crate::control::Control;
@@ -54,6 +54,7 @@ impl InodeFill {
                 reserve: self.reserve,
             })
         })?;
+        make_table(&first, own);
         let mut held: Vec<File> = Vec::new();
         if own > 0 {
             held.push(first);
