@@ -25,3 +25,4 @@ pub mod reorder;
 mod row;
 mod rules;
 mod shaping;
+mod share;

@@ -4,11 +4,11 @@ use firedrill_worker::queue::shape::{Rate, Shape};
 use serde_json::{Map, Value, json};
 
 use super::filter::{self, Filter};
-use super::rules;
-use super::shaping::{self, Shaping};
+use super::row::{required, row};
+use super::shaping::{self, Shaping, Told};
 use crate::FaultError;
 use crate::arguments::Arguments;
-use crate::catalogue::{Entry, Parameter, ParameterKind, UndoClass};
+use crate::catalogue::{Entry, ParameterKind};
 use crate::fault::Kind;
 
 pub(crate) const KIND: Kind = Kind {
@@ -49,53 +49,35 @@ fn parse(arguments: &Map<String, Value>) -> Result<Shaping, FaultError> {
 }
 
 fn entry() -> Entry {
-    let row = |name, kind, bounds, default, summary| Parameter {
-        name,
-        kind,
-        unit: None,
-        bounds,
-        default,
-        required: name == "rate",
-        summary,
-    };
-    let mut parameters = vec![
-        row(
+    let parameters = vec![
+        required(
             "rate",
             ParameterKind::Size,
-            Some("above 0"),
-            None,
+            "above 0",
             "bytes per second that pass, for all matching packets together",
         ),
         row(
             "burst",
             ParameterKind::Size,
-            Some("above 0; nfqueue only, which auto then takes"),
+            "above 0; nfqueue only, which auto then takes",
             None,
             "bytes that an idle link may send at once",
         ),
         row(
             "overhead",
             ParameterKind::Number,
-            Some(OVERHEAD),
+            OVERHEAD,
             Some(json!(0)),
             "bytes counted on top of every packet: 14 for Ethernet",
         ),
         filter::percent_parameter(),
-        shaping::mechanism_parameter(),
     ];
-    parameters.extend(filter::parameters("egress"));
-    Entry {
+    shaping::entry(Told {
         name: NAME,
-        layer: "switching",
         summary: "lets only so many bytes a second through",
-        targets: rules::TARGETS.to_vec(),
         parameters,
-        needs: shaping::NEEDS.to_vec(),
-        mechanisms: shaping::MECHANISMS.to_vec(),
-        recovery_path: shaping::RECOVERY,
-        undo: UndoClass::Reversible,
         observed_effect: "bytes per second that passed while there were more, with its interval; \
                           with netem, the packets that were led into it",
         example: "rate=1MiB",
-    }
+    })
 }

@@ -1,15 +1,14 @@
 //! Sends packets twice.
 
-use firedrill_worker::queue::random::Share;
 use firedrill_worker::queue::shape::Shape;
 use serde_json::{Map, Value};
 
 use super::filter::{self, Filter};
-use super::rules;
-use super::shaping::{self, Shaping};
+use super::shaping::{self, Shaping, Told};
+use super::share;
 use crate::FaultError;
 use crate::arguments::Arguments;
-use crate::catalogue::{Entry, Parameter, ParameterKind, UndoClass};
+use crate::catalogue::Entry;
 use crate::fault::Kind;
 
 pub(crate) const KIND: Kind = Kind {
@@ -23,9 +22,7 @@ const OWN: [&str; 3] = ["percent", "correlation", "mechanism"];
 
 fn parse(arguments: &Map<String, Value>) -> Result<Shaping, FaultError> {
     let mut read = Arguments::new(NAME, arguments, &filter::names(&OWN));
-    let percent = read.percent("percent");
-    let share = read.require("percent", percent, "how many packets are duplicated") / 100.0;
-    let correlation = read.number("correlation", 0.0..100.0, "a number from 0 to below 100");
+    let share = share::read(&mut read, "how many packets are duplicated");
     let mechanism = shaping::mechanism(&mut read);
     let filter = Filter::read(&mut read);
     read.finish()?;
@@ -33,53 +30,19 @@ fn parse(arguments: &Map<String, Value>) -> Result<Shaping, FaultError> {
         filter,
         mechanism,
         shape: Shape {
-            duplicate: Share {
-                share,
-                correlation: correlation.unwrap_or(0.0) / 100.0,
-            },
+            duplicate: share,
             ..Shape::default()
         },
     })
 }
 
 fn entry() -> Entry {
-    let row = |name, bounds, required, summary| Parameter {
-        name,
-        kind: ParameterKind::Number,
-        unit: Some("%"),
-        bounds: Some(bounds),
-        default: None,
-        required,
-        summary,
-    };
-    let mut parameters = vec![
-        row(
-            "percent",
-            "above 0, at most 100",
-            true,
-            "how many packets are duplicated",
-        ),
-        row(
-            "correlation",
-            "0 to below 100",
-            false,
-            "how much each decision resembles the one before",
-        ),
-        shaping::mechanism_parameter(),
-    ];
-    parameters.extend(filter::parameters("egress"));
-    Entry {
+    shaping::entry(Told {
         name: NAME,
-        layer: "switching",
         summary: "sends packets twice",
-        targets: rules::TARGETS.to_vec(),
-        parameters,
-        needs: shaping::NEEDS.to_vec(),
-        mechanisms: shaping::MECHANISMS.to_vec(),
-        recovery_path: shaping::RECOVERY,
-        undo: UndoClass::Reversible,
+        parameters: share::parameters("how many packets are duplicated"),
         observed_effect: "the share of matching packets that was duplicated, with its interval; with \
                           netem, the packets that were led past it",
         example: "percent=2",
-    }
+    })
 }

@@ -7,11 +7,12 @@ use firedrill_worker::queue::shape::Shape;
 use serde_json::{Map, Value, json};
 
 use super::filter::{self, Filter};
-use super::rules;
-use super::shaping::{self, Shaping};
+use super::row::{required, row};
+use super::shaping::{self, Shaping, Told};
+use super::share;
 use crate::FaultError;
 use crate::arguments::Arguments;
-use crate::catalogue::{Entry, Parameter, ParameterKind, UndoClass};
+use crate::catalogue::{Entry, ParameterKind};
 use crate::fault::Kind;
 
 pub(crate) const KIND: Kind = Kind {
@@ -40,7 +41,7 @@ fn parse(arguments: &Map<String, Value>) -> Result<Shaping, FaultError> {
     let delay = read.duration("delay", LONGEST);
     let delay = read.require("delay", delay, "how much later packets come, such as 50ms");
     let jitter = read.duration("jitter", LONGEST);
-    let correlation = read.number("correlation", 0.0..100.0, "a number from 0 to below 100");
+    let correlation = share::correlation(&mut read);
     let distribution = read.read("distribution", DISTRIBUTIONS, |value| {
         Some(match value.as_str()? {
             "uniform" => Distribution::Uniform,
@@ -76,7 +77,7 @@ fn parse(arguments: &Map<String, Value>) -> Result<Shaping, FaultError> {
         shape: Shape {
             delay,
             jitter: jitter.unwrap_or_default(),
-            delay_correlation: correlation.unwrap_or(0.0) / 100.0,
+            delay_correlation: correlation.unwrap_or(0.0),
             distribution: distribution.unwrap_or_default(),
             ..Shape::default()
         },
@@ -84,64 +85,37 @@ fn parse(arguments: &Map<String, Value>) -> Result<Shaping, FaultError> {
 }
 
 fn entry() -> Entry {
-    let row = |name, kind, bounds, required, summary| Parameter {
-        name,
-        kind,
-        unit: None,
-        bounds: Some(bounds),
-        default: None,
-        required,
-        summary,
-    };
-    let mut parameters = vec![
-        row(
+    let parameters = vec![
+        required(
             "delay",
             ParameterKind::Duration,
             "above 0, at most 10m",
-            true,
             "how much later packets come",
         ),
         row(
             "jitter",
             ParameterKind::Duration,
             "above 0, at most 10m",
-            false,
+            None,
             "how far delays lie from their mean; packets overtake one another",
         ),
+        share::correlation_parameter("how much each delay resembles the one before"),
         row(
-            "correlation",
-            ParameterKind::Number,
-            "0 to below 100",
-            false,
-            "how much each delay resembles the one before, in percent",
+            "distribution",
+            ParameterKind::Choice,
+            DISTRIBUTIONS,
+            Some(json!("uniform")),
+            "of the jitter: within it, or with it as the standard deviation",
         ),
-        Parameter {
-            default: Some(json!("uniform")),
-            ..row(
-                "distribution",
-                ParameterKind::Choice,
-                DISTRIBUTIONS,
-                false,
-                "of the jitter: within it, or with it as the standard deviation",
-            )
-        },
         filter::percent_parameter(),
-        shaping::mechanism_parameter(),
     ];
-    parameters.extend(filter::parameters("egress"));
-    Entry {
+    shaping::entry(Told {
         name: NAME,
-        layer: "switching",
         summary: "delays packets, with jitter of a distribution",
-        targets: rules::TARGETS.to_vec(),
         parameters,
-        needs: shaping::NEEDS.to_vec(),
-        mechanisms: shaping::MECHANISMS.to_vec(),
-        recovery_path: shaping::RECOVERY,
-        undo: UndoClass::Reversible,
         observed_effect: "how long packets were held, from the clock of the queue, with its \
                           interval; with netem, which keeps no times, the packets that were led \
                           into it",
         example: "delay=50ms jitter=10ms",
-    }
+    })
 }

@@ -8,11 +8,13 @@ use firedrill_worker::queue::shape::Shape;
 use serde_json::{Map, Value};
 
 use super::filter::{self, Filter};
+use super::row::row;
 use super::rules;
-use super::shaping::{self, Shaping};
+use super::shaping::{self, Shaping, Told};
+use super::share;
 use crate::FaultError;
 use crate::arguments::Arguments;
-use crate::catalogue::{Entry, Parameter, ParameterKind, UndoClass};
+use crate::catalogue::{Entry, ParameterKind};
 use crate::fault::{CompileError, Disturbance, Kind, Site};
 
 pub(crate) const KIND: Kind = Kind {
@@ -46,7 +48,7 @@ impl Loss {
     fn parse(arguments: &Map<String, Value>) -> Result<Self, FaultError> {
         let mut read = Arguments::new(NAME, arguments, &filter::names(&OWN));
         let bursts = read.read("gilbert-elliott", BURSTS, gilbert_elliott);
-        let correlation = read.number("correlation", 0.0..100.0, "a number from 0 to below 100");
+        let correlation = share::correlation(&mut read);
         let percent = read.percent("percent");
         let mechanism = shaping::mechanism(&mut read);
         if bursts.is_some() && (percent.is_some() || correlation.is_some()) {
@@ -69,7 +71,7 @@ impl Loss {
         }
         let model = bursts.unwrap_or(Model::Random(Share {
             share,
-            correlation: correlation.unwrap_or(0.0) / 100.0,
+            correlation: correlation.unwrap_or(0.0),
         }));
         Ok(Self::Shaped(Box::new(Shaping {
             filter,
@@ -122,53 +124,29 @@ impl Disturbance for Loss {
 }
 
 fn entry() -> Entry {
-    let row = |name, kind, unit, bounds, summary| Parameter {
-        name,
-        kind,
-        unit,
-        bounds: Some(bounds),
-        default: None,
-        required: false,
-        summary,
-    };
-    let mut parameters = vec![
-        row(
-            "percent",
-            ParameterKind::Number,
-            Some("%"),
-            "above 0, at most 100",
-            "how many packets are lost; required without gilbert-elliott",
-        ),
-        row(
-            "correlation",
-            ParameterKind::Number,
-            Some("%"),
-            "0 to below 100",
-            "how much each loss resembles the decision before",
-        ),
-        row(
-            "gilbert-elliott",
-            ParameterKind::Object,
-            None,
-            BURSTS,
-            "bursts: p leads into the bad state and r out of it, asked per packet",
-        ),
-        shaping::mechanism_parameter(),
-    ];
-    parameters.extend(filter::parameters("egress"));
-    let mut mechanisms = vec![rules::MECHANISM];
-    mechanisms.extend(shaping::MECHANISMS);
-    Entry {
+    let mut parameters =
+        share::parameters("how many packets are lost; required without gilbert-elliott");
+    for either in &mut parameters {
+        either.required = false;
+    }
+    parameters.push(row(
+        "gilbert-elliott",
+        ParameterKind::Object,
+        BURSTS,
+        None,
+        "bursts: p leads into the bad state and r out of it, asked per packet",
+    ));
+    let shaped = shaping::entry(Told {
         name: NAME,
-        layer: "switching",
         summary: "loses packets, singly or in bursts",
-        targets: rules::TARGETS.to_vec(),
         parameters,
-        needs: shaping::NEEDS.to_vec(),
-        mechanisms,
-        recovery_path: shaping::RECOVERY,
-        undo: UndoClass::Reversible,
         observed_effect: "the share of matching packets that was dropped, with its interval",
         example: "percent=5",
+    });
+    let mut mechanisms = vec![rules::MECHANISM];
+    mechanisms.extend(&shaped.mechanisms);
+    Entry {
+        mechanisms,
+        ..shaped
     }
 }

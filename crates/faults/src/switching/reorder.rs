@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use firedrill_worker::queue::random::Share;
 use firedrill_worker::queue::shape::{Reorder as Ahead, Shape};
 use serde_json::{Map, Value, json};
 
 use super::filter::{self, Filter};
-use super::rules;
-use super::shaping::{self, Shaping};
+use super::row::row;
+use super::shaping::{self, Shaping, Told};
+use super::share;
 use crate::FaultError;
 use crate::arguments::Arguments;
-use crate::catalogue::{Entry, Parameter, ParameterKind, UndoClass};
+use crate::catalogue::{Entry, ParameterKind};
 use crate::fault::Kind;
 
 pub(crate) const KIND: Kind = Kind {
@@ -29,9 +29,7 @@ const DELAY: Duration = Duration::from_millis(10);
 
 fn parse(arguments: &Map<String, Value>) -> Result<Shaping, FaultError> {
     let mut read = Arguments::new(NAME, arguments, &filter::names(&OWN));
-    let percent = read.percent("percent");
-    let share = read.require("percent", percent, "how many packets go ahead") / 100.0;
-    let correlation = read.number("correlation", 0.0..100.0, "a number from 0 to below 100");
+    let share = share::read(&mut read, "how many packets go ahead");
     let delay = read.duration("delay", LONGEST);
     let gap = read.whole("gap", 1..=1_000_000, "a whole number from 1 to 1000000");
     let mechanism = shaping::mechanism(&mut read);
@@ -43,10 +41,7 @@ fn parse(arguments: &Map<String, Value>) -> Result<Shaping, FaultError> {
         shape: Shape {
             delay: delay.unwrap_or(DELAY),
             reorder: Some(Ahead {
-                share: Share {
-                    share,
-                    correlation: correlation.unwrap_or(0.0) / 100.0,
-                },
+                share,
                 gap: gap.and_then(|gap| u32::try_from(gap).ok()).unwrap_or(1),
             }),
             ..Shape::default()
@@ -55,30 +50,8 @@ fn parse(arguments: &Map<String, Value>) -> Result<Shaping, FaultError> {
 }
 
 fn entry() -> Entry {
-    let row = |name, kind, bounds, default, summary| Parameter {
-        name,
-        kind,
-        unit: None,
-        bounds: Some(bounds),
-        default,
-        required: name == "percent",
-        summary,
-    };
-    let mut parameters = vec![
-        row(
-            "percent",
-            ParameterKind::Number,
-            "above 0, at most 100",
-            None,
-            "how many packets go ahead of the delayed ones",
-        ),
-        row(
-            "correlation",
-            ParameterKind::Number,
-            "0 to below 100",
-            None,
-            "how much each decision resembles the one before, in percent",
-        ),
+    let mut parameters = share::parameters("how many packets go ahead of the delayed ones");
+    parameters.extend([
         row(
             "delay",
             ParameterKind::Duration,
@@ -93,21 +66,13 @@ fn entry() -> Entry {
             Some(json!(1)),
             "only every so-manieth packet may go ahead",
         ),
-        shaping::mechanism_parameter(),
-    ];
-    parameters.extend(filter::parameters("egress"));
-    Entry {
+    ]);
+    shaping::entry(Told {
         name: NAME,
-        layer: "switching",
         summary: "lets some packets go ahead of the others, which are delayed",
-        targets: rules::TARGETS.to_vec(),
         parameters,
-        needs: shaping::NEEDS.to_vec(),
-        mechanisms: shaping::MECHANISMS.to_vec(),
-        recovery_path: shaping::RECOVERY,
-        undo: UndoClass::Reversible,
         observed_effect: "the share of matching packets that went ahead, with its interval; with \
                           netem, the packets that were led past it",
         example: "percent=25 delay=20ms",
-    }
+    })
 }

@@ -9,13 +9,13 @@ use firedrill_undo::{Primitive, ROOT_MAJOR, RootQdisc};
 use firedrill_worker::queue::{Program, shape::Shape};
 use serde_json::json;
 
-use super::filter::{Direction, Filter};
+use super::filter::{self, Direction, Filter};
 use super::netem;
 use super::place::{Place, places};
 use super::queue::{self, PacketQueue};
 use super::rules;
 use crate::arguments::Arguments;
-use crate::catalogue::{Parameter, ParameterKind};
+use crate::catalogue::{Entry, Parameter, ParameterKind, UndoClass};
 use crate::fault::{CompileError, Disturbance, Site};
 
 /// A disturbance of packets, and by what means.
@@ -34,7 +34,7 @@ pub(super) enum Mechanism {
     Queue,
 }
 
-pub(super) const NEEDS: &[&str] = &[
+const NEEDS: &[&str] = &[
     "CAP_NET_ADMIN in the target's network namespace",
     "nf_tables, and sch_netem or nfnetlink_queue",
 ];
@@ -45,7 +45,7 @@ pub(super) const MECHANISMS: [&str; 2] = [
     "nfqueue: a queue in a worker process with netem's parameters; packets pass when it is gone",
 ];
 
-pub(super) const RECOVERY: &str = "no packet is led into the fault any more once the guardian is dead or the lease has run out; \
+const RECOVERY: &str = "no packet is led into the fault any more once the guardian is dead or the lease has run out; \
      the worker dies with its guardian; `firedrill recover` removes an idle root qdisc of ours, as \
      does a reboot";
 
@@ -70,7 +70,35 @@ pub(super) fn mechanism(read: &mut Arguments<'_>) -> Mechanism {
     mechanism.unwrap_or_default()
 }
 
-pub(super) fn mechanism_parameter() -> Parameter {
+/// What a fault that holds or changes packets says of itself; the rest is the same for all of them.
+pub(super) struct Told {
+    pub(super) name: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) parameters: Vec<Parameter>,
+    pub(super) observed_effect: &'static str,
+    pub(super) example: &'static str,
+}
+
+pub(super) fn entry(told: Told) -> Entry {
+    let mut parameters = told.parameters;
+    parameters.push(mechanism_parameter());
+    parameters.extend(filter::parameters("egress"));
+    Entry {
+        name: told.name,
+        layer: "switching",
+        summary: told.summary,
+        targets: rules::TARGETS.to_vec(),
+        parameters,
+        needs: NEEDS.to_vec(),
+        mechanisms: MECHANISMS.to_vec(),
+        recovery_path: RECOVERY,
+        undo: UndoClass::Reversible,
+        observed_effect: told.observed_effect,
+        example: told.example,
+    }
+}
+
+fn mechanism_parameter() -> Parameter {
     Parameter {
         name: "mechanism",
         kind: ParameterKind::Choice,
