@@ -3,7 +3,7 @@
 //! - [`toxic`]: its eight toxics and ours, as it writes them, and the stream faults they are;
 //! - [`collection`]: the proxies, by name;
 //! - [`answer`]: its status codes, errors and headers;
-//! - [`config`]: proxies from a file;
+//! - [`config`], [`state`]: proxies from a file, and over a restart;
 //! - `handlers`: one function per route;
 //! - `metrics`: Prometheus text.
 //!
@@ -16,6 +16,7 @@ mod collection;
 mod config;
 mod handlers;
 mod metrics;
+mod state;
 mod toxic;
 
 use std::net::{SocketAddr, TcpListener};
@@ -27,6 +28,7 @@ pub use address::AddressError;
 pub use answer::ApiError;
 pub use collection::{Collection, NewProxy, Populated, ProxyChange, ProxyView};
 pub use config::{ConfigError, ProxyConfig, load, read};
+pub use state::{StateError, StateFile};
 pub use toxic::{Attributes, NewToxic, Toxic, ToxicChange};
 
 /// What `GET /version` answers: the version of the interface, and whose it is.

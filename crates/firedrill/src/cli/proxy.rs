@@ -25,6 +25,9 @@ pub(crate) struct ProxyArgs {
     /// Proxies from a file, in Toxiproxy's format
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Keep proxies and toxics in this file, and begin with what it holds
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
     /// Where the interface listens
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8474")]
     pub(crate) api: SocketAddr,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use firedrill_proxy::toxiproxy::{Api, NewProxy, ProxyConfig, ProxyView, load, read};
+use firedrill_proxy::toxiproxy::{Api, NewProxy, ProxyConfig, ProxyView, StateFile, load, read};
 use firedrill_proxy::{Fabric, Options};
 use rustix::rand::{GetRandomFlags, getrandom};
 use serde_json::json;
@@ -32,8 +32,20 @@ pub(super) fn execute(args: &ProxyArgs, out: &Out) -> Result<Exit, Failure> {
     Ok(Exit::Held)
 }
 
-/// The proxies of the file and of the command line.
+/// The proxies of the last time, and those of the file and of the command line that are new.
 fn wanted(args: &ProxyArgs) -> Result<Vec<ProxyConfig>, Failure> {
+    let kept = match &args.state {
+        Some(path) => StateFile::at(path).proxies(),
+        None => Ok(Vec::new()),
+    };
+    let mut all = kept.or_exit(Exit::Usage)?;
+    let known: Vec<String> = all.iter().map(|kept| kept.proxy.name.clone()).collect();
+    let asked = asked(args)?.into_iter();
+    all.extend(asked.filter(|asked| !known.contains(&asked.proxy.name)));
+    Ok(all)
+}
+
+fn asked(args: &ProxyArgs) -> Result<Vec<ProxyConfig>, Failure> {
     let mut all = Vec::new();
     if let Some(path) = &args.config {
         let text = std::fs::read_to_string(path)

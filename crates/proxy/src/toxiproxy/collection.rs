@@ -1,13 +1,14 @@
 //! The proxies, by name.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::address::{self, AddressError};
 use super::answer::ApiError;
+use super::state::StateFile;
 use super::toxic::{NewToxic, Toxic, ToxicChange};
 use crate::counters::Passed;
 use crate::fabric::{Fabric, RouteConfig};
@@ -20,6 +21,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Collection {
     fabric: Arc<Fabric>,
     proxies: Mutex<BTreeMap<String, Proxy>>,
+    state: OnceLock<StateFile>,
 }
 
 #[derive(Debug, Clone)]
@@ -76,7 +78,18 @@ impl Collection {
         Self {
             fabric,
             proxies: Mutex::default(),
+            state: OnceLock::new(),
         }
+    }
+
+    /// From now on, what is answered is in this file.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep_in(&self, file: StateFile) -> Result<(), ApiError> {
+        let proxies = self.proxies();
+        let file = self.state.get_or_init(|| file);
+        file.write(&views(&proxies)).map_err(not_kept)
     }
 
     pub fn all(&self) -> Vec<ProxyView> {
@@ -111,6 +124,7 @@ impl Collection {
         let proxy = self.started(new)?;
         let view = proxy.view(&new.name);
         proxies.insert(new.name.clone(), proxy);
+        self.keep(&proxies)?;
         Ok(view)
     }
 
@@ -128,6 +142,7 @@ impl Collection {
             match self.put(&mut proxies, new) {
                 Ok(view) => made.push(view),
                 Err(error) => {
+                    self.keep(&proxies)?;
                     return Err(ApiError::Populate {
                         source: Box::new(error),
                         proxies: made,
@@ -135,6 +150,7 @@ impl Collection {
                 }
             }
         }
+        self.keep(&proxies)?;
         Ok(Populated { proxies: made })
     }
 
@@ -177,16 +193,18 @@ impl Collection {
             proxy.listen = self.start(name, proxy)?;
             proxy.enabled = true;
         }
-        Ok(proxy.view(name))
+        let view = proxy.view(name);
+        self.keep(&proxies)?;
+        Ok(view)
     }
 
     /// # Errors
-    /// When there is none of this name.
+    /// When there is none of this name, or the end of it cannot be kept.
     pub fn delete(&self, name: &str) -> Result<(), ApiError> {
-        let removed = self.proxies().remove(name);
-        removed.ok_or(ApiError::ProxyNotFound)?;
+        let mut proxies = self.proxies();
+        proxies.remove(name).ok_or(ApiError::ProxyNotFound)?;
         self.stop(name);
-        Ok(())
+        self.keep(&proxies)
     }
 
     /// Enables every proxy and takes every toxic away.
@@ -210,7 +228,7 @@ impl Collection {
                 Err(error) => result = Err(error),
             }
         }
-        result
+        result.and(self.keep(&proxies))
     }
 
     /// # Errors
@@ -224,6 +242,7 @@ impl Collection {
         }
         proxy.toxics.push(toxic.clone());
         self.apply(name, proxy);
+        self.keep(&proxies)?;
         Ok(toxic)
     }
 
@@ -253,6 +272,7 @@ impl Collection {
         *old = old.changed(change)?;
         let changed = old.clone();
         self.apply(name, proxy);
+        self.keep(&proxies)?;
         Ok(changed)
     }
 
@@ -264,11 +284,19 @@ impl Collection {
         let at = proxy.toxics.iter().position(|other| other.name == toxic);
         proxy.toxics.remove(at.ok_or(ApiError::ToxicNotFound)?);
         self.apply(name, proxy);
-        Ok(())
+        self.keep(&proxies)
     }
 
     fn proxies(&self) -> MutexGuard<'_, BTreeMap<String, Proxy>> {
         self.proxies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what there is now, where that is wanted.
+    fn keep(&self, proxies: &BTreeMap<String, Proxy>) -> Result<(), ApiError> {
+        match self.state.get() {
+            Some(file) => file.write(&views(proxies)).map_err(not_kept),
+            None => Ok(()),
+        }
     }
 
     fn started(&self, new: &NewProxy) -> Result<Proxy, ApiError> {
@@ -309,6 +337,17 @@ impl Collection {
     fn apply(&self, name: &str, proxy: &Proxy) {
         let faults = proxy.toxics.iter().map(Toxic::fault).collect();
         let _not_enabled = self.fabric.change(name, faults);
+    }
+}
+
+fn views(proxies: &BTreeMap<String, Proxy>) -> Vec<ProxyView> {
+    let each = proxies.iter();
+    each.map(|(name, proxy)| proxy.view(name)).collect()
+}
+
+fn not_kept(error: std::io::Error) -> ApiError {
+    ApiError::Internal {
+        why: format!("it is done, but not kept for the next start: {error}"),
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
-use firedrill_proxy::toxiproxy::Api;
+use firedrill_proxy::toxiproxy::{Api, Collection, StateFile, load};
 use firedrill_proxy::{Fabric, Options};
 use serde_json::Value;
 
@@ -25,6 +26,19 @@ pub(crate) struct Answer {
 
 impl Bed {
     pub(crate) fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    /// An interface that begins with what the file holds, and keeps it.
+    pub(crate) fn kept_in(path: &Path) -> Self {
+        Self::with(|collection| {
+            let proxies = StateFile::at(path).proxies().expect("proxies");
+            load(collection, proxies).expect("all of them");
+            collection.keep_in(StateFile::at(path)).expect("a file");
+        })
+    }
+
+    fn with(prepare: impl FnOnce(&Collection)) -> Self {
         let fabric = Fabric::start(&Options {
             threads: 2,
             seed: 1,
@@ -33,6 +47,7 @@ impl Bed {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let api = Api::bind(any, Arc::new(fabric)).expect("an address");
         let address = api.address();
+        prepare(api.collection());
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()

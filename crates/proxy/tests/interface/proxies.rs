@@ -160,3 +160,22 @@ fn bytes_are_counted_while_the_connection_is_open() {
     }
     assert_eq!(value("firedrill_proxy_connections_open{", ""), 1);
 }
+
+#[test]
+fn what_was_answered_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("state.json");
+    let before = Bed::kept_in(&path);
+    let upstream = echo().to_string();
+    let body = json!({ "name": "echo", "listen": "127.0.0.1:0", "upstream": upstream });
+    before.post("/proxies", &body.to_string());
+    let toxic = r#"{"type":"latency","attributes":{"latency":7},"toxicity":0.5}"#;
+    before.post("/proxies/echo/toxics", toxic);
+    before.post("/proxies/echo", r#"{"enabled":false}"#);
+    let proxies = before.get("/proxies").json();
+
+    let after = Bed::kept_in(&path);
+    assert_eq!(after.get("/proxies").json(), proxies);
+    after.delete("/proxies/echo");
+    assert_eq!(Bed::kept_in(&path).get("/proxies").json(), json!({}));
+}
