@@ -29,6 +29,9 @@ pub fn worker_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let _ = hardening::own_session();
     // For `ps`: the executable may have been started as /proc/self/exe.
     let _ = rustix::thread::set_name(c"firedrill-work");
+    // Before there is a thread: its stack, and the end of what a load holds, would be up to 2 MiB more
+    // than asked where they happen to lie on a huge page.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     if !dies_with(arguments) {
         return ExitCode::FAILURE;
     }

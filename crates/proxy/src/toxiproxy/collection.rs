@@ -89,7 +89,8 @@ impl Collection {
     pub fn keep_in(&self, file: StateFile) -> Result<(), ApiError> {
         let proxies = self.proxies();
         let file = self.state.get_or_init(|| file);
-        file.write(&views(&proxies)).map_err(not_kept)
+        file.write(&views(&proxies))
+            .map_err(|error| not_kept(&error))
     }
 
     pub fn all(&self) -> Vec<ProxyView> {
@@ -294,7 +295,9 @@ impl Collection {
     /// Writes what there is now, where that is wanted.
     fn keep(&self, proxies: &BTreeMap<String, Proxy>) -> Result<(), ApiError> {
         match self.state.get() {
-            Some(file) => file.write(&views(proxies)).map_err(not_kept),
+            Some(file) => file
+                .write(&views(proxies))
+                .map_err(|error| not_kept(&error)),
             None => Ok(()),
         }
     }
@@ -345,7 +348,7 @@ fn views(proxies: &BTreeMap<String, Proxy>) -> Vec<ProxyView> {
     each.map(|(name, proxy)| proxy.view(name)).collect()
 }
 
-fn not_kept(error: std::io::Error) -> ApiError {
+fn not_kept(error: &std::io::Error) -> ApiError {
     ApiError::Internal {
         why: format!("it is done, but not kept for the next start: {error}"),
     }

@@ -81,8 +81,6 @@ impl MemoryLoad {
     }
 
     pub(crate) fn run(self, control: &Control) -> Result<Infallible, StressError> {
-        // A huge page at the end of what is held would be up to 2 MiB too much.
-        let _ = rustix::thread::disable_transparent_huge_pages(true);
         let locked = lock_memory();
         let goal = self.goal(&Surroundings::read()?)?;
         let base = anonymous()?;
