@@ -3,6 +3,7 @@
 //! Map:
 //! - [`chance`]: decisions that can be repeated; pure;
 //! - [`stream`]: what faults do to one direction of a connection; pure;
+//! - [`message`]: protocols, and what faults do to one request; pure;
 //! - [`fabric`]: routes that are opened, changed and closed while connections run;
 //! - [`toxiproxy`]: Toxiproxy's HTTP interface to them;
 //! - `reactor`: threads, sockets and timers behind it.
@@ -13,6 +14,7 @@
 pub mod chance;
 mod counters;
 pub mod fabric;
+pub mod message;
 mod reactor;
 mod route;
 pub mod stream;

@@ -1,0 +1,72 @@
+//! Protocols that the proxy understands, so that a fault can be on one request. Pure: bytes and
+//! times come from outside.
+//!
+//! ```text
+//!              ┌──────────── session ────────────┐
+//!   client ───▶│ parse ─▶ decide ─▶ pass, change │──▶ lane upstream ──▶ upstream
+//!          ◀── │ answer ourselves       parse ◀─ │◀──
+//!              └─────────────────────────────────┘
+//! ```
+//!
+//! A session is one protocol on one connection. It sees the bytes of both sides in their order and
+//! says what goes where; the faults of the stream ([`crate::stream`]) come behind it. Without a
+//! fault it passes on every byte as it came.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::chance::Chance;
+use crate::stream::{Direction, End};
+
+/// One protocol on one connection.
+pub trait Session: Debug + Send {
+    /// Takes what a side sent: bytes that go in this direction.
+    fn receive(&mut self, direction: Direction, bytes: &[u8], now: Instant, out: &mut dyn Sink);
+
+    /// The sender of this direction has nothing more to say.
+    fn end(&mut self, direction: Direction, now: Instant, out: &mut dyn Sink);
+
+    /// Does what its time has come for.
+    fn wake(&mut self, now: Instant, out: &mut dyn Sink);
+
+    /// When [`Session::wake`] has something to do, if only time is missing.
+    fn due(&self) -> Option<Instant>;
+
+    /// Whether more is taken in this direction. What a session holds is bounded by this.
+    fn has_room(&self, direction: Direction) -> bool;
+
+    /// Makes these the faults of the connection; what is decided already stays so.
+    fn change(&mut self, faults: &[MessageFault]);
+}
+
+/// Where a session says what goes where.
+pub trait Sink {
+    /// These bytes go next in this direction.
+    fn send(&mut self, direction: Direction, bytes: &[u8]);
+
+    /// This is how the direction ends; of [`End::Reset`] and [`End::Close`], how the connection does.
+    fn end(&mut self, direction: Direction, end: End);
+}
+
+/// A fault on the messages of a route.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MessageFault {
+    /// Unique on its route. Decisions follow the name: a fault that is edited keeps them.
+    pub name: Arc<str>,
+    /// The share of the messages that it is on, of those it is meant for; 0 to 1.
+    pub share: f64,
+    pub kind: Kind,
+}
+
+impl MessageFault {
+    /// Whether it is on the message of this number. `chance` is the connection's.
+    #[must_use]
+    pub fn falls_on(&self, chance: Chance, message: u64) -> bool {
+        chance.named(&self.name).of(message).happens(self.share)
+    }
+}
+
+/// What a fault does, by the protocol that it is for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Kind {}
