@@ -70,20 +70,14 @@ pub enum HeaderChange {
 
 impl HttpMatch {
     /// `headers` are names and values as they came. `path` may have a query behind it.
-    pub fn fits<'a>(
-        &self,
-        method: &[u8],
-        path: &[u8],
-        headers: impl Iterator<Item = (&'a [u8], &'a [u8])> + Clone,
-    ) -> bool {
+    pub fn fits(&self, method: &[u8], path: &[u8], headers: &[(&[u8], &[u8])]) -> bool {
         let end = path.iter().position(|byte| *byte == b'?');
         let path = &path[..end.unwrap_or(path.len())];
         let any = self.methods.is_empty();
         let method_fits = any || self.methods.iter().any(|one| one.as_bytes() == method);
         let path_fits = self.path.as_ref().is_none_or(|one| one.matches(path));
         let header_fits = |(name, value): &(String, Pattern)| {
-            let mut headers = headers.clone();
-            headers.any(|(other, text)| {
+            headers.iter().any(|(other, text)| {
                 other.eq_ignore_ascii_case(name.as_bytes()) && value.matches(text)
             })
         };
