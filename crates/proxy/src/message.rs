@@ -12,14 +12,18 @@
 //! says what goes where; the faults of the stream ([`crate::stream`]) come behind it. Without a
 //! fault it passes on every byte as it came.
 
+pub mod grpc;
 pub mod http;
+pub mod http2;
 mod pattern;
 
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use grpc::{GrpcAction, GrpcFault, GrpcMatch, GrpcStatus};
 pub use http::{BodyChange, HeaderChange, HttpAction, HttpFault, HttpMatch};
+pub use http2::Http2;
 pub use pattern::Pattern;
 
 use crate::chance::Chance;
@@ -77,4 +81,5 @@ impl MessageFault {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
     Http(HttpFault),
+    Grpc(GrpcFault),
 }
