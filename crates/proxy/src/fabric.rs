@@ -17,6 +17,8 @@ use crate::counters::Passed;
 use crate::reactor::{self, Handle, Order};
 use crate::route::{Parts, Route, Upstream};
 use crate::stream::StreamFault;
+use crate::tls::Tls;
+use crate::tls::flaw::HandshakeFault;
 
 /// How many connections wait to be accepted, at most (as far as `net.core.somaxconn` goes).
 const BACKLOG: i32 = 4096;
@@ -39,6 +41,8 @@ pub struct RouteConfig {
     pub upstream: Upstream,
     /// How long a connection to the upstream may take to be made.
     pub connect_timeout: Duration,
+    pub tls: Tls,
+    pub handshake_faults: Vec<HandshakeFault>,
     pub faults: Vec<StreamFault>,
 }
 
@@ -99,6 +103,8 @@ impl Fabric {
             listener,
             upstream: config.upstream,
             connect_timeout: config.connect_timeout,
+            tls: config.tls,
+            handshake_faults: config.handshake_faults.into(),
             chance: Chance::new(self.seed).named(&config.name),
             faults: config.faults.into(),
         };
@@ -122,6 +128,19 @@ impl Fabric {
             route: route.id,
             done,
         });
+        Ok(())
+    }
+
+    /// Gives the handshakes of a route these faults, from the next connection on.
+    ///
+    /// # Errors
+    /// When there is no such route.
+    pub fn change_handshakes(
+        &self,
+        name: &str,
+        faults: Vec<HandshakeFault>,
+    ) -> Result<(), RouteError> {
+        self.route(name)?.set_handshake_faults(faults.into());
         Ok(())
     }
 

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use crate::chance::Chance;
 use crate::counters::Counters;
 use crate::stream::{Direction, Lane, StreamFault};
+use crate::tls::Tls;
+use crate::tls::flaw::{self, HandshakeFault};
 
 /// Where the connections of a route go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +28,9 @@ pub(crate) struct Route {
     pub(crate) listener: OwnedFd,
     pub(crate) upstream: Upstream,
     pub(crate) connect_timeout: Duration,
+    pub(crate) tls: Tls,
     pub(crate) counters: Counters,
+    handshake_faults: Mutex<Arc<[HandshakeFault]>>,
     chance: Chance,
     faults: Mutex<Arc<[StreamFault]>>,
     accepted: AtomicU64,
@@ -39,6 +43,8 @@ pub(crate) struct Parts {
     pub(crate) listener: OwnedFd,
     pub(crate) upstream: Upstream,
     pub(crate) connect_timeout: Duration,
+    pub(crate) tls: Tls,
+    pub(crate) handshake_faults: Arc<[HandshakeFault]>,
     pub(crate) chance: Chance,
     pub(crate) faults: Arc<[StreamFault]>,
 }
@@ -50,7 +56,9 @@ impl Route {
             listener: parts.listener,
             upstream: parts.upstream,
             connect_timeout: parts.connect_timeout,
+            tls: parts.tls,
             counters: Counters::new(workers),
+            handshake_faults: Mutex::new(parts.handshake_faults),
             chance: parts.chance,
             faults: Mutex::new(parts.faults),
             accepted: AtomicU64::new(0),
@@ -75,6 +83,18 @@ impl Route {
     pub(crate) fn set_faults(&self, faults: Arc<[StreamFault]>) {
         let mut now = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         *now = faults;
+    }
+
+    /// What befalls the handshake of a new connection.
+    pub(crate) fn handshake_fault(&self, connection: u64) -> Option<flaw::Kind> {
+        let faults = self.handshake_faults.lock();
+        let faults = Arc::clone(&faults.unwrap_or_else(PoisonError::into_inner));
+        flaw::first(&faults, |direction| self.chance(connection, direction))
+    }
+
+    pub(crate) fn set_handshake_faults(&self, faults: Arc<[HandshakeFault]>) {
+        let now = self.handshake_faults.lock();
+        *now.unwrap_or_else(PoisonError::into_inner) = faults;
     }
 
     /// A lane of a connection.

@@ -10,8 +10,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rustix::io::Errno;
 
-use super::socket::{Read, Socket};
+use super::handshake::{Handshake, Progress};
+use super::side::Side;
+use super::socket::Read;
 use crate::counters::OfWorker;
 use crate::route::{Route, of};
 use crate::stream::{Direction, End, Lane, Piece};
@@ -28,7 +31,9 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(super) struct Connection {
     route: Arc<Route>,
     /// The client, the upstream; each the source of the lane of its index.
-    sides: [Socket; 2],
+    sides: [Side; 2],
+    /// Until both sides are agreed, nothing passes.
+    handshake: Option<Box<Handshake>>,
     lanes: [Lane; 2],
     closing: Option<Instant>,
     /// The next time at which a timer will come to it.
@@ -56,15 +61,16 @@ impl Connection {
     pub(super) fn new(
         route: Arc<Route>,
         number: u64,
-        client: Socket,
-        upstream: Socket,
+        sides: ([Side; 2], Option<Handshake>),
         now: Instant,
     ) -> Self {
         let lane = |direction| route.lane(number, direction, now);
         let lanes = [lane(Direction::Upstream), lane(Direction::Downstream)];
+        let (sides, handshake) = sides;
         Self {
             route,
-            sides: [client, upstream],
+            sides,
+            handshake: handshake.map(Box::new),
             lanes,
             closing: None,
             woken: None,
@@ -75,7 +81,7 @@ impl Connection {
         &self.route
     }
 
-    pub(super) fn side(&mut self, side: usize) -> &mut Socket {
+    pub(super) fn side(&mut self, side: usize) -> &mut Side {
         &mut self.sides[side]
     }
 
@@ -98,13 +104,20 @@ impl Connection {
 
     /// Both peers get a RST when this is dropped.
     pub(super) fn will_reset(&self) {
-        self.sides.iter().for_each(Socket::will_reset);
+        self.sides.iter().for_each(Side::will_reset);
     }
 
     /// Moves what can be moved.
     pub(super) fn pump(&mut self, now: Instant, buffer: &mut [u8], counters: &OfWorker) -> Next {
         if let Some(limit) = self.closing {
             return self.drain(limit, now, buffer);
+        }
+        if let Some(next) = self.shake_hands(now, buffer, counters) {
+            return next;
+        }
+        if self.advance(buffer).is_err() {
+            self.will_reset();
+            return Next::Over;
         }
         let mut again = false;
         for direction in [0, 1] {
@@ -117,7 +130,7 @@ impl Connection {
                 Err(Stop::Close) => return self.close(now, buffer),
             }
         }
-        if self.sides.iter().all(Socket::write_is_over) {
+        if self.sides.iter().all(Side::write_is_over) {
             return Next::Over;
         }
         if again {
@@ -128,6 +141,35 @@ impl Connection {
         let moving = self.lanes.iter().zip(sinks);
         let moving = moving.filter(|(_, sink)| sink.can_write());
         Next::Wait(moving.filter_map(|(lane, _)| lane.due()).min())
+    }
+
+    /// What is left to do before anything passes, if there is something.
+    fn shake_hands(
+        &mut self,
+        now: Instant,
+        buffer: &mut [u8],
+        counters: &OfWorker,
+    ) -> Option<Next> {
+        let handshake = self.handshake.as_mut()?;
+        match handshake.go_on(&mut self.sides, now, buffer) {
+            Progress::Over => {
+                self.handshake = None;
+                None
+            }
+            Progress::Waits => Some(Next::Wait(Some(handshake.until))),
+            Progress::Failed => {
+                counters.failed.add(1);
+                self.will_reset();
+                Some(Next::Over)
+            }
+        }
+    }
+
+    /// Sends what earlier writes left.
+    fn advance(&mut self, buffer: &mut [u8]) -> Result<(), Errno> {
+        self.sides
+            .iter_mut()
+            .try_for_each(|side| side.advance(buffer))
     }
 
     /// Ends both directions; what was sent arrives.
@@ -144,6 +186,9 @@ impl Connection {
 
     /// Reads what nobody wants any more, until both peers have ended too.
     fn drain(&mut self, limit: Instant, now: Instant, buffer: &mut [u8]) -> Next {
+        if self.advance(buffer).is_err() {
+            return Next::Over;
+        }
         for side in &mut self.sides {
             for _ in 0..TURN {
                 if !side.can_read() {
@@ -154,7 +199,7 @@ impl Connection {
                 }
             }
         }
-        if now >= limit || self.sides.iter().all(Socket::read_is_over) {
+        if now >= limit || self.sides.iter().all(Side::read_is_over) {
             return Next::Over;
         }
         Next::Wait(Some(limit))
@@ -205,7 +250,7 @@ impl Connection {
 /// Sends what is due, as far as the socket takes it.
 fn send_ready(
     lane: &mut Lane,
-    sink: &mut Socket,
+    sink: &mut Side,
     now: Instant,
     direction: usize,
     counters: &OfWorker,

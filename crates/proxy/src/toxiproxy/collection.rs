@@ -9,9 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::address::{self, AddressError};
 use super::answer::ApiError;
 use super::state::StateFile;
+use super::tls::{self, TlsSettings};
 use super::toxic::{NewToxic, Toxic, ToxicChange};
 use crate::counters::Passed;
 use crate::fabric::{Fabric, RouteConfig};
+use crate::tls::Tls;
+use crate::tls::authority::Authority;
+use crate::tls::flaw::HandshakeFault;
 
 /// How long a connection to an upstream may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,6 +25,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Collection {
     fabric: Arc<Fabric>,
     proxies: Mutex<BTreeMap<String, Proxy>>,
+    /// Made when a proxy first needs it.
+    authority: OnceLock<Arc<Authority>>,
     state: OnceLock<StateFile>,
 }
 
@@ -28,6 +34,7 @@ pub struct Collection {
 struct Proxy {
     listen: String,
     upstream: String,
+    tls: Option<TlsSettings>,
     enabled: bool,
     toxics: Vec<Toxic>,
 }
@@ -38,6 +45,8 @@ pub struct ProxyView {
     pub name: String,
     pub listen: String,
     pub upstream: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
     pub enabled: bool,
     pub toxics: Vec<Toxic>,
 }
@@ -51,6 +60,9 @@ pub struct NewProxy {
     pub listen: String,
     #[serde(default)]
     pub upstream: String,
+    /// Ours: what becomes of TLS.
+    #[serde(default)]
+    pub tls: Option<TlsSettings>,
     #[serde(default)]
     pub enabled: Option<bool>,
 }
@@ -62,6 +74,8 @@ pub struct ProxyChange {
     pub listen: Option<String>,
     #[serde(default)]
     pub upstream: Option<String>,
+    #[serde(default)]
+    pub tls: Option<TlsSettings>,
     #[serde(default)]
     pub enabled: Option<bool>,
 }
@@ -78,6 +92,7 @@ impl Collection {
         Self {
             fabric,
             proxies: Mutex::default(),
+            authority: OnceLock::new(),
             state: OnceLock::new(),
         }
     }
@@ -91,6 +106,14 @@ impl Collection {
         let file = self.state.get_or_init(|| file);
         file.write(&views(&proxies))
             .map_err(|error| not_kept(&error))
+    }
+
+    /// The authority of the certificates that the proxies make.
+    ///
+    /// # Errors
+    /// When there is no randomness to make one.
+    pub fn authority(&self) -> Result<Arc<Authority>, ApiError> {
+        tls::authority(&self.authority)
     }
 
     pub fn all(&self) -> Vec<ProxyView> {
@@ -118,6 +141,7 @@ impl Collection {
     /// When a field is missing or wrong, the name is taken, or the address cannot be listened on.
     pub fn create(&self, new: &NewProxy) -> Result<ProxyView, ApiError> {
         new.check("")?;
+        tls::check(new.tls.as_ref(), &self.authority)?;
         let mut proxies = self.proxies();
         if proxies.contains_key(&new.name) {
             return Err(ApiError::ProxyExists);
@@ -136,6 +160,7 @@ impl Collection {
     pub fn populate(&self, all: &[NewProxy]) -> Result<Populated, ApiError> {
         for (at, new) in all.iter().enumerate() {
             new.check(&format!(" at proxy {}", at + 1))?;
+            tls::check(new.tls.as_ref(), &self.authority)?;
         }
         let mut proxies = self.proxies();
         let mut made = Vec::new();
@@ -183,13 +208,16 @@ impl Collection {
         let enabled = change.enabled.unwrap_or(proxy.enabled);
         address::to_listen(&listen)?;
         address::to_reach(&upstream)?;
-        let moved = listen != proxy.listen || upstream != proxy.upstream;
+        let tls = change.tls.or_else(|| proxy.tls.clone());
+        tls::check(tls.as_ref(), &self.authority)?;
+        let moved = listen != proxy.listen || upstream != proxy.upstream || tls != proxy.tls;
         if proxy.enabled && (moved || !enabled) {
             self.stop(name);
             proxy.enabled = false;
         }
         proxy.listen = listen;
         proxy.upstream = upstream;
+        proxy.tls = tls;
         if enabled && !proxy.enabled {
             proxy.listen = self.start(name, proxy)?;
             proxy.enabled = true;
@@ -240,6 +268,12 @@ impl Collection {
         let toxic = new.toxic()?;
         if proxy.toxics.iter().any(|other| other.name == toxic.name) {
             return Err(ApiError::ToxicExists);
+        }
+        let ends_here = proxy.tls.as_ref().is_some_and(TlsSettings::terminates);
+        if toxic.handshake_fault().is_some() && !ends_here {
+            let why = "there is no handshake here: the proxy's `tls` is not of the mode \
+                       `terminate` or `reencrypt`";
+            return Err(ApiError::body(why.into()));
         }
         proxy.toxics.push(toxic.clone());
         self.apply(name, proxy);
@@ -306,6 +340,7 @@ impl Collection {
         let mut proxy = Proxy {
             listen: new.listen.clone(),
             upstream: new.upstream.clone(),
+            tls: new.tls.clone(),
             enabled: new.enabled.unwrap_or(true),
             toxics: Vec::new(),
         };
@@ -322,7 +357,9 @@ impl Collection {
             listen: address::to_listen(&proxy.listen)?,
             upstream: address::to_reach(&proxy.upstream)?,
             connect_timeout: CONNECT_TIMEOUT,
-            faults: proxy.toxics.iter().map(Toxic::fault).collect(),
+            tls: proxy.tls(&self.authority)?,
+            handshake_faults: proxy.handshake_faults(),
+            faults: proxy.toxics.iter().filter_map(Toxic::fault).collect(),
         };
         let opened = self.fabric.open(config);
         let bound = opened.map_err(|error| ApiError::Internal {
@@ -338,8 +375,11 @@ impl Collection {
 
     /// Gives the toxics to the route, if there is one.
     fn apply(&self, name: &str, proxy: &Proxy) {
-        let faults = proxy.toxics.iter().map(Toxic::fault).collect();
+        let faults = proxy.toxics.iter().filter_map(Toxic::fault).collect();
         let _not_enabled = self.fabric.change(name, faults);
+        let _not_enabled = self
+            .fabric
+            .change_handshakes(name, proxy.handshake_faults());
     }
 }
 
@@ -375,16 +415,29 @@ impl Proxy {
             name: name.into(),
             listen: self.listen.clone(),
             upstream: self.upstream.clone(),
+            tls: self.tls.clone(),
             enabled: self.enabled,
             toxics: self.toxics.clone(),
         }
+    }
+
+    fn tls(&self, authority: &OnceLock<Arc<Authority>>) -> Result<Tls, ApiError> {
+        let settings = self.tls.as_ref();
+        settings.map_or(Ok(Tls::None), |settings| settings.tls(authority))
+    }
+
+    fn handshake_faults(&self) -> Vec<HandshakeFault> {
+        let toxics = self.toxics.iter();
+        toxics.filter_map(Toxic::handshake_fault).collect()
     }
 
     /// Whether it listens and leads where the new one would.
     fn is_as(&self, new: &NewProxy) -> bool {
         let listens = address::to_listen(&new.listen).map(|address| address.to_string());
         let same = self.listen == new.listen || listens.is_ok_and(|listen| listen == self.listen);
-        same && self.upstream == new.upstream && self.enabled == new.enabled.unwrap_or(true)
+        same && self.upstream == new.upstream
+            && self.tls == new.tls
+            && self.enabled == new.enabled.unwrap_or(true)
     }
 }
 

@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::answer::ApiError;
+use super::tls::HandshakeEnd;
 use crate::stream::{
     Bandwidth, Corrupt, Direction, Hang, Kind, Latency, Limit, Reset, Slicer, SlowClose, Stalls,
     StreamFault, Timeout,
 };
+use crate::tls::flaw::{self, Flaw, HandshakeFault};
 
 /// A toxic on a proxy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -86,6 +88,16 @@ pub enum Attributes {
     },
     /// Ours: the peer says nothing, and loses nothing.
     Hang {},
+    /// Ours: clients are shown a certificate with a flaw.
+    TlsCertificate {
+        #[serde(default)]
+        flaw: Flaw,
+    },
+    /// Ours: handshakes of clients come to nothing.
+    TlsHandshake {
+        #[serde(default)]
+        fail: HandshakeEnd,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -201,17 +213,29 @@ impl Toxic {
         Ok(self)
     }
 
-    /// The fault that it is.
-    pub(super) fn fault(&self) -> StreamFault {
-        StreamFault {
+    /// The fault on streams that it is.
+    pub(super) fn fault(&self) -> Option<StreamFault> {
+        Some(StreamFault {
             name: self.name.as_str().into(),
-            direction: match self.stream {
-                Stream::Upstream => Direction::Upstream,
-                Stream::Downstream => Direction::Downstream,
-            },
+            direction: self.stream.direction(),
             toxicity: self.toxicity,
-            kind: self.attributes.kind(),
-        }
+            kind: self.attributes.kind()?,
+        })
+    }
+
+    /// The fault on handshakes that it is.
+    pub(super) fn handshake_fault(&self) -> Option<HandshakeFault> {
+        let kind = match self.attributes {
+            Attributes::TlsCertificate { flaw } => flaw::Kind::Certificate(flaw),
+            Attributes::TlsHandshake { fail } => fail.into(),
+            _ => return None,
+        };
+        Some(HandshakeFault {
+            name: self.name.as_str().into(),
+            direction: self.stream.direction(),
+            toxicity: self.toxicity,
+            kind,
+        })
     }
 }
 
@@ -219,6 +243,13 @@ impl Toxic {
 const YEAR_MS: u64 = 365 * 86_400_000;
 
 impl Stream {
+    fn direction(self) -> Direction {
+        match self {
+            Self::Upstream => Direction::Upstream,
+            Self::Downstream => Direction::Downstream,
+        }
+    }
+
     fn word(self) -> &'static str {
         match self {
             Self::Upstream => "upstream",
@@ -258,13 +289,15 @@ impl Attributes {
             | Self::LimitData { .. }
             | Self::Noop {}
             | Self::Corrupt { .. }
-            | Self::Hang {} => vec![],
+            | Self::Hang {}
+            | Self::TlsCertificate { .. }
+            | Self::TlsHandshake { .. } => vec![],
         }
     }
 
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> Option<Kind> {
         let ms = Duration::from_millis;
-        match *self {
+        Some(match *self {
             Self::Latency(ref latency) => Kind::Latency(Latency {
                 delay: ms(latency.latency),
                 jitter: ms(latency.jitter),
@@ -296,11 +329,12 @@ impl Attributes {
             }),
             Self::Corrupt { share } => Kind::Corrupt(Corrupt { share }),
             Self::Hang {} => Kind::Hang(Hang),
-        }
+            Self::TlsCertificate { .. } | Self::TlsHandshake { .. } => return None,
+        })
     }
 }
 
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 13] = [
     "latency",
     "bandwidth",
     "slow_close",
@@ -312,6 +346,8 @@ const KINDS: [&str; 11] = [
     "loss",
     "corrupt",
     "hang",
+    "tls_certificate",
+    "tls_handshake",
 ];
 
 #[cfg(test)]

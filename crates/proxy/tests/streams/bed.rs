@@ -47,6 +47,8 @@ pub(crate) fn route(upstream: Upstream, faults: Vec<StreamFault>) -> RouteConfig
         listen: ANY,
         upstream,
         connect_timeout: Duration::from_secs(2),
+        tls: Default::default(),
+        handshake_faults: vec![],
         faults,
     }
 }
