@@ -20,6 +20,6 @@ mod route;
 pub mod stream;
 pub mod toxiproxy;
 
-pub use counters::{Bytes, Passed};
+pub use counters::{Bytes, Passed, Requests};
 pub use fabric::{Fabric, Options, RouteConfig, RouteError};
-pub use route::Upstream;
+pub use route::{Faults, Upstream};

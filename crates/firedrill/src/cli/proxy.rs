@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
+use firedrill_proxy::message::{Protocol, UnknownProtocol};
 
 /// Run the fault proxy, with Toxiproxy's interface
 ///
@@ -17,10 +18,11 @@ use clap::Args;
 Examples:
   firedrill proxy --route redis=127.0.0.1:26379,127.0.0.1:6379
   curl -d '{\"type\":\"latency\",\"attributes\":{\"latency\":200}}' localhost:8474/proxies/redis/toxics
+  firedrill proxy --route shop=127.0.0.1:8080,127.0.0.1:80,protocol=http
   firedrill proxy --config toxiproxy.json --seed 7")]
 pub(crate) struct ProxyArgs {
     /// A route: its name, where it listens, where it leads; may be given several times
-    #[arg(long = "route", value_name = "NAME=LISTEN,UPSTREAM")]
+    #[arg(long = "route", value_name = "NAME=LISTEN,UPSTREAM[,protocol=WORD]")]
     pub(crate) routes: Vec<RouteWords>,
     /// Proxies from a file, in Toxiproxy's format
     #[arg(long, value_name = "FILE")]
@@ -39,34 +41,53 @@ pub(crate) struct ProxyArgs {
     pub(crate) threads: Option<u16>,
 }
 
-/// `name=listen,upstream`.
+/// `name=listen,upstream`, and what else is said of it: `,protocol=http`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RouteWords {
     pub(crate) name: String,
     pub(crate) listen: String,
     pub(crate) upstream: String,
+    pub(crate) protocol: Protocol,
 }
 
 impl FromStr for RouteWords {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('=').and_then(|(name, rest)| {
-            let (listen, upstream) = rest.split_once(',')?;
-            Some((name.trim(), listen.trim(), upstream.trim()))
-        });
-        match parts {
-            Some((name, listen, upstream)) if !name.is_empty() && !upstream.is_empty() => {
-                Ok(Self {
-                    name: name.into(),
-                    listen: listen.into(),
-                    upstream: upstream.into(),
-                })
-            }
-            _ => Err(format!(
+        let unlike = || {
+            format!(
                 "`{text}` is not of the form name=listen,upstream, \
                  as in redis=127.0.0.1:26379,127.0.0.1:6379"
-            )),
+            )
+        };
+        let (name, rest) = text.split_once('=').ok_or_else(unlike)?;
+        let mut parts = rest.split(',').map(str::trim);
+        let (Some(listen), Some(upstream)) = (parts.next(), parts.next()) else {
+            return Err(unlike());
+        };
+        if name.trim().is_empty() || upstream.is_empty() {
+            return Err(unlike());
         }
+        let mut route = Self {
+            name: name.trim().into(),
+            listen: listen.into(),
+            upstream: upstream.into(),
+            protocol: Protocol::default(),
+        };
+        for setting in parts {
+            match setting.split_once('=') {
+                Some(("protocol", word)) => {
+                    route.protocol = word
+                        .parse()
+                        .map_err(|error: UnknownProtocol| error.to_string())?;
+                }
+                _ => {
+                    return Err(format!(
+                        "`{setting}` is no setting of a route; there is protocol=WORD"
+                    ));
+                }
+            }
+        }
+        Ok(route)
     }
 }

@@ -58,6 +58,7 @@ fn asked(args: &ProxyArgs) -> Result<Vec<ProxyConfig>, Failure> {
             name: route.name.clone(),
             listen: route.listen.clone(),
             upstream: route.upstream.clone(),
+            protocol: route.protocol,
             enabled: None,
         },
         toxics: Vec::new(),

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::address::{self, AddressError};
 use super::answer::ApiError;
 use super::state::StateFile;
-use super::toxic::{NewToxic, Toxic, ToxicChange};
+use super::toxic::{NewToxic, Toxic, ToxicChange, faults, is_default};
 use crate::counters::Passed;
 use crate::fabric::{Fabric, RouteConfig};
+use crate::message::Protocol;
 
 /// How long a connection to an upstream may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,6 +29,7 @@ pub struct Collection {
 struct Proxy {
     listen: String,
     upstream: String,
+    protocol: Protocol,
     enabled: bool,
     toxics: Vec<Toxic>,
 }
@@ -38,6 +40,9 @@ pub struct ProxyView {
     pub name: String,
     pub listen: String,
     pub upstream: String,
+    /// Ours, and not told where it is none, as Toxiproxy would not.
+    #[serde(skip_serializing_if = "is_default")]
+    pub protocol: Protocol,
     pub enabled: bool,
     pub toxics: Vec<Toxic>,
 }
@@ -51,6 +56,9 @@ pub struct NewProxy {
     pub listen: String,
     #[serde(default)]
     pub upstream: String,
+    /// Ours: what its connections speak.
+    #[serde(default)]
+    pub protocol: Protocol,
     #[serde(default)]
     pub enabled: Option<bool>,
 }
@@ -238,6 +246,7 @@ impl Collection {
         let mut proxies = self.proxies();
         let proxy = proxies.get_mut(name).ok_or(ApiError::ProxyNotFound)?;
         let toxic = new.toxic()?;
+        proxy.takes(&toxic)?;
         if proxy.toxics.iter().any(|other| other.name == toxic.name) {
             return Err(ApiError::ToxicExists);
         }
@@ -306,6 +315,7 @@ impl Collection {
         let mut proxy = Proxy {
             listen: new.listen.clone(),
             upstream: new.upstream.clone(),
+            protocol: new.protocol,
             enabled: new.enabled.unwrap_or(true),
             toxics: Vec::new(),
         };
@@ -322,7 +332,8 @@ impl Collection {
             listen: address::to_listen(&proxy.listen)?,
             upstream: address::to_reach(&proxy.upstream)?,
             connect_timeout: CONNECT_TIMEOUT,
-            faults: proxy.toxics.iter().map(Toxic::fault).collect(),
+            protocol: proxy.protocol,
+            faults: faults(&proxy.toxics),
         };
         let opened = self.fabric.open(config);
         let bound = opened.map_err(|error| ApiError::Internal {
@@ -338,8 +349,7 @@ impl Collection {
 
     /// Gives the toxics to the route, if there is one.
     fn apply(&self, name: &str, proxy: &Proxy) {
-        let faults = proxy.toxics.iter().map(Toxic::fault).collect();
-        let _not_enabled = self.fabric.change(name, faults);
+        let _not_enabled = self.fabric.change(name, faults(&proxy.toxics));
     }
 }
 
@@ -375,6 +385,7 @@ impl Proxy {
             name: name.into(),
             listen: self.listen.clone(),
             upstream: self.upstream.clone(),
+            protocol: self.protocol,
             enabled: self.enabled,
             toxics: self.toxics.clone(),
         }
@@ -384,7 +395,21 @@ impl Proxy {
     fn is_as(&self, new: &NewProxy) -> bool {
         let listens = address::to_listen(&new.listen).map(|address| address.to_string());
         let same = self.listen == new.listen || listens.is_ok_and(|listen| listen == self.listen);
-        same && self.upstream == new.upstream && self.enabled == new.enabled.unwrap_or(true)
+        same && self.upstream == new.upstream
+            && self.protocol == new.protocol
+            && self.enabled == new.enabled.unwrap_or(true)
+    }
+
+    /// Whether a toxic means something here.
+    fn takes(&self, toxic: &Toxic) -> Result<(), ApiError> {
+        match toxic.protocol() {
+            Some(needed) if needed != self.protocol => Err(ApiError::body(format!(
+                "this toxic is on {needed} messages, and the proxy's protocol is {}; make the \
+                 proxy with \"protocol\": \"{needed}\"",
+                self.protocol
+            ))),
+            _ => Ok(()),
+        }
     }
 }
 
