@@ -14,11 +14,10 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::chance::Chance;
 use crate::counters::Passed;
+use crate::message::Protocol;
 use crate::reactor::{self, Handle, Order};
-use crate::route::{Parts, Route, Upstream};
-use crate::stream::StreamFault;
+use crate::route::{Faults, Parts, Route, Upstream};
 use crate::tls::Tls;
-use crate::tls::flaw::HandshakeFault;
 
 /// How many connections wait to be accepted, at most (as far as `net.core.somaxconn` goes).
 const BACKLOG: i32 = 4096;
@@ -42,8 +41,8 @@ pub struct RouteConfig {
     /// How long a connection to the upstream may take to be made.
     pub connect_timeout: Duration,
     pub tls: Tls,
-    pub handshake_faults: Vec<HandshakeFault>,
-    pub faults: Vec<StreamFault>,
+    pub protocol: Protocol,
+    pub faults: Faults,
 }
 
 /// Why a route is not there, or not as asked.
@@ -104,9 +103,9 @@ impl Fabric {
             upstream: config.upstream,
             connect_timeout: config.connect_timeout,
             tls: config.tls,
-            handshake_faults: config.handshake_faults.into(),
             chance: Chance::new(self.seed).named(&config.name),
-            faults: config.faults.into(),
+            protocol: config.protocol,
+            faults: config.faults,
         };
         let route = Arc::new(Route::new(parts, self.workers.len()));
         for worker in &self.workers {
@@ -121,26 +120,13 @@ impl Fabric {
     ///
     /// # Errors
     /// When there is no such route.
-    pub fn change(&self, name: &str, faults: Vec<StreamFault>) -> Result<(), RouteError> {
+    pub fn change(&self, name: &str, faults: impl Into<Faults>) -> Result<(), RouteError> {
         let route = self.route(name)?;
         route.set_faults(faults.into());
         self.tell_all(|done| Order::Change {
             route: route.id,
             done,
         });
-        Ok(())
-    }
-
-    /// Gives the handshakes of a route these faults, from the next connection on.
-    ///
-    /// # Errors
-    /// When there is no such route.
-    pub fn change_handshakes(
-        &self,
-        name: &str,
-        faults: Vec<HandshakeFault>,
-    ) -> Result<(), RouteError> {
-        self.route(name)?.set_handshake_faults(faults.into());
         Ok(())
     }
 

@@ -22,6 +22,6 @@ pub mod stream;
 pub mod tls;
 pub mod toxiproxy;
 
-pub use counters::{Bytes, Passed};
+pub use counters::{Bytes, Passed, Requests};
 pub use fabric::{Fabric, Options, RouteConfig, RouteError};
-pub use route::Upstream;
+pub use route::{Faults, Upstream};

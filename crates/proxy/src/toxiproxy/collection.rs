@@ -10,12 +10,12 @@ use super::address::{self, AddressError};
 use super::answer::ApiError;
 use super::state::StateFile;
 use super::tls::{self, TlsSettings};
-use super::toxic::{NewToxic, Toxic, ToxicChange};
+use super::toxic::{NewToxic, Toxic, ToxicChange, faults, is_default};
 use crate::counters::Passed;
 use crate::fabric::{Fabric, RouteConfig};
+use crate::message::Protocol;
 use crate::tls::Tls;
 use crate::tls::authority::Authority;
-use crate::tls::flaw::HandshakeFault;
 
 /// How long a connection to an upstream may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,6 +34,7 @@ pub struct Collection {
 struct Proxy {
     listen: String,
     upstream: String,
+    protocol: Protocol,
     tls: Option<TlsSettings>,
     enabled: bool,
     toxics: Vec<Toxic>,
@@ -45,6 +46,9 @@ pub struct ProxyView {
     pub name: String,
     pub listen: String,
     pub upstream: String,
+    /// Ours, and not told where it is none, as Toxiproxy would not.
+    #[serde(skip_serializing_if = "is_default")]
+    pub protocol: Protocol,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,
     pub enabled: bool,
@@ -60,6 +64,9 @@ pub struct NewProxy {
     pub listen: String,
     #[serde(default)]
     pub upstream: String,
+    /// Ours: what its connections speak.
+    #[serde(default)]
+    pub protocol: Protocol,
     /// Ours: what becomes of TLS.
     #[serde(default)]
     pub tls: Option<TlsSettings>,
@@ -266,14 +273,9 @@ impl Collection {
         let mut proxies = self.proxies();
         let proxy = proxies.get_mut(name).ok_or(ApiError::ProxyNotFound)?;
         let toxic = new.toxic()?;
+        proxy.takes(&toxic)?;
         if proxy.toxics.iter().any(|other| other.name == toxic.name) {
             return Err(ApiError::ToxicExists);
-        }
-        let ends_here = proxy.tls.as_ref().is_some_and(TlsSettings::terminates);
-        if toxic.handshake_fault().is_some() && !ends_here {
-            let why = "there is no handshake here: the proxy's `tls` is not of the mode \
-                       `terminate` or `reencrypt`";
-            return Err(ApiError::body(why.into()));
         }
         proxy.toxics.push(toxic.clone());
         self.apply(name, proxy);
@@ -340,6 +342,7 @@ impl Collection {
         let mut proxy = Proxy {
             listen: new.listen.clone(),
             upstream: new.upstream.clone(),
+            protocol: new.protocol,
             tls: new.tls.clone(),
             enabled: new.enabled.unwrap_or(true),
             toxics: Vec::new(),
@@ -358,8 +361,8 @@ impl Collection {
             upstream: address::to_reach(&proxy.upstream)?,
             connect_timeout: CONNECT_TIMEOUT,
             tls: proxy.tls(&self.authority)?,
-            handshake_faults: proxy.handshake_faults(),
-            faults: proxy.toxics.iter().filter_map(Toxic::fault).collect(),
+            protocol: proxy.protocol,
+            faults: faults(&proxy.toxics),
         };
         let opened = self.fabric.open(config);
         let bound = opened.map_err(|error| ApiError::Internal {
@@ -375,11 +378,7 @@ impl Collection {
 
     /// Gives the toxics to the route, if there is one.
     fn apply(&self, name: &str, proxy: &Proxy) {
-        let faults = proxy.toxics.iter().filter_map(Toxic::fault).collect();
-        let _not_enabled = self.fabric.change(name, faults);
-        let _not_enabled = self
-            .fabric
-            .change_handshakes(name, proxy.handshake_faults());
+        let _not_enabled = self.fabric.change(name, faults(&proxy.toxics));
     }
 }
 
@@ -415,6 +414,7 @@ impl Proxy {
             name: name.into(),
             listen: self.listen.clone(),
             upstream: self.upstream.clone(),
+            protocol: self.protocol,
             tls: self.tls.clone(),
             enabled: self.enabled,
             toxics: self.toxics.clone(),
@@ -426,18 +426,32 @@ impl Proxy {
         settings.map_or(Ok(Tls::None), |settings| settings.tls(authority))
     }
 
-    fn handshake_faults(&self) -> Vec<HandshakeFault> {
-        let toxics = self.toxics.iter();
-        toxics.filter_map(Toxic::handshake_fault).collect()
-    }
-
     /// Whether it listens and leads where the new one would.
     fn is_as(&self, new: &NewProxy) -> bool {
         let listens = address::to_listen(&new.listen).map(|address| address.to_string());
         let same = self.listen == new.listen || listens.is_ok_and(|listen| listen == self.listen);
         same && self.upstream == new.upstream
             && self.tls == new.tls
+            && self.protocol == new.protocol
             && self.enabled == new.enabled.unwrap_or(true)
+    }
+
+    /// Whether a toxic means something here.
+    fn takes(&self, toxic: &Toxic) -> Result<(), ApiError> {
+        let ends_tls = self.tls.as_ref().is_some_and(TlsSettings::terminates);
+        if toxic.is_on_handshakes() && !ends_tls {
+            let why = "there is no handshake to put this toxic on; make the proxy with \
+                       \"tls\": {\"mode\": \"terminate\"}, or \"reencrypt\"";
+            return Err(ApiError::body(why.into()));
+        }
+        match toxic.protocol() {
+            Some(needed) if needed != self.protocol => Err(ApiError::body(format!(
+                "this toxic is on {needed} messages, and the proxy's protocol is {}; make the \
+                 proxy with \"protocol\": \"{needed}\"",
+                self.protocol
+            ))),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -108,5 +108,5 @@ fn a_flaw_needs_a_handshake_of_ours() {
     let toxic = r#"{"type":"tls_certificate"}"#;
     let refused = bed.post("/proxies/echo/toxics", toxic);
     assert_eq!(refused.status, 400);
-    assert!(refused.body.contains("no handshake here"), "{refused:?}");
+    assert!(refused.body.contains("no handshake to put"), "{refused:?}");
 }

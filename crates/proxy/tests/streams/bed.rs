@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use firedrill_proxy::message::Protocol;
 use firedrill_proxy::stream::{Direction, Kind, StreamFault};
 use firedrill_proxy::{Fabric, Options, RouteConfig, Upstream};
 
@@ -48,8 +49,8 @@ pub(crate) fn route(upstream: Upstream, faults: Vec<StreamFault>) -> RouteConfig
         upstream,
         connect_timeout: Duration::from_secs(2),
         tls: Default::default(),
-        handshake_faults: vec![],
-        faults,
+        protocol: Protocol::Tcp,
+        faults: faults.into(),
     }
 }
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use firedrill_proxy::message::Protocol;
 use firedrill_proxy::tls::Tls;
 use firedrill_proxy::tls::authority::Authority;
 use firedrill_proxy::tls::flaw::HandshakeFault;
 use firedrill_proxy::tls::originate::{Originate, Trust};
 use firedrill_proxy::tls::terminate::{Shown, Terminate};
-use firedrill_proxy::{Fabric, Options, RouteConfig, Upstream};
+use firedrill_proxy::{Fabric, Faults, Options, RouteConfig, Upstream};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ResolvesServerCertUsingSni;
@@ -46,8 +47,8 @@ impl Bed {
                 upstream: Upstream::Addresses(vec![upstream]),
                 connect_timeout: Duration::from_secs(3),
                 tls,
-                handshake_faults: faults,
-                faults: vec![],
+                protocol: Protocol::Tcp,
+                faults: on_handshakes(faults),
             })
             .expect("a route");
         Self { fabric, address }
@@ -70,9 +71,22 @@ impl Bed {
         StreamOwned::new(tls, self.connect())
     }
 
+    /// Gives the handshakes to come these faults.
+    pub(crate) fn change(&self, faults: Vec<HandshakeFault>) {
+        let changed = self.fabric.change("route", on_handshakes(faults));
+        changed.expect("a route");
+    }
+
     /// Connections for which nothing could be reached or agreed on.
     pub(crate) fn failed(&self) -> u64 {
         self.fabric.passed("route").expect("a route").failed
+    }
+}
+
+pub(crate) fn on_handshakes(handshakes: Vec<HandshakeFault>) -> Faults {
+    Faults {
+        handshakes,
+        ..Faults::default()
     }
 }
 

@@ -50,7 +50,8 @@ fn is_certificate(error: Option<Error>, of: fn(&CertificateError) -> bool) -> bo
 fn each_flaw_is_the_error_that_it_is_to_rustls() {
     let authority = authority();
     let config = trusting(&authority, &[]);
-    let flaws: [(Flaw, fn(&CertificateError) -> bool); 4] = [
+    type Expected = fn(&CertificateError) -> bool;
+    let flaws: [(Flaw, Expected); 4] = [
         (Flaw::Expired, |e| {
             matches!(e, CertificateError::ExpiredContext { .. })
         }),
@@ -157,9 +158,7 @@ fn curl_is_served_and_told_what_is_wrong() {
         "{output:?}"
     );
     let expired = fault(Kind::Certificate(Flaw::Expired), 1.0);
-    bed.fabric
-        .change_handshakes("route", vec![expired])
-        .expect("a route");
+    bed.change(vec![expired]);
     let output = curl().expect("curl");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("certificate has expired"), "{said}");
@@ -175,16 +174,12 @@ fn a_flaw_comes_and_goes_with_new_connections_even_for_one_that_could_resume() {
     ask(&mut before, b"question");
     assert_eq!(shown(&bed, &config), None);
     let expired = fault(Kind::Certificate(Flaw::Expired), 1.0);
-    bed.fabric
-        .change_handshakes("route", vec![expired])
-        .expect("a route");
+    bed.change(vec![expired]);
     let error = shown(&bed, &config);
     let is_expired = |e: &CertificateError| matches!(e, CertificateError::ExpiredContext { .. });
     assert!(is_certificate(error.clone(), is_expired), "{error:?}");
     assert_eq!(ask(&mut before, b"question"), b"question");
-    bed.fabric
-        .change_handshakes("route", vec![])
-        .expect("a route");
+    bed.change(vec![]);
     assert_eq!(shown(&bed, &config), None);
 }
 
@@ -215,9 +210,7 @@ fn an_alert_is_one_and_a_stall_leaves_the_client_waiting() {
     let alert = Error::AlertReceived(rustls::AlertDescription::HandshakeFailure);
     assert_eq!(shown(&bed, &config), Some(alert));
 
-    bed.fabric
-        .change_handshakes("route", vec![fault(Kind::Stall, 1.0)])
-        .expect("a route");
+    bed.change(vec![fault(Kind::Stall, 1.0)]);
     let mut client = bed.client(&config);
     // Longer than the route gives a handshake.
     let patience = std::time::Duration::from_secs(4);

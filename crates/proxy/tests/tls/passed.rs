@@ -11,7 +11,7 @@ use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 
 use crate::bed::{
-    Bed, NAME, ask, authority, echo_tls, end, rest, serve, serve_tls, text, trusting,
+    Bed, NAME, PATIENCE, ask, authority, echo_tls, end, rest, serve, serve_tls, text, trusting,
 };
 
 fn names(all: &[(&str, SocketAddr)]) -> Names {
@@ -69,8 +69,11 @@ fn a_name_leads_and_not_a_byte_is_another() {
         // In parts that have nothing to do with it.
         for part in bytes[..600].chunks(100) {
             client.write_all(part).expect("sent");
-            std::thread::sleep(Duration::from_millis(1));
+            let pause = Some(Duration::from_millis(1));
+            client.set_read_timeout(pause).expect("an option");
+            client.read(&mut [0]).expect_err("nothing yet");
         }
+        client.set_read_timeout(Some(PATIENCE)).expect("an option");
         client.write_all(&bytes[600..]).expect("sent");
         client.shutdown(std::net::Shutdown::Write).expect("ended");
         let mut answer = Vec::new();
