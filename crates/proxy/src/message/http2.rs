@@ -36,7 +36,7 @@ use std::time::Instant;
 
 use self::error::Code;
 use self::frame::{Event, Head};
-use self::plan::Ready;
+use self::plan::Faults;
 use self::stream::Item;
 use self::streams::{Found, Streams};
 use self::way::{Block, Way};
@@ -50,8 +50,7 @@ const ROOM: usize = 1 << 20;
 /// One HTTP/2 connection.
 #[derive(Debug)]
 pub struct Http2 {
-    chance: Chance,
-    faults: Vec<Ready>,
+    faults: Faults,
     /// Requests so far: their numbers are what faults are drawn for.
     requests: u64,
     mode: Mode,
@@ -93,8 +92,7 @@ impl Http2 {
     #[must_use]
     pub fn new(chance: Chance, faults: &[MessageFault]) -> Self {
         Self {
-            chance,
-            faults: faults.iter().map(Ready::of).collect(),
+            faults: Faults::new(chance, faults),
             requests: 0,
             mode: Mode::Clear,
             preface: 0,
@@ -429,7 +427,7 @@ impl Session for Http2 {
     }
 
     fn change(&mut self, faults: &[MessageFault]) {
-        self.faults = faults.iter().map(Ready::of).collect();
+        self.faults.change(faults);
     }
 }
 

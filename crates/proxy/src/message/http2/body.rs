@@ -6,17 +6,16 @@ use super::error::Code;
 use super::hpack::Field;
 use crate::chance::Chance;
 use crate::message::grpc::Messages;
-use crate::message::http::{BODY_PART, HeaderChange};
+use crate::message::http::corruption::corrupt;
+use crate::message::http::{BodyChange, HeaderChange, decision};
 
 /// Everything that is changed. What is decided for a place in the body does not depend on how it
 /// came.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
     pub(super) headers: Vec<HeaderChange>,
-    pub(super) replace: Option<Bytes>,
-    /// Bytes after which it breaks off.
-    pub(super) truncate: Option<u64>,
-    pub(super) corrupt: Vec<(Chance, f64)>,
+    /// With where its draws come from.
+    pub(super) body: Option<(BodyChange, Chance)>,
     pub(super) cut: Option<Cut>,
     /// Bytes that have come.
     offset: u64,
@@ -38,30 +37,43 @@ pub(super) enum Break {
 }
 
 impl Changes {
-    pub(super) fn leaves_body(&self) -> bool {
-        let Self {
-            replace,
-            truncate,
-            corrupt,
+    pub(super) fn new(decided: decision::Changes, cut: Option<Cut>) -> Self {
+        Self {
+            headers: decided.headers,
+            body: decided.body,
             cut,
-            ..
-        } = self;
-        replace.is_none() && truncate.is_none() && corrupt.is_empty() && cut.is_none()
+            offset: 0,
+        }
+    }
+
+    pub(super) fn leaves_body(&self) -> bool {
+        self.body.is_none() && self.cut.is_none()
+    }
+
+    /// What stands in the body's place.
+    pub(super) fn replaced(&self) -> Option<Bytes> {
+        match &self.body {
+            Some((BodyChange::Replace(body), _)) => Some(body.clone()),
+            _ => None,
+        }
     }
 
     /// What goes on of the next part of a body, and whether it breaks off there.
     pub(super) fn apply(&mut self, mut body: Bytes) -> (Bytes, Option<Break>) {
         let begin = self.offset;
         self.offset += body.len() as u64;
-        for (chance, share) in &self.corrupt {
-            body = corrupted(*chance, *share, begin, body);
-        }
         let mut end = None;
-        if let Some(after) = self.truncate
-            && self.offset > after
-        {
-            body.truncate(after.saturating_sub(begin) as usize);
-            end = Some(Break::Reset(Code::INTERNAL_ERROR));
+        match &self.body {
+            Some((BodyChange::Corrupt { share }, chance)) => {
+                let mut bytes = Vec::from(body);
+                corrupt(&mut bytes, begin, *share, *chance);
+                body = bytes.into();
+            }
+            Some((BodyChange::Truncate { after }, _)) if self.offset > *after => {
+                body.truncate(after.saturating_sub(begin) as usize);
+                end = Some(Break::Reset(Code::INTERNAL_ERROR));
+            }
+            _ => {}
         }
         if let Some(cut) = &mut self.cut
             && let Some(at) = cut.messages.end_of(cut.after, &body)
@@ -71,28 +83,6 @@ impl Changes {
         }
         (body, end)
     }
-}
-
-fn corrupted(chance: Chance, share: f64, begin: u64, body: Bytes) -> Bytes {
-    let end = begin + body.len() as u64;
-    let flip = |part: u64| {
-        let chance = chance.of(part);
-        let bit = chance.of(1).below(BODY_PART * 8);
-        let place = (part * BODY_PART + bit / 8, 1 << (bit % 8));
-        chance.happens(share).then_some(place)
-    };
-    let flips: Vec<(u64, u8)> = (begin / BODY_PART..=end.saturating_sub(1) / BODY_PART)
-        .filter_map(flip)
-        .filter(|(at, _)| (begin..end).contains(at))
-        .collect();
-    if flips.is_empty() {
-        return body;
-    }
-    let mut body = Vec::from(body);
-    for (at, mask) in flips {
-        body[(at - begin) as usize] ^= mask;
-    }
-    body.into()
 }
 
 /// Changes a header list. Names on the wire are in lower case, and `host` is `:authority`.

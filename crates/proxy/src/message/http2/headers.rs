@@ -6,7 +6,7 @@ use super::body::{self, Break};
 use super::error::Code;
 use super::frame;
 use super::hpack::Field;
-use super::plan::{self, Plan, Stop};
+use super::plan::{Plan, Stop};
 use super::stream::{Item, Stream};
 use super::streams::Found;
 use super::way::Block;
@@ -58,7 +58,7 @@ impl Http2 {
         turn: &mut Turn<'_>,
     ) -> Result<(), Code> {
         let known = fields.as_deref().unwrap_or_default();
-        let plan = plan::plan(&self.faults, self.chance, self.requests, known);
+        let plan = self.faults.plan(self.requests, known);
         if self.mode == Mode::Clear {
             if plan.is_none() {
                 self.count(block);
@@ -139,28 +139,29 @@ impl Http2 {
         let Some(stream) = self.streams.get(key) else {
             return;
         };
-        let bare = stream.head && direction == Direction::Downstream;
-        let has_body = !end && !bare;
+        let bare = direction == Direction::Downstream && (stream.head || has_no_body(&fields));
         let half = stream.half(direction);
         half.headed = true;
+        let ours = half.changes.replaced().filter(|_| !bare);
+        if let Some(body) = &ours {
+            body::set_length(&mut fields, body.len());
+        }
         for change in &half.changes.headers {
             body::change(&mut fields, change);
         }
-        let ours = half.changes.replace.clone().filter(|_| has_body);
-        if let Some(body) = &ours {
-            body::set_length(&mut fields, body.len());
-        } else {
-            half.changes.replace = None;
-        }
-        // With nothing of it: an answer may have to break off before its first byte.
-        let (bytes, stop) = if has_body {
+        let is_ours = ours.is_some();
+        // Without a body of ours nothing, yet: an answer may have to break off before its first byte.
+        let (bytes, stop) = if is_ours || !(end || bare) {
             half.changes.apply(ours.unwrap_or_default())
         } else {
             (Bytes::new(), None::<Break>)
         };
+        let last = end && stop.is_none();
+        let bodied = is_ours && (last || !bytes.is_empty());
+        let end = last && !bodied;
         self.queue(key, direction, Item::Headers { fields, end });
-        if !bytes.is_empty() {
-            let (end, ours) = (false, true);
+        if bodied {
+            let (end, ours) = (last, true);
             self.queue(key, direction, Item::Data { bytes, end, ours });
         }
         if let Some(how) = stop {
@@ -258,4 +259,10 @@ impl Http2 {
         let frames = frame::block(frame::PUSH_PROMISE, 0, number, &payload);
         way.say(&frames, turn);
     }
+}
+
+/// By its status.
+fn has_no_body(fields: &[Field]) -> bool {
+    let status = fields.iter().find(|field| field.is(":status"));
+    status.is_some_and(|status| matches!(&*status.value, b"204" | b"304"))
 }

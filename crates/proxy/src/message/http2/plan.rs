@@ -9,14 +9,24 @@ use super::error::Code;
 use super::hpack::Field;
 use crate::chance::Chance;
 use crate::message::grpc::{GrpcAction, GrpcFault, GrpcStatus, Messages};
-use crate::message::http::{BodyChange, HttpAction, HttpFault};
+use crate::message::http::decision::{DELAY, Deciders, Decision, Instead};
 use crate::message::{Kind, MessageFault};
-use crate::stream::{Direction, Spread};
+use crate::stream::Spread;
 
-/// A fault, with what is worked out once for all requests.
+/// The faults of a connection, ready to decide.
 #[derive(Debug)]
-pub(super) struct Ready {
+pub(super) struct Faults {
+    chance: Chance,
+    http: Deciders,
+    grpc: Vec<Grpc>,
+}
+
+/// One on gRPC calls.
+#[derive(Debug)]
+struct Grpc {
     fault: MessageFault,
+    call: GrpcFault,
+    /// Where it delays.
     spread: Option<Spread>,
 }
 
@@ -29,57 +39,68 @@ pub(super) struct Plan {
     pub(super) changes: [Changes; 2],
 }
 
-/// Why a request does not go on.
+/// What comes instead of the upstream's answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Stop {
     Answer { fields: Vec<Field>, body: Bytes },
     Reset,
 }
 
-/// Draws of a fault besides the one that put it on the request.
-const DELAY: u64 = 1;
-const CORRUPT: u64 = 2;
-
-impl Ready {
-    pub(super) fn of(fault: &MessageFault) -> Self {
-        let latency = match &fault.kind {
-            Kind::Http(HttpFault {
-                action: HttpAction::Delay(latency),
-                ..
-            })
-            | Kind::Grpc(GrpcFault {
-                action: GrpcAction::Delay(latency),
-                ..
-            }) => Some(*latency),
-            Kind::Http(_) | Kind::Grpc(_) => None,
-        };
+impl Faults {
+    pub(super) fn new(chance: Chance, faults: &[MessageFault]) -> Self {
+        let grpc = faults.iter().filter_map(|fault| match &fault.kind {
+            Kind::Grpc(call) => Some(Grpc {
+                fault: fault.clone(),
+                call: call.clone(),
+                spread: match &call.action {
+                    GrpcAction::Delay(latency) => Some(Spread::of(*latency)),
+                    _ => None,
+                },
+            }),
+            _ => None,
+        });
         Self {
-            fault: fault.clone(),
-            spread: latency.map(Spread::of),
+            chance,
+            http: Deciders::new(faults),
+            grpc: grpc.collect(),
         }
     }
-}
 
-/// The plan for the request of this number; none if no fault is on it. `chance` is the connection's.
-pub(super) fn plan(
-    faults: &[Ready],
-    chance: Chance,
-    number: u64,
-    fields: &[Field],
-) -> Option<Plan> {
-    if faults.is_empty() {
-        return None;
+    pub(super) fn change(&mut self, faults: &[MessageFault]) {
+        *self = Self::new(self.chance, faults);
     }
-    let request = Request::of(fields);
-    let mut plan = None;
-    for ready in faults {
-        if request.fits(&ready.fault.kind) && ready.fault.falls_on(chance, number) {
-            let own = chance.named(&ready.fault.name).of(number);
-            plan.get_or_insert_with(Plan::default)
-                .add(ready, own, &request);
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.http.is_empty() && self.grpc.is_empty()
+    }
+
+    /// The plan for the request of this number; none if no fault is on it. Of several answers the
+    /// first is given, those in the words of HTTP before those in gRPC's; delays add up.
+    pub(super) fn plan(&self, number: u64, fields: &[Field]) -> Option<Plan> {
+        let request = Request::of(fields);
+        let Request {
+            method,
+            path,
+            headers,
+        } = &request;
+        let decided = self.http.decide(self.chance, number, method, path, headers);
+        let on_call = |one: &&Grpc| {
+            one.call.matching.fits(path, headers) && one.fault.falls_on(self.chance, number)
+        };
+        let calls: Vec<&Grpc> = self.grpc.iter().filter(on_call).collect();
+        if decided.is_none() && calls.is_empty() {
+            return None;
         }
+        let mut plan = Plan::of(decided, *method == b"HEAD");
+        for one in calls {
+            let own = self.chance.named(&one.fault.name).of(number);
+            if let Some(spread) = &one.spread {
+                plan.delay += spread.delay(own.of(DELAY).unit());
+            }
+            plan.add(&one.call.action);
+        }
+        Some(plan)
     }
-    plan
 }
 
 /// A request as faults look at it.
@@ -103,54 +124,28 @@ impl<'a> Request<'a> {
         }
         request
     }
-
-    fn fits(&self, kind: &Kind) -> bool {
-        match kind {
-            Kind::Http(fault) => fault.matching.fits(self.method, self.path, &self.headers),
-            Kind::Grpc(fault) => fault.matching.fits(self.path, &self.headers),
-        }
-    }
 }
 
 impl Plan {
-    fn add(&mut self, ready: &Ready, own: Chance, request: &Request<'_>) {
-        if let Some(spread) = &ready.spread {
-            self.delay += spread.delay(own.of(DELAY).unit());
-        }
-        match &ready.fault.kind {
-            Kind::Http(fault) => self.add_http(&fault.action, own, request),
-            Kind::Grpc(fault) => self.add_grpc(&fault.action),
-        }
-    }
-
-    fn add_http(&mut self, action: &HttpAction, own: Chance, request: &Request<'_>) {
-        match action {
-            HttpAction::Delay(_) => {}
-            HttpAction::Abort { status, body } => {
-                let head = request.method == b"HEAD";
-                self.stop(answer(*status, body, head));
-            }
-            HttpAction::Reset => self.stop(Stop::Reset),
-            HttpAction::Header { direction, change } => {
-                self.of(*direction).headers.push(change.clone());
-            }
-            HttpAction::Body { direction, change } => {
-                let changes = self.of(*direction);
-                match change {
-                    BodyChange::Replace(body) => changes.replace = Some(body.clone()),
-                    BodyChange::Truncate { after } => {
-                        let least = changes.truncate.map_or(*after, |other| other.min(*after));
-                        changes.truncate = Some(least);
-                    }
-                    BodyChange::Corrupt { share } => {
-                        changes.corrupt.push((own.of(CORRUPT), *share));
-                    }
-                }
-            }
+    fn of(decided: Decision, head: bool) -> Self {
+        let stop = decided.instead.map(|instead| match instead {
+            Instead::Answer { status, body } => answer(status, &body, head),
+            Instead::Reset => Stop::Reset,
+        });
+        let Decision {
+            delay,
+            request,
+            response,
+            ..
+        } = decided;
+        Self {
+            delay,
+            stop,
+            changes: [request, response].map(|changes| Changes::new(changes, None)),
         }
     }
 
-    fn add_grpc(&mut self, action: &GrpcAction) {
+    fn add(&mut self, action: &GrpcAction) {
         match action {
             GrpcAction::Delay(_) => {}
             GrpcAction::Abort(status) => {
@@ -160,7 +155,7 @@ impl Plan {
                 ];
                 fields.extend(trailers(status));
                 let body = Bytes::new();
-                self.stop(Stop::Answer { fields, body });
+                self.stop.get_or_insert(Stop::Answer { fields, body });
             }
             GrpcAction::Cut { after, status } => {
                 let cut = Cut {
@@ -171,24 +166,16 @@ impl Plan {
                         None => Break::Reset(Code::INTERNAL_ERROR),
                     },
                 };
-                let answer = self.of(Direction::Downstream);
+                let [_, answer] = &mut self.changes;
                 if answer.cut.as_ref().is_none_or(|other| *after < other.after) {
                     answer.cut = Some(cut);
                 }
             }
         }
     }
-
-    /// The first fault that stops the request says how.
-    fn stop(&mut self, stop: Stop) {
-        self.stop.get_or_insert(stop);
-    }
-
-    fn of(&mut self, direction: Direction) -> &mut Changes {
-        &mut self.changes[direction as usize]
-    }
 }
 
+/// To a `HEAD` request, without its body.
 fn answer(status: u16, body: &Bytes, head: bool) -> Stop {
     let mut fields = vec![Field::new(":status", status.to_string())];
     let has_body = !matches!(status, 204 | 304);

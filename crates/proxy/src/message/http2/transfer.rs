@@ -172,7 +172,7 @@ impl Http2 {
             half.ended |= end;
             let mut next = None;
             if half.swallow {
-            } else if half.changes.replace.is_some() {
+            } else if half.changes.replaced().is_some() {
                 next = end.then_some((bytes::Bytes::new(), true));
             } else {
                 let (kept, broken) = half.changes.apply(body.into());
