@@ -24,6 +24,8 @@ const LEASE_ID: u32 = 1;
 const THROWS: u32 = 1_000_000_000;
 /// How the first message of a table is called.
 pub(super) const MAKING: &str = "make the nft table ";
+/// `RTN_LOCAL` of linux/rtnetlink.h.
+const LOCAL: u32 = 2;
 /// `NFT_TABLE_F_OWNER`.
 const OWNER: u32 = 2;
 
@@ -214,6 +216,10 @@ impl Compiler<'_> {
                 out.append(&x::meta(Meta::Mark));
                 out.append(&x::mask(&mask.to_ne_bytes()));
                 out.append(&x::compare(equal, &value.to_ne_bytes()));
+            }
+            Match::ForThisHost => {
+                out.append(&x::kind_of_destination());
+                out.append(&x::compare(equal, &LOCAL.to_ne_bytes()));
             }
             Match::UserId(uid) => {
                 out.append(&x::meta(Meta::UserId));
