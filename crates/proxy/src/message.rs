@@ -12,9 +12,15 @@
 //! says what goes where; the faults of the stream ([`crate::stream`]) come behind it. Without a
 //! fault it passes on every byte as it came.
 
+pub mod http;
+mod pattern;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Instant;
+
+pub use http::{BodyChange, HeaderChange, HttpAction, HttpFault, HttpMatch};
+pub use pattern::Pattern;
 
 use crate::chance::Chance;
 use crate::stream::{Direction, End};
@@ -69,4 +75,6 @@ impl MessageFault {
 
 /// What a fault does, by the protocol that it is for.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Kind {}
+pub enum Kind {
+    Http(HttpFault),
+}

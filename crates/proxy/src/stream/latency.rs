@@ -26,18 +26,47 @@ pub struct Latency {
 impl Latency {
     pub(super) fn running(self, chance: Chance) -> impl Running {
         Delayed {
-            latency: self,
-            table: netem_table(self.distribution),
+            spread: Spread::of(self),
             chance,
             last: None,
         }
     }
 }
 
-#[derive(Debug)]
-struct Delayed {
+/// How delays are spread around their mean, ready to be drawn from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Spread {
     latency: Latency,
     table: Vec<i16>,
+}
+
+impl Spread {
+    pub(crate) fn of(latency: Latency) -> Self {
+        Self {
+            latency,
+            table: netem_table(latency.distribution),
+        }
+    }
+
+    /// The delay of a draw from 0 to 1.
+    pub(crate) fn delay(&self, draw: f64) -> Duration {
+        let Latency { delay, jitter, .. } = self.latency;
+        if jitter.is_zero() {
+            return delay;
+        }
+        // In jitters from the mean.
+        let away = match self.table.get((draw * self.table.len() as f64) as usize) {
+            Some(entry) => f64::from(*entry) / TABLE_SCALE,
+            None => 2.0 * draw - 1.0,
+        };
+        Duration::try_from_secs_f64(away.mul_add(jitter.as_secs_f64(), delay.as_secs_f64()))
+            .unwrap_or_default()
+    }
+}
+
+#[derive(Debug)]
+struct Delayed {
+    spread: Spread,
     chance: Chance,
     last: Option<Burst>,
 }
@@ -59,26 +88,12 @@ impl Delayed {
         }
         let fresh = self.chance.of(begin).unit();
         let draw = match self.last {
-            Some(last) => last.draw + (fresh - last.draw) * (1.0 - self.latency.correlation),
+            Some(last) => last.draw + (fresh - last.draw) * (1.0 - self.spread.latency.correlation),
             None => fresh,
         };
-        let delay = self.delay(draw);
+        let delay = self.spread.delay(draw);
         self.last = Some(Burst { begin, draw, delay });
         delay
-    }
-
-    fn delay(&self, draw: f64) -> Duration {
-        let Latency { delay, jitter, .. } = self.latency;
-        if jitter.is_zero() {
-            return delay;
-        }
-        // In jitters from the mean.
-        let away = match self.table.get((draw * self.table.len() as f64) as usize) {
-            Some(entry) => f64::from(*entry) / TABLE_SCALE,
-            None => 2.0 * draw - 1.0,
-        };
-        Duration::try_from_secs_f64(away.mul_add(jitter.as_secs_f64(), delay.as_secs_f64()))
-            .unwrap_or_default()
     }
 }
 
