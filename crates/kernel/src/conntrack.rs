@@ -106,8 +106,8 @@ impl Tracked {
             }
         }
         Some(Self {
-            original: flow(attributes.get(ORIGINAL)?.nested())?,
-            reply: flow(attributes.get(REPLY)?.nested())?,
+            original: flow(&attributes.get(ORIGINAL)?.nested())?,
+            reply: flow(&attributes.get(REPLY)?.nested())?,
             destination_translated: status? & DESTINATION_TRANSLATED != 0,
             family,
             name,
@@ -116,7 +116,7 @@ impl Tracked {
 }
 
 /// `None` for what has no ports.
-fn flow(tuple: AttributeIter<'_>) -> Option<Flow> {
+fn flow(tuple: &AttributeIter<'_>) -> Option<Flow> {
     let ip = tuple.get(IP)?.nested();
     let protocol = tuple.get(PROTOCOL)?.nested();
     let end = |side: usize| -> Option<SocketAddr> {

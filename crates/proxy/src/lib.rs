@@ -5,6 +5,7 @@
 //! - [`stream`]: what faults do to one direction of a connection; pure;
 //! - [`message`]: protocols, and what faults do to one request; pure;
 //! - [`fabric`]: routes that are opened, changed and closed while connections run;
+//! - [`interception`]: connections that rules of the kernel lead here;
 //! - [`toxiproxy`]: Toxiproxy's HTTP interface to them;
 //! - `reactor`: threads, sockets and timers behind it.
 //!
@@ -14,6 +15,7 @@
 pub mod chance;
 mod counters;
 pub mod fabric;
+pub mod interception;
 pub mod message;
 mod reactor;
 mod route;

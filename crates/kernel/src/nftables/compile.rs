@@ -205,12 +205,7 @@ impl Compiler<'_> {
                 out.append(&x::compare(equal, &[*value]));
             }
             Match::ConnectionState(states) => {
-                let bits = states
-                    .iter()
-                    .fold(0, |bits, state| bits | state_bit(*state));
-                out.append(&x::connection_state());
-                out.append(&x::mask(&bits.to_ne_bytes()));
-                out.append(&x::compare(unequal, &[0; 4]));
+                connection_state(states, unequal, out);
             }
             Match::Mark { mask, value } => {
                 out.append(&x::meta(Meta::Mark));
@@ -375,6 +370,15 @@ fn address(prefix: Prefix, source: bool, equal: Compare, out: &mut Attributes) {
         out.append(&x::mask(&mask));
     }
     out.append(&x::compare(equal, &bytes));
+}
+
+fn connection_state(states: &[ConnectionState], unequal: Compare, out: &mut Attributes) {
+    let bits = states
+        .iter()
+        .fold(0, |bits, state| bits | state_bit(*state));
+    out.append(&x::connection_state());
+    out.append(&x::mask(&bits.to_ne_bytes()));
+    out.append(&x::compare(unequal, &[0; 4]));
 }
 
 /// Names are compared with the NULs that fill `IFNAMSIZ`, so that a prefix is not enough.

@@ -60,6 +60,10 @@ impl Connection {
         upstream: Socket,
         now: Instant,
     ) -> Self {
+        if route.mark().is_some() {
+            // Until it ends in order: so a RST is what the end of this process sends.
+            upstream.will_reset();
+        }
         let lane = |direction| route.lane(number, direction, now);
         let lanes = [lane(Direction::Upstream), lane(Direction::Downstream)];
         Self {
@@ -118,6 +122,7 @@ impl Connection {
             }
         }
         if self.sides.iter().all(Socket::write_is_over) {
+            self.will_end();
             return Next::Over;
         }
         if again {
@@ -130,8 +135,16 @@ impl Connection {
         Next::Wait(moving.filter_map(|(lane, _)| lane.due()).min())
     }
 
+    /// What was sent arrives, also when this is dropped.
+    fn will_end(&self) {
+        if self.route.mark().is_some() {
+            self.sides.iter().for_each(Socket::will_end);
+        }
+    }
+
     /// Ends both directions; what was sent arrives.
     pub(super) fn close(&mut self, now: Instant, buffer: &mut [u8]) -> Next {
+        self.will_end();
         for side in &mut self.sides {
             if !side.write_is_over() {
                 side.end();

@@ -120,6 +120,11 @@ impl Socket {
         let _gone = rustix::net::sockopt::set_socket_linger(&self.descriptor, Some(Duration::ZERO));
     }
 
+    /// The peer gets what is left and a FIN, as usual, when this is dropped.
+    pub(super) fn will_end(&self) {
+        let _gone = rustix::net::sockopt::set_socket_linger(&self.descriptor, None);
+    }
+
     /// Why a connection failed to be made, or broke.
     pub(super) fn error(&self) -> Result<(), Errno> {
         rustix::net::sockopt::socket_error(&self.descriptor).unwrap_or_else(Err)

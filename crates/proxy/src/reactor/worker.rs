@@ -379,6 +379,13 @@ impl Worker {
             deadline,
         };
         match &route.upstream {
+            Upstream::Original { .. } => {
+                dialling.client.will_reset();
+                dialling.rest = original(&dialling.client).into_iter();
+                let key = self.entries.insert(Entry::Dialling(dialling));
+                self.timers.add(deadline, key);
+                self.dial(key, now);
+            }
             Upstream::Addresses(addresses) => {
                 dialling.rest = addresses.clone().into_iter();
                 let key = self.entries.insert(Entry::Dialling(dialling));
@@ -416,7 +423,7 @@ impl Worker {
             return;
         };
         for address in dialling.rest.by_ref() {
-            if let Ok((socket, connected)) = begin_to_connect(address) {
+            if let Ok((socket, connected)) = begin_to_connect(address, dialling.route.mark()) {
                 let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
                 let data = Token::Side { key, side: 1 }.data();
                 if epoll::add(&self.epoll, &socket, data, flags).is_err() {
@@ -534,8 +541,17 @@ impl Worker {
     }
 }
 
+/// Where a client wanted to go. Nowhere, if it was not redirected: it would be led here for ever.
+fn original(client: &Socket) -> Vec<SocketAddr> {
+    let here = rustix::net::getsockname(client).and_then(SocketAddr::try_from);
+    match (firedrill_kernel::socket::original_destination(client), here) {
+        (Ok(original), Ok(here)) if original != here => vec![original],
+        _ => Vec::new(),
+    }
+}
+
 /// A socket on its way to this address, and whether it is there already.
-fn begin_to_connect(address: SocketAddr) -> Result<(Socket, bool), Errno> {
+fn begin_to_connect(address: SocketAddr, mark: Option<u32>) -> Result<(Socket, bool), Errno> {
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
@@ -543,6 +559,10 @@ fn begin_to_connect(address: SocketAddr) -> Result<(Socket, bool), Errno> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
     rustix::net::sockopt::set_tcp_nodelay(&socket, true)?;
+    if let Some(mark) = mark {
+        // Without it the rule would lead it back here.
+        firedrill_kernel::socket::set_mark(&socket, mark).map_err(|_| Errno::PERM)?;
+    }
     let connected = match rustix::net::connect(&socket, &address) {
         Ok(()) => true,
         Err(Errno::INPROGRESS) => false,
