@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::message::Answered;
+
 /// A number of each for every worker, so that none waits for another's.
 #[derive(Debug)]
 pub(crate) struct Counters {
@@ -19,6 +21,29 @@ pub(crate) struct OfWorker {
     pub(crate) received: [Count; 2],
     /// By destination: the upstream, the client.
     pub(crate) sent: [Count; 2],
+    pub(crate) requests: RequestCounts,
+}
+
+/// What requests got, where the protocol is known.
+#[derive(Debug, Default)]
+pub(crate) struct RequestCounts {
+    well: Count,
+    badly: Count,
+    ours: Count,
+}
+
+impl RequestCounts {
+    pub(crate) fn answered(&self, answered: Answered) {
+        let which = if answered.well {
+            &self.well
+        } else {
+            &self.badly
+        };
+        which.add(1);
+        if answered.ours {
+            self.ours.add(1);
+        }
+    }
 }
 
 /// Counted by one thread, read by any.
@@ -48,6 +73,17 @@ pub struct Passed {
     pub failed: u64,
     pub upstream: Bytes,
     pub downstream: Bytes,
+    pub requests: Requests,
+}
+
+/// Requests that have their answers, on a route whose protocol is known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// Answered well, as far as the protocol has a word for it (HTTP: a status below 500).
+    pub well: u64,
+    pub badly: u64,
+    /// Of both, how many were answered by a fault.
+    pub ours: u64,
 }
 
 /// One direction.
@@ -85,6 +121,11 @@ impl Counters {
             downstream: Bytes {
                 received: sum(|w| &w.received[1]),
                 sent: sum(|w| &w.sent[1]),
+            },
+            requests: Requests {
+                well: sum(|w| &w.requests.well),
+                badly: sum(|w| &w.requests.badly),
+                ours: sum(|w| &w.requests.ours),
             },
         }
     }

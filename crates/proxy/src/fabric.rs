@@ -14,9 +14,10 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::chance::Chance;
 use crate::counters::Passed;
+use crate::message::Protocol;
 use crate::reactor::{self, Handle, Order};
-use crate::route::{Parts, Route, Upstream};
-use crate::stream::StreamFault;
+use crate::route::{Faults, Parts, Route, Upstream};
+use crate::tls::Tls;
 
 /// How many connections wait to be accepted, at most (as far as `net.core.somaxconn` goes).
 const BACKLOG: i32 = 4096;
@@ -39,7 +40,9 @@ pub struct RouteConfig {
     pub upstream: Upstream,
     /// How long a connection to the upstream may take to be made.
     pub connect_timeout: Duration,
-    pub faults: Vec<StreamFault>,
+    pub tls: Tls,
+    pub protocol: Protocol,
+    pub faults: Faults,
 }
 
 /// Why a route is not there, or not as asked.
@@ -100,8 +103,10 @@ impl Fabric {
             listener,
             upstream: config.upstream,
             connect_timeout: config.connect_timeout,
+            tls: config.tls,
             chance: Chance::new(self.seed).named(&config.name),
-            faults: config.faults.into(),
+            protocol: config.protocol,
+            faults: config.faults,
         };
         let route = Arc::new(Route::new(parts, self.workers.len()));
         for worker in &self.workers {
@@ -116,7 +121,7 @@ impl Fabric {
     ///
     /// # Errors
     /// When there is no such route.
-    pub fn change(&self, name: &str, faults: Vec<StreamFault>) -> Result<(), RouteError> {
+    pub fn change(&self, name: &str, faults: impl Into<Faults>) -> Result<(), RouteError> {
         let route = self.route(name)?;
         route.set_faults(faults.into());
         self.tell_all(|done| Order::Change {

@@ -28,6 +28,7 @@ use crate::stream::{
     Bandwidth, Corrupt, Direction, Hang, Kind, Latency, Limit, Reset, Slicer, SlowClose, Stalls,
     StreamFault, Timeout,
 };
+use crate::tls::Tls;
 
 /// A renewal of the lease is passed on to the rules at the latest after this.
 const LOOK: Duration = Duration::from_millis(20);
@@ -111,7 +112,9 @@ impl Passage {
                 listen: *listen,
                 upstream: Upstream::Original { mark: job.mark },
                 connect_timeout: CONNECT_TIMEOUT,
-                faults: stream_faults(&job.faults),
+                tls: Tls::None,
+                protocol: crate::message::Protocol::Tcp,
+                faults: stream_faults(&job.faults).into(),
             };
             fabric
                 .open(route)

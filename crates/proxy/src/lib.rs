@@ -4,6 +4,7 @@
 //! - [`chance`]: decisions that can be repeated; pure;
 //! - [`stream`]: what faults do to one direction of a connection; pure;
 //! - [`message`]: protocols, and what faults do to one request; pure;
+//! - [`tls`]: TLS ended, begun, or led by its name; certificates with a flaw;
 //! - [`fabric`]: routes that are opened, changed and closed while connections run;
 //! - [`interception`]: connections that rules of the kernel lead here;
 //! - [`toxiproxy`]: Toxiproxy's HTTP interface to them;
@@ -20,8 +21,9 @@ pub mod message;
 mod reactor;
 mod route;
 pub mod stream;
+pub mod tls;
 pub mod toxiproxy;
 
-pub use counters::{Bytes, Passed};
+pub use counters::{Bytes, Passed, Requests};
 pub use fabric::{Fabric, Options, RouteConfig, RouteError};
-pub use route::Upstream;
+pub use route::{Faults, Upstream};

@@ -14,13 +14,15 @@
 
 pub mod http;
 mod pattern;
+mod protocol;
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use http::{BodyChange, HeaderChange, HttpAction, HttpFault, HttpMatch};
 pub use pattern::Pattern;
+pub use protocol::{Protocol, UnknownProtocol};
 
 use crate::chance::Chance;
 use crate::stream::{Direction, End};
@@ -53,6 +55,20 @@ pub trait Sink {
 
     /// This is how the direction ends; of [`End::Reset`] and [`End::Close`], how the connection does.
     fn end(&mut self, direction: Direction, end: End);
+
+    /// A request has its answer. To be counted; nothing depends on it.
+    fn answered(&mut self, _answer: Answered) {}
+}
+
+/// What a request got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answered {
+    /// Whether the answer says that it went well, as far as the protocol has a word for that.
+    pub well: bool,
+    /// Whether the answer is a fault's, not the upstream's.
+    pub ours: bool,
+    /// From when the request was there to when its answer began.
+    pub took: Duration,
 }
 
 /// A fault on the messages of a route.
@@ -77,4 +93,14 @@ impl MessageFault {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
     Http(HttpFault),
+}
+
+impl Kind {
+    /// The protocol of the messages that it is on.
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        match self {
+            Self::Http(_) => Protocol::Http,
+        }
+    }
 }

@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 
 use crate::chance::Chance;
 use crate::counters::Counters;
+use crate::message::{MessageFault, Protocol, Session};
 use crate::stream::{Direction, Lane, StreamFault};
+use crate::tls::Tls;
+use crate::tls::flaw::{self, HandshakeFault};
 
 /// Where the connections of a route go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +26,25 @@ pub enum Upstream {
     Original { mark: u32 },
 }
 
+/// The faults of a route.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Faults {
+    pub stream: Vec<StreamFault>,
+    /// On routes whose protocol is known; on others they do nothing.
+    pub messages: Vec<MessageFault>,
+    /// On new connections of routes that end TLS.
+    pub handshakes: Vec<HandshakeFault>,
+}
+
+impl From<Vec<StreamFault>> for Faults {
+    fn from(stream: Vec<StreamFault>) -> Self {
+        Self {
+            stream,
+            ..Self::default()
+        }
+    }
+}
+
 /// A route that is open. Shared by all workers.
 #[derive(Debug)]
 pub(crate) struct Route {
@@ -30,9 +52,11 @@ pub(crate) struct Route {
     pub(crate) listener: OwnedFd,
     pub(crate) upstream: Upstream,
     pub(crate) connect_timeout: Duration,
+    pub(crate) tls: Tls,
     pub(crate) counters: Counters,
+    protocol: Protocol,
     chance: Chance,
-    faults: Mutex<Arc<[StreamFault]>>,
+    faults: Mutex<Arc<Faults>>,
     accepted: AtomicU64,
 }
 
@@ -43,9 +67,14 @@ pub(crate) struct Parts {
     pub(crate) listener: OwnedFd,
     pub(crate) upstream: Upstream,
     pub(crate) connect_timeout: Duration,
+    pub(crate) tls: Tls,
+    pub(crate) protocol: Protocol,
     pub(crate) chance: Chance,
-    pub(crate) faults: Arc<[StreamFault]>,
+    pub(crate) faults: Faults,
 }
+
+/// Apart from the draws of the two directions.
+const MESSAGES: u64 = 2;
 
 impl Route {
     pub(crate) fn new(parts: Parts, workers: usize) -> Self {
@@ -54,9 +83,11 @@ impl Route {
             listener: parts.listener,
             upstream: parts.upstream,
             connect_timeout: parts.connect_timeout,
+            tls: parts.tls,
             counters: Counters::new(workers),
+            protocol: parts.protocol,
             chance: parts.chance,
-            faults: Mutex::new(parts.faults),
+            faults: Mutex::new(Arc::new(parts.faults)),
             accepted: AtomicU64::new(0),
         }
     }
@@ -79,21 +110,33 @@ impl Route {
         self.chance.of(connection).of(direction as u64)
     }
 
-    pub(crate) fn faults(&self) -> Arc<[StreamFault]> {
+    pub(crate) fn faults(&self) -> Arc<Faults> {
         let faults = self.faults.lock();
         Arc::clone(&faults.unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn set_faults(&self, faults: Arc<[StreamFault]>) {
+    pub(crate) fn set_faults(&self, faults: Faults) {
         let mut now = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-        *now = faults;
+        *now = Arc::new(faults);
+    }
+
+    /// What understands a connection, where something does.
+    pub(crate) fn session(&self, connection: u64) -> Option<Box<dyn Session>> {
+        let chance = self.chance.of(connection).of(MESSAGES);
+        self.protocol.session(chance, &self.faults().messages)
+    }
+
+    /// What befalls the handshake of a connection.
+    pub(crate) fn handshake_fault(&self, connection: u64) -> Option<flaw::Kind> {
+        let faults = &self.faults().handshakes;
+        flaw::first(faults, |direction| self.chance(connection, direction))
     }
 
     /// A lane of a connection.
     pub(crate) fn lane(&self, connection: u64, direction: Direction, now: Instant) -> Lane {
         let all = self.faults();
         let chance = self.chance(connection, direction);
-        Lane::new(chance, &of(&all, direction), now)
+        Lane::new(chance, &of(&all.stream, direction), now)
     }
 }
 

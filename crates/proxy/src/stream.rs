@@ -36,6 +36,7 @@ pub use bandwidth::Bandwidth;
 pub use corrupt::Corrupt;
 pub use hang::Hang;
 pub use latency::Latency;
+pub(crate) use latency::Spread;
 pub use limit::Limit;
 pub use loss::Stalls;
 pub use reset::Reset;

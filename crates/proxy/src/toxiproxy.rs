@@ -3,6 +3,7 @@
 //! - [`toxic`]: its eight toxics and ours, as it writes them, and the stream faults they are;
 //! - [`collection`]: the proxies, by name;
 //! - [`answer`]: its status codes, errors and headers;
+//! - [`tls`]: what a proxy does with TLS, as it is written;
 //! - [`config`], [`state`]: proxies from a file, and over a restart;
 //! - `handlers`: one function per route;
 //! - `metrics`: Prometheus text.
@@ -17,6 +18,7 @@ mod config;
 mod handlers;
 mod metrics;
 mod state;
+mod tls;
 mod toxic;
 
 use std::net::{SocketAddr, TcpListener};
@@ -29,6 +31,7 @@ pub use answer::ApiError;
 pub use collection::{Collection, NewProxy, Populated, ProxyChange, ProxyView};
 pub use config::{ConfigError, ProxyConfig, load, read};
 pub use state::{StateError, StateFile};
+pub use tls::{Mode, TlsSettings};
 pub use toxic::{Attributes, NewToxic, Toxic, ToxicChange};
 
 /// What `GET /version` answers: the version of the interface, and whose it is.

@@ -21,6 +21,13 @@ pub(super) fn execute(args: &ProxyArgs, out: &Out) -> Result<Exit, Failure> {
         .or_exit(Exit::Usage)
         .or_hint("another proxy may run already; --api chooses another address")?;
     load(api.collection(), wanted(args)?).map_err(|error| refused(&error.reasons))?;
+    if let Some(path) = &args.tls_ca {
+        let authority = api.collection().authority();
+        let authority = authority.doing("there is no authority for certificates")?;
+        std::fs::write(path, authority.pem())
+            .doing(format!("cannot write {}", path.display()))
+            .or_exit(Exit::Usage)?;
+    }
     tell(args, &api, seed, out)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -58,6 +65,8 @@ fn asked(args: &ProxyArgs) -> Result<Vec<ProxyConfig>, Failure> {
             name: route.name.clone(),
             listen: route.listen.clone(),
             upstream: route.upstream.clone(),
+            protocol: route.protocol,
+            tls: route.tls.clone(),
             enabled: None,
         },
         toxics: Vec::new(),

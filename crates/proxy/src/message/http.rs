@@ -1,9 +1,15 @@
 //! Faults on HTTP requests, whatever version they come in.
 
+mod corruption;
+mod decision;
+mod version1;
+
 use bytes::Bytes;
 
 use super::pattern::Pattern;
 use crate::stream::{Direction, Latency};
+
+pub use version1::Version1;
 
 /// A fault on some of the requests of a route.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,12 +57,16 @@ pub enum BodyChange {
     /// It breaks off after so many bytes, and the connection with it: what was told of its length
     /// stays.
     Truncate { after: u64 },
-    /// One bit is flipped in this share of its parts of [`BODY_PART`] bytes.
+    /// One bit is flipped in this share of its parts of [`BODY_PART`] bytes, among the first
+    /// [`BODY_PLACE`] bytes of the part, so that short bodies have their share.
     Corrupt { share: f64 },
 }
 
 /// Bytes of a body that are corrupted together or not at all: what a TCP segment carries, mostly.
 pub const BODY_PART: u64 = 1448;
+
+/// Bytes at the beginning of a part that may be hit.
+pub const BODY_PLACE: u64 = 16;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeaderChange {

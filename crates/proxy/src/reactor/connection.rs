@@ -1,18 +1,23 @@
-//! A connection through a route: the client's socket, the upstream's, and a lane each way.
+//! A connection through a route: the client's socket, the upstream's, and a lane each way. Where the
+//! route's protocol is known, what was read goes through its session first, which may answer itself.
 //!
 //! ```text
-//!            ┌── lane upstream ───▶┐
-//!   client ──┤                     ├── upstream
-//!            └◀─ lane downstream ──┘
+//!            ┌── session ── lane upstream ───▶┐
+//!   client ──┤                                ├── upstream
+//!            └◀─ lane downstream ── session ──┘
 //! ```
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rustix::io::Errno;
 
-use super::socket::{Read, Socket};
+use super::handshake::{Handshake, Progress};
+use super::side::Side;
+use super::socket::Read;
 use crate::counters::OfWorker;
+use crate::message::{Answered, Session, Sink};
 use crate::route::{Route, of};
 use crate::stream::{Direction, End, Lane, Piece};
 
@@ -28,8 +33,11 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(super) struct Connection {
     route: Arc<Route>,
     /// The client, the upstream; each the source of the lane of its index.
-    sides: [Socket; 2],
+    sides: [Side; 2],
+    /// Until both sides are agreed, nothing passes.
+    handshake: Option<Box<Handshake>>,
     lanes: [Lane; 2],
+    session: Option<Box<dyn Session>>,
     closing: Option<Instant>,
     /// The next time at which a timer will come to it.
     woken: Option<Instant>,
@@ -56,20 +64,23 @@ impl Connection {
     pub(super) fn new(
         route: Arc<Route>,
         number: u64,
-        client: Socket,
-        upstream: Socket,
+        sides: ([Side; 2], Option<Handshake>),
         now: Instant,
     ) -> Self {
-        if route.mark().is_some() {
-            // Until it ends in order: so a RST is what the end of this process sends.
-            upstream.will_reset();
-        }
         let lane = |direction| route.lane(number, direction, now);
         let lanes = [lane(Direction::Upstream), lane(Direction::Downstream)];
+        let (sides, handshake) = sides;
+        if route.mark().is_some() {
+            // Until it ends in order, a RST is what the end of this process sends.
+            sides.iter().for_each(Side::will_reset);
+        }
+        let session = route.session(number);
         Self {
             route,
-            sides: [client, upstream],
+            sides,
+            handshake: handshake.map(Box::new),
             lanes,
+            session,
             closing: None,
             woken: None,
         }
@@ -79,7 +90,7 @@ impl Connection {
         &self.route
     }
 
-    pub(super) fn side(&mut self, side: usize) -> &mut Socket {
+    pub(super) fn side(&mut self, side: usize) -> &mut Side {
         &mut self.sides[side]
     }
 
@@ -96,13 +107,16 @@ impl Connection {
     /// The faults of the route are others now.
     pub(super) fn change(&mut self, now: Instant) {
         let all = self.route.faults();
-        self.lanes[0].change(&of(&all, Direction::Upstream), now);
-        self.lanes[1].change(&of(&all, Direction::Downstream), now);
+        self.lanes[0].change(&of(&all.stream, Direction::Upstream), now);
+        self.lanes[1].change(&of(&all.stream, Direction::Downstream), now);
+        if let Some(session) = &mut self.session {
+            session.change(&all.messages);
+        }
     }
 
     /// Both peers get a RST when this is dropped.
     pub(super) fn will_reset(&self) {
-        self.sides.iter().for_each(Socket::will_reset);
+        self.sides.iter().for_each(Side::will_reset);
     }
 
     /// Moves what can be moved.
@@ -110,18 +124,22 @@ impl Connection {
         if let Some(limit) = self.closing {
             return self.drain(limit, now, buffer);
         }
-        let mut again = false;
-        for direction in [0, 1] {
-            match self.move_along(direction, now, buffer, counters) {
-                Ok(more) => again |= more,
-                Err(Stop::Reset) => {
-                    self.will_reset();
-                    return Next::Over;
-                }
-                Err(Stop::Close) => return self.close(now, buffer),
-            }
+        if let Some(next) = self.shake_hands(now, buffer, counters) {
+            return next;
         }
-        if self.sides.iter().all(Socket::write_is_over) {
+        if self.advance(buffer).is_err() {
+            self.will_reset();
+            return Next::Over;
+        }
+        let again = match self.move_both(now, buffer, counters) {
+            Ok(again) => again,
+            Err(Stop::Reset) => {
+                self.will_reset();
+                return Next::Over;
+            }
+            Err(Stop::Close) => return self.close(now, buffer),
+        };
+        if self.sides.iter().all(Side::write_is_over) {
             self.will_end();
             return Next::Over;
         }
@@ -132,13 +150,44 @@ impl Connection {
         let sinks = self.sides.iter().rev();
         let moving = self.lanes.iter().zip(sinks);
         let moving = moving.filter(|(_, sink)| sink.can_write());
-        Next::Wait(moving.filter_map(|(lane, _)| lane.due()).min())
+        let moving = moving.filter_map(|(lane, _)| lane.due());
+        let session = self.session.as_ref().and_then(|session| session.due());
+        Next::Wait(moving.chain(session).min())
+    }
+
+    /// What is left to do before anything passes, if there is something.
+    fn shake_hands(
+        &mut self,
+        now: Instant,
+        buffer: &mut [u8],
+        counters: &OfWorker,
+    ) -> Option<Next> {
+        let handshake = self.handshake.as_mut()?;
+        match handshake.go_on(&mut self.sides, now, buffer) {
+            Progress::Over => {
+                self.handshake = None;
+                None
+            }
+            Progress::Waits => Some(Next::Wait(Some(handshake.until))),
+            Progress::Failed => {
+                counters.failed.add(1);
+                self.will_reset();
+                Some(Next::Over)
+            }
+        }
+    }
+
+    /// Sends what earlier writes left.
+    fn advance(&mut self, buffer: &mut [u8]) -> Result<(), Errno> {
+        self.sides
+            .iter_mut()
+            .try_for_each(|side| side.advance(buffer))
     }
 
     /// What was sent arrives, also when this is dropped.
     fn will_end(&self) {
         if self.route.mark().is_some() {
-            self.sides.iter().for_each(Socket::will_end);
+            self.sides.iter().for_each(Side::will_end);
         }
     }
 
@@ -157,6 +206,9 @@ impl Connection {
 
     /// Reads what nobody wants any more, until both peers have ended too.
     fn drain(&mut self, limit: Instant, now: Instant, buffer: &mut [u8]) -> Next {
+        if self.advance(buffer).is_err() {
+            return Next::Over;
+        }
         for side in &mut self.sides {
             for _ in 0..TURN {
                 if !side.can_read() {
@@ -167,60 +219,157 @@ impl Connection {
                 }
             }
         }
-        if now >= limit || self.sides.iter().all(Socket::read_is_over) {
+        if now >= limit || self.sides.iter().all(Side::read_is_over) {
             return Next::Over;
         }
         Next::Wait(Some(limit))
     }
 
-    /// One direction; whether there is more to do.
-    fn move_along(
+    /// Both directions; whether there is more to do.
+    fn move_both(
         &mut self,
-        direction: usize,
         now: Instant,
         buffer: &mut [u8],
         counters: &OfWorker,
     ) -> Result<bool, Stop> {
-        let [client, upstream] = &mut self.sides;
-        let (source, sink) = match direction {
-            0 => (client, upstream),
-            _ => (upstream, client),
+        if let Some(session) = &mut self.session
+            && session.due().is_some_and(|due| due <= now)
+        {
+            let mut outlet = Outlet::new(&mut self.sides, &mut self.lanes, now, counters);
+            session.wake(now, &mut outlet);
+            outlet.stop()?;
+        }
+        let mut again = false;
+        for direction in [Direction::Upstream, Direction::Downstream] {
+            again |= self.move_along(direction, now, buffer, counters)?;
+        }
+        let Some(session) = &self.session else {
+            return Ok(again);
         };
-        let lane = &mut self.lanes[direction];
-        for _ in 0..TURN {
+        // What one direction brought may have been for the other, which had its turn.
+        for direction in [Direction::Upstream, Direction::Downstream] {
+            let [client, upstream] = &mut self.sides;
+            let lane = &mut self.lanes[direction as usize];
+            let (source, sink) = match direction {
+                Direction::Upstream => (client, upstream),
+                Direction::Downstream => (upstream, client),
+            };
             send_ready(lane, sink, now, direction, counters)?;
-            if !source.can_read() || !lane.has_room() {
+            again |= source.can_read() && lane.has_room() && session.has_room(direction);
+        }
+        Ok(again)
+    }
+
+    /// One direction; whether there is more to do.
+    fn move_along(
+        &mut self,
+        direction: Direction,
+        now: Instant,
+        buffer: &mut [u8],
+        counters: &OfWorker,
+    ) -> Result<bool, Stop> {
+        for _ in 0..TURN {
+            let [client, upstream] = &mut self.sides;
+            let (source, sink) = match direction {
+                Direction::Upstream => (client, upstream),
+                Direction::Downstream => (upstream, client),
+            };
+            let lane = &mut self.lanes[direction as usize];
+            send_ready(lane, sink, now, direction, counters)?;
+            let session = self.session.as_ref();
+            let full = session.is_some_and(|session| !session.has_room(direction));
+            if full || !source.can_read() || !lane.has_room() {
                 return Ok(false);
             }
-            match source.read(buffer) {
-                Read::NotNow => return Ok(false),
-                Read::Broken => return Err(Stop::Reset),
-                Read::End => lane.push(Piece::End(End::Fin), now),
-                Read::Bytes(length) => {
-                    counters.received[direction].add(length as u64);
-                    let mut bytes = &buffer[..length];
-                    if lane.is_clear() && sink.can_write() {
-                        let sent = sink.write(bytes).map_err(|_| Stop::Reset)?;
-                        counters.sent[direction].add(sent as u64);
-                        lane.passed(sent, now);
-                        bytes = &bytes[sent..];
-                    }
-                    if !bytes.is_empty() {
-                        lane.push(Piece::Data(Bytes::copy_from_slice(bytes)), now);
-                    }
-                }
+            let read = source.read(buffer);
+            if let Read::Bytes(length) = read {
+                counters.received[direction as usize].add(length as u64);
             }
+            let mut outlet = Outlet::new(&mut self.sides, &mut self.lanes, now, counters);
+            match (read, &mut self.session) {
+                (Read::NotNow, _) => return Ok(false),
+                (Read::Broken, _) => return Err(Stop::Reset),
+                (Read::End, Some(session)) => session.end(direction, now, &mut outlet),
+                (Read::End, None) => outlet.end(direction, End::Fin),
+                (Read::Bytes(length), Some(session)) => {
+                    session.receive(direction, &buffer[..length], now, &mut outlet);
+                }
+                (Read::Bytes(length), None) => outlet.send(direction, &buffer[..length]),
+            }
+            outlet.stop()?;
         }
         Ok(true)
+    }
+}
+
+/// Where bytes go from the one who decides on them: at once to the socket if nothing is in the way,
+/// otherwise into the lane.
+struct Outlet<'a> {
+    sides: &'a mut [Side; 2],
+    lanes: &'a mut [Lane; 2],
+    now: Instant,
+    counters: &'a OfWorker,
+    broken: bool,
+}
+
+impl<'a> Outlet<'a> {
+    fn new(
+        sides: &'a mut [Side; 2],
+        lanes: &'a mut [Lane; 2],
+        now: Instant,
+        counters: &'a OfWorker,
+    ) -> Self {
+        Self {
+            sides,
+            lanes,
+            now,
+            counters,
+            broken: false,
+        }
+    }
+
+    /// What the connection comes to, if it ends here.
+    fn stop(self) -> Result<(), Stop> {
+        if self.broken {
+            return Err(Stop::Reset);
+        }
+        Ok(())
+    }
+}
+
+impl Sink for Outlet<'_> {
+    fn send(&mut self, direction: Direction, mut bytes: &[u8]) {
+        let lane = &mut self.lanes[direction as usize];
+        let sink = &mut self.sides[1 - direction as usize];
+        if lane.is_clear() && sink.can_write() {
+            let Ok(sent) = sink.write(bytes) else {
+                self.broken = true;
+                return;
+            };
+            self.counters.sent[direction as usize].add(sent as u64);
+            lane.passed(sent, self.now);
+            bytes = &bytes[sent..];
+        }
+        if !bytes.is_empty() {
+            lane.push(Piece::Data(Bytes::copy_from_slice(bytes)), self.now);
+        }
+    }
+
+    fn end(&mut self, direction: Direction, end: End) {
+        self.lanes[direction as usize].push(Piece::End(end), self.now);
+    }
+
+    fn answered(&mut self, answered: Answered) {
+        self.counters.requests.answered(answered);
     }
 }
 
 /// Sends what is due, as far as the socket takes it.
 fn send_ready(
     lane: &mut Lane,
-    sink: &mut Socket,
+    sink: &mut Side,
     now: Instant,
-    direction: usize,
+    direction: Direction,
     counters: &OfWorker,
 ) -> Result<(), Stop> {
     while sink.can_write()
@@ -229,7 +378,7 @@ fn send_ready(
         match piece {
             Piece::Data(mut bytes) => {
                 let sent = sink.write(&bytes).map_err(|_| Stop::Reset)?;
-                counters.sent[direction].add(sent as u64);
+                counters.sent[direction as usize].add(sent as u64);
                 if sent < bytes.len() {
                     lane.put_back(bytes.split_off(sent));
                 }

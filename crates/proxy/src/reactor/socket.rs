@@ -1,10 +1,12 @@
 //! One side of a connection.
 
+use std::io::IoSlice;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
 
 /// A connected socket that does not block, with what is known of it. Readiness is told once, when
 /// it begins, so it is remembered until a call says otherwise.
@@ -88,6 +90,55 @@ impl Socket {
                 Err(_) => Read::Broken,
             };
         }
+    }
+
+    /// Looks at what can be read, and leaves it there. A ClientHello is not worth a copy.
+    pub(super) fn peek(&mut self, buffer: &mut [u8]) -> Read {
+        loop {
+            return match rustix::net::recv(&self.descriptor, &mut *buffer, RecvFlags::PEEK) {
+                Ok((0, _)) => Read::End,
+                Ok((length, _)) => Read::Bytes(length),
+                Err(Errno::AGAIN) => Read::NotNow,
+                Err(Errno::INTR) => continue,
+                Err(_) => Read::Broken,
+            };
+        }
+    }
+
+    /// Takes away what came and nobody reads: left there, it would make a RST of a FIN.
+    pub(super) fn discard(&mut self) {
+        let mut buffer = [0; 4096];
+        while let Ok((1.., _)) =
+            rustix::net::recv(&self.descriptor, &mut buffer, RecvFlags::empty())
+        {}
+    }
+
+    /// As [`Self::write`], from several places.
+    pub(super) fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> Result<usize, Errno> {
+        let all: usize = parts.iter().map(|part| part.len()).sum();
+        let mut nothing = SendAncillaryBuffer::default();
+        loop {
+            let sent =
+                rustix::net::sendmsg(&self.descriptor, parts, &mut nothing, SendFlags::NOSIGNAL);
+            return match sent {
+                Ok(length) => {
+                    self.writable = length == all;
+                    Ok(length)
+                }
+                Err(Errno::AGAIN) => {
+                    self.writable = false;
+                    Ok(0)
+                }
+                Err(Errno::INTR) => continue,
+                Err(errno) => Err(errno),
+            };
+        }
+    }
+
+    /// Where the peer came to.
+    pub(super) fn local_address(&self) -> Option<SocketAddr> {
+        let name = rustix::net::getsockname(&self.descriptor).ok()?;
+        SocketAddr::try_from(name).ok()
     }
 
     /// How many bytes the socket took.

@@ -1,5 +1,7 @@
 //! Toxics as Toxiproxy writes them, and the faults that they are.
 
+pub(super) mod http;
+
 use std::time::Duration;
 
 use firedrill_worker::queue::distribution::Distribution;
@@ -9,10 +11,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::answer::ApiError;
+use super::tls::HandshakeEnd;
+use crate::message::{self, MessageFault, Protocol};
+use crate::route::Faults;
 use crate::stream::{
     Bandwidth, Corrupt, Direction, Hang, Kind, Latency, Limit, Reset, Slicer, SlowClose, Stalls,
     StreamFault, Timeout,
 };
+use crate::tls::flaw::{self, Flaw, HandshakeFault};
+use http::{HttpAbort, HttpBody, HttpDelay, HttpHeader, HttpReset};
 
 /// A toxic on a proxy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -86,6 +93,28 @@ pub enum Attributes {
     },
     /// Ours: the peer says nothing, and loses nothing.
     Hang {},
+    /// Ours: clients are shown a certificate with a flaw.
+    TlsCertificate {
+        #[serde(default)]
+        flaw: Flaw,
+    },
+    /// Ours: handshakes of clients come to nothing.
+    TlsHandshake {
+        #[serde(default)]
+        fail: HandshakeEnd,
+    },
+    HttpDelay(HttpDelay),
+    HttpAbort(HttpAbort),
+    HttpReset(HttpReset),
+    HttpBody(HttpBody),
+    HttpHeader(HttpHeader),
+}
+
+/// What a toxic is a fault on.
+enum Effect {
+    Stream(Kind),
+    Message(message::Kind),
+    Handshake(flaw::Kind),
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -102,7 +131,18 @@ pub struct LatencyToxic {
     pub correlation: f64,
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+impl LatencyToxic {
+    fn latency(&self) -> Latency {
+        Latency {
+            delay: Duration::from_millis(self.latency),
+            jitter: Duration::from_millis(self.jitter),
+            distribution: self.distribution,
+            correlation: self.correlation,
+        }
+    }
+}
+
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
@@ -181,12 +221,10 @@ impl Toxic {
         match &self.attributes {
             Attributes::Loss { share: lost, .. } => share("share", *lost)?,
             Attributes::Corrupt { share: hit } => share("share", *hit)?,
-            Attributes::Latency(latency) if !(0.0..1.0).contains(&latency.correlation) => {
-                let given = latency.correlation;
-                let why = format!("correlation is {given}; it is from 0 to below 1");
-                return Err(ApiError::body(why));
-            }
             _ => {}
+        }
+        if let Some(why) = self.attributes.wrong() {
+            return Err(ApiError::body(why));
         }
         let longest = self
             .attributes
@@ -201,24 +239,62 @@ impl Toxic {
         Ok(self)
     }
 
-    /// The fault that it is.
-    pub(super) fn fault(&self) -> StreamFault {
-        StreamFault {
-            name: self.name.as_str().into(),
-            direction: match self.stream {
-                Stream::Upstream => Direction::Upstream,
-                Stream::Downstream => Direction::Downstream,
-            },
-            toxicity: self.toxicity,
-            kind: self.attributes.kind(),
+    /// The protocol that a proxy has to have for it, if any will not do.
+    pub(super) fn protocol(&self) -> Option<Protocol> {
+        match self.effect() {
+            Effect::Stream(_) | Effect::Handshake(_) => None,
+            Effect::Message(kind) => Some(kind.protocol()),
         }
     }
+
+    pub(super) fn is_on_handshakes(&self) -> bool {
+        matches!(self.effect(), Effect::Handshake(_))
+    }
+
+    fn effect(&self) -> Effect {
+        self.attributes.effect(self.stream.direction())
+    }
+}
+
+/// The faults that these toxics are.
+pub(super) fn faults(toxics: &[Toxic]) -> Faults {
+    let mut faults = Faults::default();
+    for toxic in toxics {
+        let name = toxic.name.as_str().into();
+        match toxic.effect() {
+            Effect::Stream(kind) => faults.stream.push(StreamFault {
+                name,
+                direction: toxic.stream.direction(),
+                toxicity: toxic.toxicity,
+                kind,
+            }),
+            Effect::Message(kind) => faults.messages.push(MessageFault {
+                name,
+                share: toxic.toxicity,
+                kind,
+            }),
+            Effect::Handshake(kind) => faults.handshakes.push(HandshakeFault {
+                name,
+                direction: toxic.stream.direction(),
+                toxicity: toxic.toxicity,
+                kind,
+            }),
+        }
+    }
+    faults
 }
 
 /// Times that are added to others have to stay times.
 const YEAR_MS: u64 = 365 * 86_400_000;
 
 impl Stream {
+    fn direction(self) -> Direction {
+        match self {
+            Self::Upstream => Direction::Upstream,
+            Self::Downstream => Direction::Downstream,
+        }
+    }
+
     fn word(self) -> &'static str {
         match self {
             Self::Upstream => "upstream",
@@ -230,6 +306,9 @@ impl Stream {
 impl Attributes {
     fn read(kind: &str, attributes: &Map<String, Value>) -> Result<Self, ApiError> {
         let known = KINDS.contains(&kind);
+        if kind.starts_with("http_") {
+            http::check_names(kind, attributes)?;
+        }
         let whole = serde_json::json!({ "type": kind, "attributes": attributes });
         match serde_json::from_value(whole) {
             Ok(read) => Ok(read),
@@ -246,10 +325,27 @@ impl Attributes {
         (kind, attributes.unwrap_or_default())
     }
 
+    /// What is wrong with it, beyond its form.
+    fn wrong(&self) -> Option<String> {
+        match self {
+            Self::Latency(latency) | Self::HttpDelay(HttpDelay { latency, .. }) => {
+                let given = latency.correlation;
+                let within = (0.0..1.0).contains(&given);
+                (!within).then(|| format!("correlation is {given}; it is from 0 to below 1"))
+            }
+            Self::HttpAbort(abort) => abort.wrong(),
+            Self::HttpBody(body) => body.wrong(),
+            Self::HttpHeader(header) => header.wrong(),
+            _ => None,
+        }
+    }
+
     /// Every time in it, in milliseconds.
     fn times(&self) -> Vec<u64> {
         match self {
-            Self::Latency(latency) => vec![latency.latency, latency.jitter],
+            Self::Latency(latency) | Self::HttpDelay(HttpDelay { latency, .. }) => {
+                vec![latency.latency, latency.jitter]
+            }
             Self::SlowClose { delay } => vec![*delay],
             Self::Timeout { timeout } | Self::ResetPeer { timeout } => vec![*timeout],
             Self::Slicer { delay, .. } => vec![*delay / 1000],
@@ -258,19 +354,30 @@ impl Attributes {
             | Self::LimitData { .. }
             | Self::Noop {}
             | Self::Corrupt { .. }
-            | Self::Hang {} => vec![],
+            | Self::Hang {}
+            | Self::HttpAbort(_)
+            | Self::HttpReset(_)
+            | Self::HttpBody(_)
+            | Self::HttpHeader(_)
+            | Self::TlsCertificate { .. }
+            | Self::TlsHandshake { .. } => vec![],
         }
     }
 
-    fn kind(&self) -> Kind {
+    fn effect(&self, direction: Direction) -> Effect {
         let ms = Duration::from_millis;
-        match *self {
-            Self::Latency(ref latency) => Kind::Latency(Latency {
-                delay: ms(latency.latency),
-                jitter: ms(latency.jitter),
-                distribution: latency.distribution,
-                correlation: latency.correlation,
-            }),
+        let http = |fault| Effect::Message(message::Kind::Http(fault));
+        Effect::Stream(match *self {
+            Self::HttpDelay(ref delay) => return http(delay.fault()),
+            Self::HttpAbort(ref abort) => return http(abort.fault()),
+            Self::HttpReset(ref reset) => return http(reset.fault()),
+            Self::HttpBody(ref body) => return http(body.fault(direction)),
+            Self::HttpHeader(ref header) => return http(header.fault(direction)),
+            Self::TlsCertificate { flaw } => {
+                return Effect::Handshake(flaw::Kind::Certificate(flaw));
+            }
+            Self::TlsHandshake { fail } => return Effect::Handshake(fail.into()),
+            Self::Latency(ref latency) => Kind::Latency(latency.latency()),
             Self::Bandwidth { rate } => Kind::Bandwidth(Bandwidth {
                 bytes_per_second: rate.saturating_mul(1000),
             }),
@@ -296,11 +403,11 @@ impl Attributes {
             }),
             Self::Corrupt { share } => Kind::Corrupt(Corrupt { share }),
             Self::Hang {} => Kind::Hang(Hang),
-        }
+        })
     }
 }
 
-const KINDS: [&str; 11] = [
+const KINDS: [&str; 18] = [
     "latency",
     "bandwidth",
     "slow_close",
@@ -312,6 +419,13 @@ const KINDS: [&str; 11] = [
     "loss",
     "corrupt",
     "hang",
+    "http_delay",
+    "http_abort",
+    "http_reset",
+    "http_body",
+    "http_header",
+    "tls_certificate",
+    "tls_handshake",
 ];
 
 #[cfg(test)]

@@ -3,4 +3,5 @@
 mod bed;
 mod errors;
 mod proxies;
+mod tls;
 mod toxics;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use firedrill_proxy::message::Protocol;
 use firedrill_proxy::stream::{Direction, Kind, StreamFault};
 use firedrill_proxy::{Fabric, Options, RouteConfig, Upstream};
 
@@ -47,7 +48,9 @@ pub(crate) fn route(upstream: Upstream, faults: Vec<StreamFault>) -> RouteConfig
         listen: ANY,
         upstream,
         connect_timeout: Duration::from_secs(2),
-        faults,
+        tls: Default::default(),
+        protocol: Protocol::Tcp,
+        faults: faults.into(),
     }
 }
 

@@ -25,7 +25,13 @@ fn what_is_left_out_is_filled_in() {
 #[test]
 fn every_kind_is_read_and_written_as_it_was() {
     for kind in KINDS {
-        let toxic = new(json!({ "type": kind, "stream": "upstream" })).expect("a toxic");
+        let needed = match kind {
+            "http_body" => json!({ "truncate": 1, "path": "/a*" }),
+            "http_header" => json!({ "name": "x", "headers": { "y": "*" } }),
+            _ => json!({}),
+        };
+        let body = json!({ "type": kind, "stream": "upstream", "attributes": needed });
+        let toxic = new(body).expect("a toxic");
         let written = serde_json::to_value(&toxic).expect("JSON");
         assert_eq!(written["type"], kind);
         assert!(written["attributes"].is_object(), "{written}");
@@ -68,4 +74,14 @@ fn what_makes_no_sense_is_refused() {
     ] {
         assert!(matches!(new(body), Err(ApiError::BadBody { .. })));
     }
+}
+
+#[test]
+fn a_misspelt_limit_is_refused_rather_than_left_out() {
+    let body = json!({ "type": "http_abort", "attributes": { "method": ["GET"] } });
+    let error = new(body).expect_err("a refusal").to_string();
+    assert!(
+        error.contains("http_abort has no attribute method"),
+        "{error}"
+    );
 }

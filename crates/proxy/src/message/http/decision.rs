@@ -1,0 +1,131 @@
+//! What the faults of a connection make of one request.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{BodyChange, HeaderChange, HttpAction};
+use crate::chance::Chance;
+use crate::message::{Kind, MessageFault};
+use crate::stream::{Direction, Spread};
+
+/// The faults of a connection that are on HTTP requests, ready to decide.
+#[derive(Debug, Default)]
+pub(super) struct Deciders(Vec<Decider>);
+
+#[derive(Debug)]
+struct Decider {
+    fault: MessageFault,
+    /// Where it delays.
+    spread: Option<Spread>,
+}
+
+/// What becomes of one request and its answer. Nothing, as it begins.
+#[derive(Debug, Default)]
+pub(super) struct Decision {
+    pub(super) delay: Duration,
+    /// Instead of going on.
+    pub(super) instead: Option<Instead>,
+    pub(super) request: Changes,
+    pub(super) response: Changes,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Instead {
+    Answer { status: u16, body: Bytes },
+    Reset,
+}
+
+/// What is changed of a message.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub(super) headers: Vec<HeaderChange>,
+    /// With where its draws come from.
+    pub(super) body: Option<(BodyChange, Chance)>,
+}
+
+impl Changes {
+    pub(super) fn is_none(&self) -> bool {
+        self.headers.is_empty() && self.body.is_none()
+    }
+}
+
+/// Apart from whether a fault falls on a request, which the request's own number decides.
+const DELAY: u64 = 1;
+const BODY: u64 = 2;
+
+impl Deciders {
+    pub(super) fn new(faults: &[MessageFault]) -> Self {
+        let http = faults
+            .iter()
+            .filter(|fault| matches!(fault.kind, Kind::Http(_)));
+        let ready = http.map(|fault| Decider {
+            fault: fault.clone(),
+            spread: match &fault.kind {
+                Kind::Http(fault) => match fault.action {
+                    HttpAction::Delay(latency) => Some(Spread::of(latency)),
+                    _ => None,
+                },
+            },
+        });
+        Self(ready.collect())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Decides on the request of this number. Of several answers the first is given; delays add up.
+    pub(super) fn decide(
+        &self,
+        chance: Chance,
+        number: u64,
+        method: &[u8],
+        path: &[u8],
+        headers: &[(&[u8], &[u8])],
+    ) -> Decision {
+        let mut decision = Decision::default();
+        for Decider { fault, spread } in &self.0 {
+            let Kind::Http(http) = &fault.kind;
+            let fits = http.matching.fits(method, path, headers);
+            if !fits || !fault.falls_on(chance, number) {
+                continue;
+            }
+            let chance = chance.named(&fault.name).of(number);
+            if let Some(spread) = spread {
+                decision.delay += spread.delay(chance.of(DELAY).unit());
+            }
+            decision.take(&http.action, chance);
+        }
+        decision
+    }
+}
+
+impl Decision {
+    fn take(&mut self, action: &HttpAction, chance: Chance) {
+        let side = |direction| match direction {
+            Direction::Upstream => 0,
+            Direction::Downstream => 1,
+        };
+        let changes = [&mut self.request, &mut self.response];
+        match action {
+            HttpAction::Delay(_) => {}
+            HttpAction::Abort { status, body } => {
+                self.instead.get_or_insert(Instead::Answer {
+                    status: *status,
+                    body: body.clone(),
+                });
+            }
+            HttpAction::Reset => {
+                self.instead.get_or_insert(Instead::Reset);
+            }
+            HttpAction::Body { direction, change } => {
+                let change = (change.clone(), chance.of(BODY));
+                changes[side(*direction)].body.get_or_insert(change);
+            }
+            HttpAction::Header { direction, change } => {
+                changes[side(*direction)].headers.push(change.clone());
+            }
+        }
+    }
+}

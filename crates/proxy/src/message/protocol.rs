@@ -1,0 +1,74 @@
+//! Which protocol a route speaks.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{MessageFault, Session, http};
+use crate::chance::Chance;
+
+/// What the proxy understands of a route's connections.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// Nothing but bytes.
+    #[default]
+    Tcp,
+    Http,
+}
+
+impl Protocol {
+    pub const ALL: [Self; 2] = [Self::Tcp, Self::Http];
+
+    /// As it is written.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Http => "http",
+        }
+    }
+
+    /// What understands a connection; nothing where there is nothing to understand.
+    pub(crate) fn session(
+        self,
+        chance: Chance,
+        faults: &[MessageFault],
+    ) -> Option<Box<dyn Session>> {
+        match self {
+            Self::Tcp => None,
+            Self::Http => Some(Box::new(http::Version1::new(chance, faults))),
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// There is no such protocol.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{given} is no protocol that the proxy knows; it is one of {}",
+    words()
+)]
+pub struct UnknownProtocol {
+    given: String,
+}
+
+fn words() -> String {
+    Protocol::ALL.map(Protocol::word).join(", ")
+}
+
+impl FromStr for Protocol {
+    type Err = UnknownProtocol;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|one| one.word() == text)
+            .ok_or_else(|| UnknownProtocol { given: text.into() })
+    }
+}
