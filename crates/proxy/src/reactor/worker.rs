@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::net::SocketFlags;
 use slab::Slab;
 
 use super::connection::{Connection, Next};
 use super::handshake::{self, Greeted};
 use super::lookup::{self, Question};
-use super::socket::Socket;
+use super::socket::{Socket, begin_to_connect};
 use super::timers::Timers;
 use crate::route::{Route, Upstream};
 use greeting::Greeting;
@@ -404,6 +404,8 @@ impl Worker {
         let (upstream, greeted) = upstream;
         let deadline = now + route.connect_timeout;
         self.tickets += 1;
+        let redirected = matches!(upstream, Upstream::Original { .. });
+        let meant = redirected.then(|| client.meant_for()).flatten();
         self.entries[key] = Entry::Dialling(Dialling {
             route: Arc::clone(route),
             number,
@@ -418,8 +420,8 @@ impl Worker {
         match upstream {
             Upstream::Addresses(addresses) => self.found(key, self.tickets, addresses, now),
             Upstream::Original { .. } => {
-                let addresses = self.original(key);
-                self.found(key, self.tickets, addresses, now);
+                let meant = meant.into_iter().collect();
+                self.found(key, self.tickets, meant, now);
             }
             Upstream::Name { host, port } => {
                 if let Some(ask) = &self.lookup {
@@ -441,19 +443,6 @@ impl Worker {
         {
             dialling.rest = addresses.into_iter();
             self.dial(key, now);
-        }
-    }
-
-    /// Where a client wanted to go. Nowhere, if it was not redirected: it would be led here for ever.
-    fn original(&self, key: usize) -> Vec<SocketAddr> {
-        let Entry::Dialling(dialling) = &self.entries[key] else {
-            return Vec::new();
-        };
-        let here = rustix::net::getsockname(&dialling.client).and_then(SocketAddr::try_from);
-        let meant = firedrill_kernel::socket::original_destination(&dialling.client);
-        match (meant, here) {
-            (Ok(meant), Ok(here)) if meant != here => vec![meant],
-            _ => Vec::new(),
         }
     }
 
@@ -596,27 +585,6 @@ impl Worker {
             }
         }
     }
-}
-
-/// A socket on its way to this address, and whether it is there already.
-fn begin_to_connect(address: SocketAddr, mark: Option<u32>) -> Result<(Socket, bool), Errno> {
-    let family = match address {
-        SocketAddr::V4(_) => AddressFamily::INET,
-        SocketAddr::V6(_) => AddressFamily::INET6,
-    };
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-    rustix::net::sockopt::set_tcp_nodelay(&socket, true)?;
-    if let Some(mark) = mark {
-        // Without it the rule would lead it back here.
-        firedrill_kernel::socket::set_mark(&socket, mark).map_err(|_| Errno::PERM)?;
-    }
-    let connected = match rustix::net::connect(&socket, &address) {
-        Ok(()) => true,
-        Err(Errno::INPROGRESS) => false,
-        Err(errno) => return Err(errno),
-    };
-    Ok((Socket::new(socket), connected))
 }
 
 #[cfg(test)]
