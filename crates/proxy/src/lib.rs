@@ -6,6 +6,7 @@
 //! - [`message`]: protocols, and what faults do to one request; pure;
 //! - [`tls`]: TLS ended, begun, or led by its name; certificates with a flaw;
 //! - [`fabric`]: routes that are opened, changed and closed while connections run;
+//! - [`interception`]: connections that rules of the kernel lead here;
 //! - [`toxiproxy`]: Toxiproxy's HTTP interface to them;
 //! - `reactor`: threads, sockets and timers behind it.
 //!
@@ -15,6 +16,7 @@
 pub mod chance;
 mod counters;
 pub mod fabric;
+pub mod interception;
 pub mod message;
 mod reactor;
 mod route;

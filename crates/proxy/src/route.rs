@@ -20,6 +20,10 @@ pub enum Upstream {
     Addresses(Vec<SocketAddr>),
     /// Looked up for each connection, without holding up any other.
     Name { host: String, port: u16 },
+    /// Where each connection was meant for before a rule of the kernel redirected it here. What is
+    /// sent there has this mark, so that the rule lets it pass. Both peers of such a connection are
+    /// sent a RST if this process is killed: neither knows that there is a proxy.
+    Original { mark: u32 },
 }
 
 /// The faults of a route.
@@ -85,6 +89,14 @@ impl Route {
             chance: parts.chance,
             faults: Mutex::new(Arc::new(parts.faults)),
             accepted: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether its connections were redirected, and by what mark its own are spared that.
+    pub(crate) fn mark(&self) -> Option<u32> {
+        match self.upstream {
+            Upstream::Original { mark } => Some(mark),
+            Upstream::Addresses(_) | Upstream::Name { .. } => None,
         }
     }
 

@@ -70,6 +70,10 @@ impl Connection {
         let lane = |direction| route.lane(number, direction, now);
         let lanes = [lane(Direction::Upstream), lane(Direction::Downstream)];
         let (sides, handshake) = sides;
+        if route.mark().is_some() {
+            // Until it ends in order, a RST is what the end of this process sends.
+            sides.iter().for_each(Side::will_reset);
+        }
         let session = route.session(number);
         Self {
             route,
@@ -136,6 +140,7 @@ impl Connection {
             Err(Stop::Close) => return self.close(now, buffer),
         };
         if self.sides.iter().all(Side::write_is_over) {
+            self.will_end();
             return Next::Over;
         }
         if again {
@@ -179,8 +184,16 @@ impl Connection {
             .try_for_each(|side| side.advance(buffer))
     }
 
+    /// What was sent arrives, also when this is dropped.
+    fn will_end(&self) {
+        if self.route.mark().is_some() {
+            self.sides.iter().for_each(Side::will_end);
+        }
+    }
+
     /// Ends both directions; what was sent arrives.
     pub(super) fn close(&mut self, now: Instant, buffer: &mut [u8]) -> Next {
+        self.will_end();
         for side in &mut self.sides {
             if !side.write_is_over() {
                 side.end();

@@ -15,13 +15,13 @@ use std::time::{Duration, Instant};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::net::SocketFlags;
 use slab::Slab;
 
 use super::connection::{Connection, Next};
 use super::handshake::{self, Greeted};
 use super::lookup::{self, Question};
-use super::socket::Socket;
+use super::socket::{Socket, begin_to_connect};
 use super::timers::Timers;
 use crate::route::{Route, Upstream};
 use greeting::Greeting;
@@ -378,6 +378,10 @@ impl Worker {
         let _not_tcp = rustix::net::sockopt::set_tcp_nodelay(&client, true);
         let number = route.next_connection();
         let client = Socket::new(client);
+        if route.mark().is_some() {
+            // Until it ends in order, a RST is what the end of this process sends.
+            client.will_reset();
+        }
         if route.tls.reads_hello() {
             self.greet(route, number, client, now);
             return;
@@ -400,6 +404,8 @@ impl Worker {
         let (upstream, greeted) = upstream;
         let deadline = now + route.connect_timeout;
         self.tickets += 1;
+        let redirected = matches!(upstream, Upstream::Original { .. });
+        let meant = redirected.then(|| client.meant_for()).flatten();
         self.entries[key] = Entry::Dialling(Dialling {
             route: Arc::clone(route),
             number,
@@ -413,6 +419,10 @@ impl Worker {
         self.timers.add(deadline, key);
         match upstream {
             Upstream::Addresses(addresses) => self.found(key, self.tickets, addresses, now),
+            Upstream::Original { .. } => {
+                let meant = meant.into_iter().collect();
+                self.found(key, self.tickets, meant, now);
+            }
             Upstream::Name { host, port } => {
                 if let Some(ask) = &self.lookup {
                     let _gone = ask.send(Question {
@@ -442,7 +452,7 @@ impl Worker {
             return;
         };
         for address in dialling.rest.by_ref() {
-            if let Ok((socket, connected)) = begin_to_connect(address) {
+            if let Ok((socket, connected)) = begin_to_connect(address, dialling.route.mark()) {
                 let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
                 let data = Token::Side { key, side: 1 }.data();
                 if epoll::add(&self.epoll, &socket, data, flags).is_err() {
@@ -575,23 +585,6 @@ impl Worker {
             }
         }
     }
-}
-
-/// A socket on its way to this address, and whether it is there already.
-fn begin_to_connect(address: SocketAddr) -> Result<(Socket, bool), Errno> {
-    let family = match address {
-        SocketAddr::V4(_) => AddressFamily::INET,
-        SocketAddr::V6(_) => AddressFamily::INET6,
-    };
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-    rustix::net::sockopt::set_tcp_nodelay(&socket, true)?;
-    let connected = match rustix::net::connect(&socket, &address) {
-        Ok(()) => true,
-        Err(Errno::INPROGRESS) => false,
-        Err(errno) => return Err(errno),
-    };
-    Ok((Socket::new(socket), connected))
 }
 
 #[cfg(test)]
