@@ -4,6 +4,7 @@
 //! - [`collection`]: the proxies, by name;
 //! - [`answer`]: its status codes, errors and headers;
 //! - [`config`], [`state`]: proxies from a file, and over a restart;
+//! - [`split`]: control and experiment;
 //! - `handlers`: one function per route;
 //! - `metrics`: Prometheus text.
 //!
@@ -16,6 +17,7 @@ mod collection;
 mod config;
 mod handlers;
 mod metrics;
+mod split;
 mod state;
 mod toxic;
 
@@ -28,6 +30,7 @@ pub use address::AddressError;
 pub use answer::ApiError;
 pub use collection::{Collection, NewProxy, Populated, ProxyChange, ProxyView};
 pub use config::{ConfigError, ProxyConfig, load, read};
+pub use split::{ArmsView, RequestsView, SplitWords};
 pub use state::{StateError, StateFile};
 pub use toxic::{Attributes, NewToxic, Toxic, ToxicChange};
 

@@ -1,5 +1,6 @@
 //! One side of a connection.
 
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -118,6 +119,12 @@ impl Socket {
     /// The peer gets a RST, not a FIN, when this is dropped.
     pub(super) fn will_reset(&self) {
         let _gone = rustix::net::sockopt::set_socket_linger(&self.descriptor, Some(Duration::ZERO));
+    }
+
+    /// The address at the other end.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        let address = rustix::net::getpeername(&self.descriptor).ok()??;
+        SocketAddr::try_from(address).ok().map(|peer| peer.ip())
     }
 
     /// Why a connection failed to be made, or broke.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::answer::ApiError;
+use crate::arms::Arm;
 use crate::message::{self, MessageFault, Protocol};
 use crate::route::Faults;
 use crate::stream::{
@@ -27,6 +28,9 @@ pub struct Toxic {
     pub name: String,
     pub stream: Stream,
     pub toxicity: f64,
+    /// Ours: only those in this arm meet it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arm: Option<Arm>,
 }
 
 /// Toxiproxy's names of the directions.
@@ -150,6 +154,8 @@ pub struct NewToxic {
     #[serde(default)]
     pub toxicity: Option<f64>,
     #[serde(default)]
+    pub arm: Option<Arm>,
+    #[serde(default)]
     pub attributes: Option<Map<String, Value>>,
 }
 
@@ -178,6 +184,7 @@ impl NewToxic {
             },
             stream,
             toxicity: self.toxicity.unwrap_or(1.0),
+            arm: self.arm,
         };
         toxic.check()
     }
@@ -249,11 +256,13 @@ pub(super) fn faults(toxics: &[Toxic]) -> Faults {
                 name,
                 direction: toxic.stream.direction(),
                 toxicity: toxic.toxicity,
+                arm: toxic.arm,
                 kind,
             }),
             Effect::Message(kind) => faults.messages.push(MessageFault {
                 name,
                 share: toxic.toxicity,
+                arm: toxic.arm,
                 kind,
             }),
         }

@@ -2,5 +2,6 @@
 
 mod bed;
 mod errors;
+mod http;
 mod proxies;
 mod toxics;
