@@ -18,6 +18,7 @@ use crate::counters::{Passed, Requests};
 use crate::message::Protocol;
 use crate::reactor::{self, Handle, Order};
 use crate::route::{Faults, Parts, Route, Upstream};
+use crate::tls::Tls;
 
 /// How many connections wait to be accepted, at most (as far as `net.core.somaxconn` goes).
 const BACKLOG: i32 = 4096;
@@ -45,6 +46,7 @@ pub struct RouteConfig {
     pub upstream: Upstream,
     /// How long a connection to the upstream may take to be made.
     pub connect_timeout: Duration,
+    pub tls: Tls,
     pub protocol: Protocol,
     pub faults: Faults,
 }
@@ -109,12 +111,14 @@ impl Fabric {
         self.check_split(&routes, &config.name, &config.faults)?;
         let address = config.listen;
         let failed = |source| RouteError::Listen { address, source };
-        let (listener, bound) = listen(address).map_err(failed)?;
+        let one_version = matches!(config.upstream, Upstream::Original { .. });
+        let (listener, bound) = listen(address, one_version).map_err(failed)?;
         let parts = Parts {
             id: self.next.fetch_add(1, Ordering::Relaxed),
             listener,
             upstream: config.upstream,
             connect_timeout: config.connect_timeout,
+            tls: config.tls,
             chance: Chance::new(self.seed).named(&config.name),
             protocol: config.protocol,
             faults: config.faults,
@@ -232,7 +236,8 @@ impl Drop for Fabric {
     }
 }
 
-fn listen(address: SocketAddr) -> std::io::Result<(OwnedFd, SocketAddr)> {
+/// `one_version`: an IPv6 listener takes no IPv4 connections.
+fn listen(address: SocketAddr, one_version: bool) -> std::io::Result<(OwnedFd, SocketAddr)> {
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
@@ -240,6 +245,9 @@ fn listen(address: SocketAddr) -> std::io::Result<(OwnedFd, SocketAddr)> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
     rustix::net::sockopt::set_socket_reuseaddr(&socket, true)?;
+    if one_version && address.is_ipv6() {
+        rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;
+    }
     rustix::net::bind(&socket, &address)?;
     rustix::net::listen(&socket, BACKLOG)?;
     let bound = SocketAddr::try_from(rustix::net::getsockname(&socket)?)?;

@@ -5,7 +5,9 @@
 //! - [`stream`]: what faults do to one direction of a connection; pure;
 //! - [`message`]: protocols, and what faults do to one request; pure;
 //! - [`arms`]: control and experiment, two shares of the traffic; pure;
+//! - [`tls`]: TLS ended, begun, or led by its name; certificates with a flaw;
 //! - [`fabric`]: routes that are opened, changed and closed while connections run;
+//! - [`interception`]: connections that rules of the kernel lead here;
 //! - [`toxiproxy`]: Toxiproxy's HTTP interface to them;
 //! - `reactor`: threads, sockets and timers behind it.
 //!
@@ -17,10 +19,12 @@ pub mod chance;
 mod counters;
 pub mod fabric;
 mod histogram;
+pub mod interception;
 pub mod message;
 mod reactor;
 mod route;
 pub mod stream;
+pub mod tls;
 pub mod toxiproxy;
 
 pub use counters::{Bytes, Passed, Requests};

@@ -11,6 +11,8 @@ use crate::chance::Chance;
 use crate::counters::Counters;
 use crate::message::{MessageFault, Protocol, Session};
 use crate::stream::{Direction, Lane, StreamFault};
+use crate::tls::Tls;
+use crate::tls::flaw::{self, HandshakeFault};
 
 /// Where the connections of a route go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +21,10 @@ pub enum Upstream {
     Addresses(Vec<SocketAddr>),
     /// Looked up for each connection, without holding up any other.
     Name { host: String, port: u16 },
+    /// Where each connection was meant for before a rule of the kernel redirected it here. What is
+    /// sent there has this mark, so that the rule lets it pass. Both peers of such a connection are
+    /// sent a RST if this process is killed: neither knows that there is a proxy.
+    Original { mark: u32 },
 }
 
 /// The faults of a route.
@@ -29,6 +35,8 @@ pub struct Faults {
     pub messages: Vec<MessageFault>,
     /// Who is in which arm; nobody in any if there is none.
     pub split: Option<Split>,
+    /// On new connections of routes that end TLS.
+    pub handshakes: Vec<HandshakeFault>,
 }
 
 impl From<Vec<StreamFault>> for Faults {
@@ -47,6 +55,7 @@ pub(crate) struct Route {
     pub(crate) listener: OwnedFd,
     pub(crate) upstream: Upstream,
     pub(crate) connect_timeout: Duration,
+    pub(crate) tls: Tls,
     pub(crate) counters: Counters,
     protocol: Protocol,
     chance: Chance,
@@ -61,6 +70,7 @@ pub(crate) struct Parts {
     pub(crate) listener: OwnedFd,
     pub(crate) upstream: Upstream,
     pub(crate) connect_timeout: Duration,
+    pub(crate) tls: Tls,
     pub(crate) protocol: Protocol,
     pub(crate) chance: Chance,
     pub(crate) faults: Faults,
@@ -76,11 +86,20 @@ impl Route {
             listener: parts.listener,
             upstream: parts.upstream,
             connect_timeout: parts.connect_timeout,
+            tls: parts.tls,
             counters: Counters::new(workers),
             protocol: parts.protocol,
             chance: parts.chance,
             faults: Mutex::new(Arc::new(parts.faults)),
             accepted: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether its connections were redirected, and by what mark its own are spared that.
+    pub(crate) fn mark(&self) -> Option<u32> {
+        match self.upstream {
+            Upstream::Original { mark } => Some(mark),
+            Upstream::Addresses(_) | Upstream::Name { .. } => None,
         }
     }
 
@@ -108,6 +127,12 @@ impl Route {
     pub(crate) fn session(&self, connection: u64) -> Option<Box<dyn Session>> {
         let chance = self.chance.of(connection).of(MESSAGES);
         self.protocol.session(chance, &[])
+    }
+
+    /// What befalls the handshake of a connection.
+    pub(crate) fn handshake_fault(&self, connection: u64) -> Option<flaw::Kind> {
+        let faults = &self.faults().handshakes;
+        flaw::first(faults, |direction| self.chance(connection, direction))
     }
 
     /// The split of the route.

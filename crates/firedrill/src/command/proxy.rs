@@ -26,6 +26,13 @@ pub(super) fn execute(args: &ProxyArgs, out: &Out) -> Result<Exit, Failure> {
         .or_exit(Exit::Usage)
         .or_hint("another proxy may run already; --api chooses another address")?;
     load(api.collection(), wanted(args)?).map_err(|error| refused(&error.reasons))?;
+    if let Some(path) = &args.tls_ca {
+        let authority = api.collection().authority();
+        let authority = authority.doing("there is no authority for certificates")?;
+        std::fs::write(path, authority.pem())
+            .doing(format!("cannot write {}", path.display()))
+            .or_exit(Exit::Usage)?;
+    }
     tell(args, &api, seed, out)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -65,6 +72,7 @@ fn asked(args: &ProxyArgs) -> Result<Vec<ProxyConfig>, Failure> {
             upstream: route.upstream.clone(),
             protocol: route.protocol,
             split: None,
+            tls: route.tls.clone(),
             enabled: None,
         },
         toxics: Vec::new(),

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{MessageFault, Session, http};
+use super::{Http2, MessageFault, Session, http};
 use crate::chance::Chance;
 
 /// What the proxy understands of a route's connections.
@@ -16,10 +16,12 @@ pub enum Protocol {
     #[default]
     Tcp,
     Http,
+    /// With prior knowledge, or behind TLS; gRPC too.
+    Http2,
 }
 
 impl Protocol {
-    pub const ALL: [Self; 2] = [Self::Tcp, Self::Http];
+    pub const ALL: [Self; 3] = [Self::Tcp, Self::Http, Self::Http2];
 
     /// As it is written.
     #[must_use]
@@ -27,6 +29,7 @@ impl Protocol {
         match self {
             Self::Tcp => "tcp",
             Self::Http => "http",
+            Self::Http2 => "http2",
         }
     }
 
@@ -39,6 +42,7 @@ impl Protocol {
         match self {
             Self::Tcp => None,
             Self::Http => Some(Box::new(http::Version1::new(chance, faults))),
+            Self::Http2 => Some(Box::new(Http2::new(chance, faults))),
         }
     }
 }

@@ -11,8 +11,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rustix::io::Errno;
 
-use super::socket::{Read, Socket};
+use super::handshake::{Handshake, Progress};
+use super::side::Side;
+use super::socket::Read;
 use crate::arms::Arm;
 use crate::counters::OfWorker;
 use crate::message::{Answered, Session, Sink};
@@ -31,7 +34,9 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(super) struct Connection {
     route: Arc<Route>,
     /// The client, the upstream; each the source of the lane of its index.
-    sides: [Socket; 2],
+    sides: [Side; 2],
+    /// Until both sides are agreed, nothing passes.
+    handshake: Option<Box<Handshake>>,
     lanes: [Lane; 2],
     session: Option<Box<dyn Session>>,
     number: u64,
@@ -62,16 +67,21 @@ impl Connection {
     pub(super) fn new(
         route: Arc<Route>,
         number: u64,
-        client: Socket,
-        upstream: Socket,
+        sides: ([Side; 2], Option<Handshake>),
         now: Instant,
     ) -> Self {
         let lane = |direction| route.lane(number, direction, now);
         let lanes = [lane(Direction::Upstream), lane(Direction::Downstream)];
+        let (sides, handshake) = sides;
+        if route.mark().is_some() {
+            // Until it ends in order, a RST is what the end of this process sends.
+            sides.iter().for_each(Side::will_reset);
+        }
         let session = route.session(number);
         let mut connection = Self {
             route,
-            sides: [client, upstream],
+            sides,
+            handshake: handshake.map(Box::new),
             lanes,
             session,
             number,
@@ -87,7 +97,7 @@ impl Connection {
         &self.route
     }
 
-    pub(super) fn side(&mut self, side: usize) -> &mut Socket {
+    pub(super) fn side(&mut self, side: usize) -> &mut Side {
         &mut self.sides[side]
     }
 
@@ -120,13 +130,20 @@ impl Connection {
 
     /// Both peers get a RST when this is dropped.
     pub(super) fn will_reset(&self) {
-        self.sides.iter().for_each(Socket::will_reset);
+        self.sides.iter().for_each(Side::will_reset);
     }
 
     /// Moves what can be moved.
     pub(super) fn pump(&mut self, now: Instant, buffer: &mut [u8], counters: &OfWorker) -> Next {
         if let Some(limit) = self.closing {
             return self.drain(limit, now, buffer);
+        }
+        if let Some(next) = self.shake_hands(now, buffer, counters) {
+            return next;
+        }
+        if self.advance(buffer).is_err() {
+            self.will_reset();
+            return Next::Over;
         }
         let again = match self.move_both(now, buffer, counters) {
             Ok(again) => again,
@@ -136,7 +153,8 @@ impl Connection {
             }
             Err(Stop::Close) => return self.close(now, buffer),
         };
-        if self.sides.iter().all(Socket::write_is_over) {
+        if self.sides.iter().all(Side::write_is_over) {
+            self.will_end();
             return Next::Over;
         }
         if again {
@@ -151,8 +169,45 @@ impl Connection {
         Next::Wait(moving.chain(session).min())
     }
 
+    /// What is left to do before anything passes, if there is something.
+    fn shake_hands(
+        &mut self,
+        now: Instant,
+        buffer: &mut [u8],
+        counters: &OfWorker,
+    ) -> Option<Next> {
+        let handshake = self.handshake.as_mut()?;
+        match handshake.go_on(&mut self.sides, now, buffer) {
+            Progress::Over => {
+                self.handshake = None;
+                None
+            }
+            Progress::Waits => Some(Next::Wait(Some(handshake.until))),
+            Progress::Failed => {
+                counters.failed.add(1);
+                self.will_reset();
+                Some(Next::Over)
+            }
+        }
+    }
+
+    /// Sends what earlier writes left.
+    fn advance(&mut self, buffer: &mut [u8]) -> Result<(), Errno> {
+        self.sides
+            .iter_mut()
+            .try_for_each(|side| side.advance(buffer))
+    }
+
+    /// What was sent arrives, also when this is dropped.
+    fn will_end(&self) {
+        if self.route.mark().is_some() {
+            self.sides.iter().for_each(Side::will_end);
+        }
+    }
+
     /// Ends both directions; what was sent arrives.
     pub(super) fn close(&mut self, now: Instant, buffer: &mut [u8]) -> Next {
+        self.will_end();
         for side in &mut self.sides {
             if !side.write_is_over() {
                 side.end();
@@ -165,6 +220,9 @@ impl Connection {
 
     /// Reads what nobody wants any more, until both peers have ended too.
     fn drain(&mut self, limit: Instant, now: Instant, buffer: &mut [u8]) -> Next {
+        if self.advance(buffer).is_err() {
+            return Next::Over;
+        }
         for side in &mut self.sides {
             for _ in 0..TURN {
                 if !side.can_read() {
@@ -175,7 +233,7 @@ impl Connection {
                 }
             }
         }
-        if now >= limit || self.sides.iter().all(Socket::read_is_over) {
+        if now >= limit || self.sides.iter().all(Side::read_is_over) {
             return Next::Over;
         }
         Next::Wait(Some(limit))
@@ -261,7 +319,7 @@ impl Connection {
 /// Where bytes go from the one who decides on them: at once to the socket if nothing is in the way,
 /// otherwise into the lane.
 struct Outlet<'a> {
-    sides: &'a mut [Socket; 2],
+    sides: &'a mut [Side; 2],
     lanes: &'a mut [Lane; 2],
     arm: Option<Arm>,
     now: Instant,
@@ -271,7 +329,7 @@ struct Outlet<'a> {
 
 impl<'a> Outlet<'a> {
     fn new(
-        sides: &'a mut [Socket; 2],
+        sides: &'a mut [Side; 2],
         lanes: &'a mut [Lane; 2],
         arm: Option<Arm>,
         now: Instant,
@@ -327,7 +385,7 @@ impl Sink for Outlet<'_> {
 /// Sends what is due, as far as the socket takes it.
 fn send_ready(
     lane: &mut Lane,
-    sink: &mut Socket,
+    sink: &mut Side,
     now: Instant,
     direction: Direction,
     counters: &OfWorker,

@@ -10,12 +10,15 @@ use super::address::{self, AddressError};
 use super::answer::ApiError;
 use super::split::{ArmsView, RequestsView, SplitWords};
 use super::state::StateFile;
+use super::tls::{self, TlsSettings};
 use super::toxic::{NewToxic, Toxic, ToxicChange, faults, is_default};
 use crate::arms::Arm;
 use crate::counters::{Passed, Requests};
 use crate::fabric::{Fabric, RouteConfig, RouteError};
 use crate::message::Protocol;
 use crate::route::Faults;
+use crate::tls::Tls;
+use crate::tls::authority::Authority;
 
 /// How long a connection to an upstream may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,6 +28,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Collection {
     fabric: Arc<Fabric>,
     proxies: Mutex<BTreeMap<String, Proxy>>,
+    /// Made when a proxy first needs it.
+    authority: OnceLock<Arc<Authority>>,
     state: OnceLock<StateFile>,
 }
 
@@ -33,6 +38,7 @@ struct Proxy {
     listen: String,
     upstream: String,
     protocol: Protocol,
+    tls: Option<TlsSettings>,
     enabled: bool,
     toxics: Vec<Toxic>,
     split: Option<SplitWords>,
@@ -47,6 +53,8 @@ pub struct ProxyView {
     /// Ours, and not told where it is none, as Toxiproxy would not.
     #[serde(skip_serializing_if = "is_default")]
     pub protocol: Protocol,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
     pub enabled: bool,
     pub toxics: Vec<Toxic>,
     /// Ours: who is in which arm.
@@ -69,6 +77,9 @@ pub struct NewProxy {
     /// Ours: who is in which arm.
     #[serde(default)]
     pub split: Option<SplitWords>,
+    /// Ours: what becomes of TLS.
+    #[serde(default)]
+    pub tls: Option<TlsSettings>,
     #[serde(default)]
     pub enabled: Option<bool>,
 }
@@ -80,6 +91,8 @@ pub struct ProxyChange {
     pub listen: Option<String>,
     #[serde(default)]
     pub upstream: Option<String>,
+    #[serde(default)]
+    pub tls: Option<TlsSettings>,
     #[serde(default)]
     pub enabled: Option<bool>,
 }
@@ -96,6 +109,7 @@ impl Collection {
         Self {
             fabric,
             proxies: Mutex::default(),
+            authority: OnceLock::new(),
             state: OnceLock::new(),
         }
     }
@@ -109,6 +123,14 @@ impl Collection {
         let file = self.state.get_or_init(|| file);
         file.write(&views(&proxies))
             .map_err(|error| not_kept(&error))
+    }
+
+    /// The authority of the certificates that the proxies make.
+    ///
+    /// # Errors
+    /// When there is no randomness to make one.
+    pub fn authority(&self) -> Result<Arc<Authority>, ApiError> {
+        tls::authority(&self.authority)
     }
 
     pub fn all(&self) -> Vec<ProxyView> {
@@ -136,6 +158,7 @@ impl Collection {
     /// When a field is missing or wrong, the name is taken, or the address cannot be listened on.
     pub fn create(&self, new: &NewProxy) -> Result<ProxyView, ApiError> {
         new.check("")?;
+        tls::check(new.tls.as_ref(), &self.authority)?;
         let mut proxies = self.proxies();
         if proxies.contains_key(&new.name) {
             return Err(ApiError::ProxyExists);
@@ -154,6 +177,7 @@ impl Collection {
     pub fn populate(&self, all: &[NewProxy]) -> Result<Populated, ApiError> {
         for (at, new) in all.iter().enumerate() {
             new.check(&format!(" at proxy {}", at + 1))?;
+            tls::check(new.tls.as_ref(), &self.authority)?;
         }
         let mut proxies = self.proxies();
         let mut made = Vec::new();
@@ -201,13 +225,16 @@ impl Collection {
         let enabled = change.enabled.unwrap_or(proxy.enabled);
         address::to_listen(&listen)?;
         address::to_reach(&upstream)?;
-        let moved = listen != proxy.listen || upstream != proxy.upstream;
+        let tls = change.tls.or_else(|| proxy.tls.clone());
+        tls::check(tls.as_ref(), &self.authority)?;
+        let moved = listen != proxy.listen || upstream != proxy.upstream || tls != proxy.tls;
         if proxy.enabled && (moved || !enabled) {
             self.stop(name);
             proxy.enabled = false;
         }
         proxy.listen = listen;
         proxy.upstream = upstream;
+        proxy.tls = tls;
         if enabled && !proxy.enabled {
             proxy.listen = self.start(name, proxy)?;
             proxy.enabled = true;
@@ -369,6 +396,7 @@ impl Collection {
             listen: new.listen.clone(),
             upstream: new.upstream.clone(),
             protocol: new.protocol,
+            tls: new.tls.clone(),
             enabled: new.enabled.unwrap_or(true),
             toxics: Vec::new(),
             split: new.split.clone(),
@@ -386,6 +414,7 @@ impl Collection {
             listen: address::to_listen(&proxy.listen)?,
             upstream: address::to_reach(&proxy.upstream)?,
             connect_timeout: CONNECT_TIMEOUT,
+            tls: proxy.tls(&self.authority)?,
             protocol: proxy.protocol,
             faults: proxy.faults()?,
         };
@@ -440,6 +469,7 @@ impl Proxy {
             listen: self.listen.clone(),
             upstream: self.upstream.clone(),
             protocol: self.protocol,
+            tls: self.tls.clone(),
             enabled: self.enabled,
             toxics: self.toxics.clone(),
             split: self.split.clone(),
@@ -458,23 +488,38 @@ impl Proxy {
         Ok(faults)
     }
 
+    fn tls(&self, authority: &OnceLock<Arc<Authority>>) -> Result<Tls, ApiError> {
+        let settings = self.tls.as_ref();
+        settings.map_or(Ok(Tls::None), |settings| settings.tls(authority))
+    }
+
     /// Whether it listens and leads where the new one would.
     fn is_as(&self, new: &NewProxy) -> bool {
         let listens = address::to_listen(&new.listen).map(|address| address.to_string());
         let same = self.listen == new.listen || listens.is_ok_and(|listen| listen == self.listen);
         same && self.upstream == new.upstream
+            && self.tls == new.tls
             && self.protocol == new.protocol
             && self.enabled == new.enabled.unwrap_or(true)
     }
 
     /// Whether a toxic means something here.
     fn takes(&self, toxic: &Toxic) -> Result<(), ApiError> {
-        match toxic.protocol() {
-            Some(needed) if needed != self.protocol => Err(ApiError::body(format!(
-                "this toxic is on {needed} messages, and the proxy's protocol is {}; make the \
-                 proxy with \"protocol\": \"{needed}\"",
-                self.protocol
-            ))),
+        let ends_tls = self.tls.as_ref().is_some_and(TlsSettings::terminates);
+        if toxic.is_on_handshakes() && !ends_tls {
+            let why = "there is no handshake to put this toxic on; make the proxy with \
+                       \"tls\": {\"mode\": \"terminate\"}, or \"reencrypt\"";
+            return Err(ApiError::body(why.into()));
+        }
+        match toxic.message() {
+            Some(kind) if !kind.suits(self.protocol) => {
+                let needed = kind.protocol();
+                Err(ApiError::body(format!(
+                    "this toxic is on {needed} messages, and the proxy's protocol is {}; make the \
+                     proxy with \"protocol\": \"{needed}\"",
+                    self.protocol
+                )))
+            }
             _ => Ok(()),
         }
     }

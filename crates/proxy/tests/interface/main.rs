@@ -4,4 +4,5 @@ mod bed;
 mod errors;
 mod http;
 mod proxies;
+mod tls;
 mod toxics;

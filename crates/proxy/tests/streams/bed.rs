@@ -53,6 +53,7 @@ pub(crate) fn route(upstream: Upstream, faults: Vec<StreamFault>) -> RouteConfig
         listen: ANY,
         upstream,
         connect_timeout: Duration::from_secs(2),
+        tls: Default::default(),
         protocol: Protocol::Tcp,
         faults: faults.into(),
     }
