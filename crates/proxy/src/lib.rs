@@ -4,6 +4,7 @@
 //! - [`chance`]: decisions that can be repeated; pure;
 //! - [`stream`]: what faults do to one direction of a connection; pure;
 //! - [`message`]: protocols, and what faults do to one request; pure;
+//! - [`datagram`]: what faults do to datagrams; pure;
 //! - [`tls`]: TLS ended, begun, or led by its name; certificates with a flaw;
 //! - [`fabric`]: routes that are opened, changed and closed while connections run;
 //! - [`toxiproxy`]: Toxiproxy's HTTP interface to them;
@@ -14,6 +15,7 @@
 
 pub mod chance;
 mod counters;
+pub mod datagram;
 pub mod fabric;
 pub mod message;
 mod reactor;
@@ -24,4 +26,4 @@ pub mod toxiproxy;
 
 pub use counters::{Bytes, Passed, Requests};
 pub use fabric::{Fabric, Options, RouteConfig, RouteError};
-pub use route::{Faults, Upstream};
+pub use route::{Faults, FlowLimits, Upstream};

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::chance::Chance;
 use crate::counters::Counters;
+use crate::datagram::{self, Budget, DatagramFault, Lane as FlowLane};
 use crate::message::{MessageFault, Protocol, Session};
 use crate::stream::{Direction, Lane, StreamFault};
 use crate::tls::Tls;
@@ -22,6 +23,24 @@ pub enum Upstream {
     Name { host: String, port: u16 },
 }
 
+/// How many flows of datagrams a route has, and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlowLimits {
+    /// One without a datagram for so long is over.
+    pub idle: Duration,
+    /// With as many as this, those go that were idle for longest.
+    pub most: usize,
+}
+
+impl Default for FlowLimits {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(60),
+            most: 4096,
+        }
+    }
+}
+
 /// The faults of a route.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Faults {
@@ -30,6 +49,8 @@ pub struct Faults {
     pub messages: Vec<MessageFault>,
     /// On new connections of routes that end TLS.
     pub handshakes: Vec<HandshakeFault>,
+    /// On routes for datagrams, in the place of those on streams.
+    pub datagrams: Vec<DatagramFault>,
 }
 
 impl From<Vec<StreamFault>> for Faults {
@@ -51,9 +72,12 @@ pub(crate) struct Route {
     pub(crate) tls: Tls,
     pub(crate) counters: Counters,
     protocol: Protocol,
+    pub(crate) flows: FlowLimits,
     chance: Chance,
     faults: Mutex<Arc<Faults>>,
     accepted: AtomicU64,
+    /// What datagrams that wait may take.
+    budget: Budget,
 }
 
 /// What a route is made of.
@@ -65,6 +89,7 @@ pub(crate) struct Parts {
     pub(crate) connect_timeout: Duration,
     pub(crate) tls: Tls,
     pub(crate) protocol: Protocol,
+    pub(crate) flows: FlowLimits,
     pub(crate) chance: Chance,
     pub(crate) faults: Faults,
 }
@@ -82,9 +107,11 @@ impl Route {
             tls: parts.tls,
             counters: Counters::new(workers),
             protocol: parts.protocol,
+            flows: parts.flows,
             chance: parts.chance,
             faults: Mutex::new(Arc::new(parts.faults)),
             accepted: AtomicU64::new(0),
+            budget: Budget::default(),
         }
     }
 
@@ -118,6 +145,18 @@ impl Route {
     pub(crate) fn handshake_fault(&self, connection: u64) -> Option<flaw::Kind> {
         let faults = &self.faults().handshakes;
         flaw::first(faults, |direction| self.chance(connection, direction))
+    }
+
+    pub(crate) fn is_udp(&self) -> bool {
+        self.protocol == Protocol::Udp
+    }
+
+    /// A lane of a flow of datagrams.
+    pub(crate) fn flow_lane(&self, flow: u64, direction: Direction, now: Instant) -> FlowLane {
+        let all = self.faults();
+        let chance = self.chance(flow, direction);
+        let faults = datagram::of(&all.datagrams, direction);
+        FlowLane::new(chance, self.budget.clone(), &faults, now)
     }
 
     /// A lane of a connection.

@@ -16,10 +16,12 @@ pub enum Protocol {
     #[default]
     Tcp,
     Http,
+    /// Datagrams, each for itself.
+    Udp,
 }
 
 impl Protocol {
-    pub const ALL: [Self; 2] = [Self::Tcp, Self::Http];
+    pub const ALL: [Self; 3] = [Self::Tcp, Self::Http, Self::Udp];
 
     /// As it is written.
     #[must_use]
@@ -27,6 +29,7 @@ impl Protocol {
         match self {
             Self::Tcp => "tcp",
             Self::Http => "http",
+            Self::Udp => "udp",
         }
     }
 
@@ -37,7 +40,7 @@ impl Protocol {
         faults: &[MessageFault],
     ) -> Option<Box<dyn Session>> {
         match self {
-            Self::Tcp => None,
+            Self::Tcp | Self::Udp => None,
             Self::Http => Some(Box::new(http::Version1::new(chance, faults))),
         }
     }

@@ -53,6 +53,16 @@ pub(super) enum Next {
     Over,
 }
 
+impl Next {
+    /// When time alone is to be waited for.
+    pub(super) fn due(self) -> Option<Instant> {
+        match self {
+            Self::Wait(due) => due,
+            Self::Again | Self::Over => None,
+        }
+    }
+}
+
 /// Where a connection ends before its bytes do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stop {

@@ -14,6 +14,7 @@ use super::toxic::{NewToxic, Toxic, ToxicChange, faults, is_default};
 use crate::counters::Passed;
 use crate::fabric::{Fabric, RouteConfig};
 use crate::message::Protocol;
+use crate::route::FlowLimits;
 use crate::tls::Tls;
 use crate::tls::authority::Authority;
 
@@ -148,7 +149,7 @@ impl Collection {
     /// When a field is missing or wrong, the name is taken, or the address cannot be listened on.
     pub fn create(&self, new: &NewProxy) -> Result<ProxyView, ApiError> {
         new.check("")?;
-        tls::check(new.tls.as_ref(), &self.authority)?;
+        tls::check(new.tls.as_ref(), new.protocol, &self.authority)?;
         let mut proxies = self.proxies();
         if proxies.contains_key(&new.name) {
             return Err(ApiError::ProxyExists);
@@ -167,7 +168,7 @@ impl Collection {
     pub fn populate(&self, all: &[NewProxy]) -> Result<Populated, ApiError> {
         for (at, new) in all.iter().enumerate() {
             new.check(&format!(" at proxy {}", at + 1))?;
-            tls::check(new.tls.as_ref(), &self.authority)?;
+            tls::check(new.tls.as_ref(), new.protocol, &self.authority)?;
         }
         let mut proxies = self.proxies();
         let mut made = Vec::new();
@@ -216,7 +217,7 @@ impl Collection {
         address::to_listen(&listen)?;
         address::to_reach(&upstream)?;
         let tls = change.tls.or_else(|| proxy.tls.clone());
-        tls::check(tls.as_ref(), &self.authority)?;
+        tls::check(tls.as_ref(), proxy.protocol, &self.authority)?;
         let moved = listen != proxy.listen || upstream != proxy.upstream || tls != proxy.tls;
         if proxy.enabled && (moved || !enabled) {
             self.stop(name);
@@ -362,6 +363,7 @@ impl Collection {
             connect_timeout: CONNECT_TIMEOUT,
             tls: proxy.tls(&self.authority)?,
             protocol: proxy.protocol,
+            flows: FlowLimits::default(),
             faults: faults(&proxy.toxics),
         };
         let opened = self.fabric.open(config);
@@ -450,6 +452,11 @@ impl Proxy {
                  proxy with \"protocol\": \"{needed}\"",
                 self.protocol
             ))),
+            _ if self.protocol == Protocol::Udp && toxic.attributes.on_datagrams().is_none() => {
+                let why = "this toxic is on streams, and the proxy's protocol is udp, where there \
+                           is none";
+                Err(ApiError::body(why.into()))
+            }
             _ => Ok(()),
         }
     }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address;
 use super::answer::ApiError;
+use crate::message::Protocol;
 use crate::tls::Tls;
 use crate::tls::authority::Authority;
 use crate::tls::flaw;
@@ -109,10 +110,18 @@ pub(super) fn authority(cell: &Cell) -> Result<Arc<Authority>, ApiError> {
 }
 
 /// Everything that stands against these settings.
-pub(super) fn check(settings: Option<&TlsSettings>, cell: &Cell) -> Result<(), ApiError> {
+pub(super) fn check(
+    settings: Option<&TlsSettings>,
+    protocol: Protocol,
+    cell: &Cell,
+) -> Result<(), ApiError> {
     let Some(settings) = settings else {
         return Ok(());
     };
+    if protocol == Protocol::Udp {
+        let why = "tls: there is none with the protocol udp; leave it out";
+        return Err(ApiError::body(why.into()));
+    }
     settings.tls(cell).map(drop)
 }
 

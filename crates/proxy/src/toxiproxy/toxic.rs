@@ -2,6 +2,7 @@
 
 pub(super) mod http;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use firedrill_worker::queue::distribution::Distribution;
@@ -12,6 +13,7 @@ use serde_json::{Map, Value};
 
 use super::answer::ApiError;
 use super::tls::HandshakeEnd;
+use crate::datagram::{self, DatagramFault};
 use crate::message::{self, MessageFault, Protocol};
 use crate::route::Faults;
 use crate::stream::{
@@ -103,6 +105,20 @@ pub enum Attributes {
         #[serde(default)]
         fail: HandshakeEnd,
     },
+    /// Ours: datagrams that come twice.
+    Duplicate {
+        /// Of datagrams, 0 to 1.
+        #[serde(default)]
+        share: f64,
+    },
+    /// Ours: datagrams that others overtake.
+    Reorder {
+        /// Of datagrams, 0 to 1.
+        #[serde(default)]
+        share: f64,
+        #[serde(default = "late")]
+        delay: u64,
+    },
     HttpDelay(HttpDelay),
     HttpAbort(HttpAbort),
     HttpReset(HttpReset),
@@ -115,6 +131,8 @@ enum Effect {
     Stream(Kind),
     Message(message::Kind),
     Handshake(flaw::Kind),
+    /// On datagrams, and on nothing else.
+    Datagram,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -144,6 +162,11 @@ impl LatencyToxic {
 
 pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+/// Long enough that what was sent a little later comes before, in milliseconds.
+fn late() -> u64 {
+    10
 }
 
 /// The least time after which Linux sends a segment again, in milliseconds.
@@ -220,7 +243,9 @@ impl Toxic {
         share("toxicity", self.toxicity)?;
         match &self.attributes {
             Attributes::Loss { share: lost, .. } => share("share", *lost)?,
-            Attributes::Corrupt { share: hit } => share("share", *hit)?,
+            Attributes::Corrupt { share: hit }
+            | Attributes::Duplicate { share: hit }
+            | Attributes::Reorder { share: hit, .. } => share("share", *hit)?,
             _ => {}
         }
         if let Some(why) = self.attributes.wrong() {
@@ -244,6 +269,7 @@ impl Toxic {
         match self.effect() {
             Effect::Stream(_) | Effect::Handshake(_) => None,
             Effect::Message(kind) => Some(kind.protocol()),
+            Effect::Datagram => Some(Protocol::Udp),
         }
     }
 
@@ -260,7 +286,15 @@ impl Toxic {
 pub(super) fn faults(toxics: &[Toxic]) -> Faults {
     let mut faults = Faults::default();
     for toxic in toxics {
-        let name = toxic.name.as_str().into();
+        let name: Arc<str> = toxic.name.as_str().into();
+        if let Some(kind) = toxic.attributes.on_datagrams() {
+            faults.datagrams.push(DatagramFault {
+                name: Arc::clone(&name),
+                direction: toxic.stream.direction(),
+                toxicity: toxic.toxicity,
+                kind,
+            });
+        }
         match toxic.effect() {
             Effect::Stream(kind) => faults.stream.push(StreamFault {
                 name,
@@ -279,6 +313,7 @@ pub(super) fn faults(toxics: &[Toxic]) -> Faults {
                 toxicity: toxic.toxicity,
                 kind,
             }),
+            Effect::Datagram => {}
         }
     }
     faults
@@ -350,6 +385,7 @@ impl Attributes {
             Self::Timeout { timeout } | Self::ResetPeer { timeout } => vec![*timeout],
             Self::Slicer { delay, .. } => vec![*delay / 1000],
             Self::Loss { stall, .. } => vec![*stall],
+            Self::Reorder { delay, .. } => vec![*delay],
             Self::Bandwidth { .. }
             | Self::LimitData { .. }
             | Self::Noop {}
@@ -360,8 +396,31 @@ impl Attributes {
             | Self::HttpBody(_)
             | Self::HttpHeader(_)
             | Self::TlsCertificate { .. }
-            | Self::TlsHandshake { .. } => vec![],
+            | Self::TlsHandshake { .. }
+            | Self::Duplicate { .. } => vec![],
         }
+    }
+
+    /// What it is on datagrams, if it is anything there.
+    pub(super) fn on_datagrams(&self) -> Option<datagram::Kind> {
+        use datagram::Kind;
+        Some(match *self {
+            Self::Latency(ref latency) => Kind::Latency(latency.latency()),
+            Self::Bandwidth { rate } => Kind::Bandwidth(Bandwidth {
+                bytes_per_second: rate.saturating_mul(1000),
+            }),
+            Self::Loss { share, .. } => Kind::Loss { share },
+            Self::Corrupt { share } => Kind::Corrupt { share },
+            Self::Duplicate { share } => Kind::Duplicate { share },
+            Self::Reorder { share, delay } => Kind::Reorder {
+                share,
+                late: Duration::from_millis(delay),
+            },
+            Self::LimitData { bytes } => Kind::Limit { bytes },
+            Self::Timeout { .. } => Kind::Blackhole,
+            Self::Noop {} => Kind::Noop,
+            _ => return None,
+        })
     }
 
     fn effect(&self, direction: Direction) -> Effect {
@@ -373,6 +432,7 @@ impl Attributes {
             Self::HttpReset(ref reset) => return http(reset.fault()),
             Self::HttpBody(ref body) => return http(body.fault(direction)),
             Self::HttpHeader(ref header) => return http(header.fault(direction)),
+            Self::Duplicate { .. } | Self::Reorder { .. } => return Effect::Datagram,
             Self::TlsCertificate { flaw } => {
                 return Effect::Handshake(flaw::Kind::Certificate(flaw));
             }
@@ -407,7 +467,7 @@ impl Attributes {
     }
 }
 
-const KINDS: [&str; 18] = [
+const KINDS: [&str; 20] = [
     "latency",
     "bandwidth",
     "slow_close",
@@ -424,6 +484,8 @@ const KINDS: [&str; 18] = [
     "http_reset",
     "http_body",
     "http_header",
+    "duplicate",
+    "reorder",
     "tls_certificate",
     "tls_handshake",
 ];

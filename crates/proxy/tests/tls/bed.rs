@@ -48,6 +48,7 @@ impl Bed {
                 connect_timeout: Duration::from_secs(3),
                 tls,
                 protocol: Protocol::Tcp,
+                flows: Default::default(),
                 faults: on_handshakes(faults),
             })
             .expect("a route");

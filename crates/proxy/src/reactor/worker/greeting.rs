@@ -50,7 +50,7 @@ impl Worker {
         let client = match &self.entries[key] {
             Entry::Greeting(greeting) => &greeting.client,
             Entry::Dialling(dialling) => &dialling.client,
-            Entry::Connected(_) | Entry::Over => return Ok(()),
+            Entry::Flow(_) | Entry::Connected(_) | Entry::Over => return Ok(()),
         };
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         let data = Token::Side { key, side: 0 }.data();
