@@ -98,9 +98,10 @@ impl Fabric {
         }
         let address = config.listen;
         let failed = |source| RouteError::Listen { address, source };
+        let one_version = matches!(config.upstream, Upstream::Original { .. });
         let listener = match config.protocol {
             Protocol::Udp => bind(address),
-            _ => listen(address),
+            _ => listen(address, one_version),
         };
         let (listener, bound) = listener.map_err(failed)?;
         let parts = Parts {
@@ -212,7 +213,8 @@ fn bind(address: SocketAddr) -> std::io::Result<(OwnedFd, SocketAddr)> {
     Ok((socket, bound))
 }
 
-fn listen(address: SocketAddr) -> std::io::Result<(OwnedFd, SocketAddr)> {
+/// `one_version`: an IPv6 listener takes no IPv4 connections.
+fn listen(address: SocketAddr, one_version: bool) -> std::io::Result<(OwnedFd, SocketAddr)> {
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
@@ -220,6 +222,9 @@ fn listen(address: SocketAddr) -> std::io::Result<(OwnedFd, SocketAddr)> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
     rustix::net::sockopt::set_socket_reuseaddr(&socket, true)?;
+    if one_version && address.is_ipv6() {
+        rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;
+    }
     rustix::net::bind(&socket, &address)?;
     rustix::net::listen(&socket, BACKLOG)?;
     let bound = SocketAddr::try_from(rustix::net::getsockname(&socket)?)?;

@@ -7,6 +7,7 @@
 //! - [`datagram`]: what faults do to datagrams; pure;
 //! - [`tls`]: TLS ended, begun, or led by its name; certificates with a flaw;
 //! - [`fabric`]: routes that are opened, changed and closed while connections run;
+//! - [`interception`]: connections that rules of the kernel lead here;
 //! - [`toxiproxy`]: Toxiproxy's HTTP interface to them;
 //! - `reactor`: threads, sockets and timers behind it.
 //!
@@ -17,6 +18,7 @@ pub mod chance;
 mod counters;
 pub mod datagram;
 pub mod fabric;
+pub mod interception;
 pub mod message;
 mod reactor;
 mod route;

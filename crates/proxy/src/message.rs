@@ -12,7 +12,9 @@
 //! says what goes where; the faults of the stream ([`crate::stream`]) come behind it. Without a
 //! fault it passes on every byte as it came.
 
+pub mod grpc;
 pub mod http;
+pub mod http2;
 mod pattern;
 mod protocol;
 
@@ -20,7 +22,9 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use grpc::{GrpcAction, GrpcFault, GrpcMatch, GrpcStatus};
 pub use http::{BodyChange, HeaderChange, HttpAction, HttpFault, HttpMatch};
+pub use http2::Http2;
 pub use pattern::Pattern;
 pub use protocol::{Protocol, UnknownProtocol};
 
@@ -93,6 +97,7 @@ impl MessageFault {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
     Http(HttpFault),
+    Grpc(GrpcFault),
 }
 
 impl Kind {
@@ -101,6 +106,14 @@ impl Kind {
     pub const fn protocol(&self) -> Protocol {
         match self {
             Self::Http(_) => Protocol::Http,
+            Self::Grpc(_) => Protocol::Http2,
         }
+    }
+
+    /// Whether it may be on a route that speaks this.
+    #[must_use]
+    pub fn suits(&self, protocol: Protocol) -> bool {
+        let newer = matches!(self, Self::Http(_)) && protocol == Protocol::Http2;
+        newer || self.protocol() == protocol
     }
 }

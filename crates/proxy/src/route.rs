@@ -21,6 +21,10 @@ pub enum Upstream {
     Addresses(Vec<SocketAddr>),
     /// Looked up for each connection, without holding up any other.
     Name { host: String, port: u16 },
+    /// Where each connection was meant for before a rule of the kernel redirected it here. What is
+    /// sent there has this mark, so that the rule lets it pass. Both peers of such a connection are
+    /// sent a RST if this process is killed: neither knows that there is a proxy.
+    Original { mark: u32 },
 }
 
 /// How many flows of datagrams a route has, and how long.
@@ -115,6 +119,14 @@ impl Route {
         }
     }
 
+    /// Whether its connections were redirected, and by what mark its own are spared that.
+    pub(crate) fn mark(&self) -> Option<u32> {
+        match self.upstream {
+            Upstream::Original { mark } => Some(mark),
+            Upstream::Addresses(_) | Upstream::Name { .. } => None,
+        }
+    }
+
     /// The number of a new connection: the first is 0.
     pub(crate) fn next_connection(&self) -> u64 {
         self.accepted.fetch_add(1, Ordering::Relaxed)
@@ -136,9 +148,14 @@ impl Route {
     }
 
     /// What understands a connection, where something does.
-    pub(crate) fn session(&self, connection: u64) -> Option<Box<dyn Session>> {
+    pub(crate) fn session(
+        &self,
+        connection: u64,
+        agreed: Option<&[u8]>,
+    ) -> Option<Box<dyn Session>> {
         let chance = self.chance.of(connection).of(MESSAGES);
-        self.protocol.session(chance, &self.faults().messages)
+        let protocol = self.protocol.agreed(agreed);
+        protocol.session(chance, &self.faults().messages)
     }
 
     /// What befalls the handshake of a connection.

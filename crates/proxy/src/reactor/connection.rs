@@ -80,7 +80,15 @@ impl Connection {
         let lane = |direction| route.lane(number, direction, now);
         let lanes = [lane(Direction::Upstream), lane(Direction::Downstream)];
         let (sides, handshake) = sides;
-        let session = route.session(number);
+        if route.mark().is_some() {
+            // Until it ends in order, a RST is what the end of this process sends.
+            sides.iter().for_each(Side::will_reset);
+        }
+        // What is spoken may be a matter of the handshake.
+        let session = match &handshake {
+            Some(_) => None,
+            None => route.session(number, None),
+        };
         Self {
             route,
             sides,
@@ -146,6 +154,7 @@ impl Connection {
             Err(Stop::Close) => return self.close(now, buffer),
         };
         if self.sides.iter().all(Side::write_is_over) {
+            self.will_end();
             return Next::Over;
         }
         if again {
@@ -170,6 +179,10 @@ impl Connection {
         let handshake = self.handshake.as_mut()?;
         match handshake.go_on(&mut self.sides, now, buffer) {
             Progress::Over => {
+                let number = handshake.connection;
+                let [client, upstream] = &self.sides;
+                let agreed = client.alpn().or(upstream.alpn());
+                self.session = self.route.session(number, agreed);
                 self.handshake = None;
                 None
             }
@@ -189,8 +202,16 @@ impl Connection {
             .try_for_each(|side| side.advance(buffer))
     }
 
+    /// What was sent arrives, also when this is dropped.
+    fn will_end(&self) {
+        if self.route.mark().is_some() {
+            self.sides.iter().for_each(Side::will_end);
+        }
+    }
+
     /// Ends both directions; what was sent arrives.
     pub(super) fn close(&mut self, now: Instant, buffer: &mut [u8]) -> Next {
+        self.will_end();
         for side in &mut self.sides {
             if !side.write_is_over() {
                 side.end();

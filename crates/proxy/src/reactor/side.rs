@@ -186,6 +186,11 @@ impl Side {
         }
     }
 
+    /// The peer gets what is left and a FIN, as usual, when this is dropped.
+    pub(super) fn will_end(&self) {
+        self.socket.will_end();
+    }
+
     /// Why a connection failed to be made, or broke.
     pub(super) fn error(&self) -> Result<(), Errno> {
         self.socket.error()

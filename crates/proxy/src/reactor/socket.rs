@@ -6,7 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, SocketType,
+};
 
 /// A connected socket that does not block, with what is known of it. Readiness is told once, when
 /// it begins, so it is remembered until a call says otherwise.
@@ -171,6 +173,20 @@ impl Socket {
         let _gone = rustix::net::sockopt::set_socket_linger(&self.descriptor, Some(Duration::ZERO));
     }
 
+    /// Where its client wanted to go. Nowhere, if it was not redirected here: it would be led back for
+    /// ever.
+    pub(super) fn meant_for(&self) -> Option<SocketAddr> {
+        let here = rustix::net::getsockname(&self.descriptor);
+        let here = here.and_then(SocketAddr::try_from).ok()?;
+        let meant = firedrill_kernel::socket::original_destination(&self.descriptor).ok()?;
+        (meant != here).then_some(meant)
+    }
+
+    /// The peer gets what is left and a FIN, as usual, when this is dropped.
+    pub(super) fn will_end(&self) {
+        let _gone = rustix::net::sockopt::set_socket_linger(&self.descriptor, None);
+    }
+
     /// Why a connection failed to be made, or broke.
     pub(super) fn error(&self) -> Result<(), Errno> {
         rustix::net::sockopt::socket_error(&self.descriptor).unwrap_or_else(Err)
@@ -181,4 +197,28 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
     }
+}
+
+/// A socket on its way to this address, and whether it is there already.
+pub(super) fn begin_to_connect(
+    address: SocketAddr,
+    mark: Option<u32>,
+) -> Result<(Socket, bool), Errno> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    rustix::net::sockopt::set_tcp_nodelay(&socket, true)?;
+    if let Some(mark) = mark {
+        // Without it the rule would lead it back here.
+        firedrill_kernel::socket::set_mark(&socket, mark).map_err(|_| Errno::PERM)?;
+    }
+    let connected = match rustix::net::connect(&socket, &address) {
+        Ok(()) => true,
+        Err(Errno::INPROGRESS) => false,
+        Err(errno) => return Err(errno),
+    };
+    Ok((Socket::new(socket), connected))
 }

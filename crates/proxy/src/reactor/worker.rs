@@ -387,6 +387,10 @@ impl Worker {
         let _not_tcp = rustix::net::sockopt::set_tcp_nodelay(&client, true);
         let number = route.next_connection();
         let client = Socket::new(client);
+        if route.mark().is_some() {
+            // Until it ends in order, a RST is what the end of this process sends.
+            client.will_reset();
+        }
         if route.tls.reads_hello() {
             self.greet(route, number, client, now);
             return;

@@ -102,6 +102,8 @@ fn host(upstream: &Upstream) -> Option<ServerName<'static>> {
     match upstream {
         Upstream::Addresses(addresses) => Some(addresses.first()?.ip().into()),
         Upstream::Name { host, .. } => ServerName::try_from(host.clone()).ok(),
+        // Another for each connection.
+        Upstream::Original { .. } => None,
     }
 }
 

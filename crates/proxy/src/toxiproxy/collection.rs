@@ -425,7 +425,9 @@ impl Proxy {
 
     fn tls(&self, authority: &OnceLock<Arc<Authority>>) -> Result<Tls, ApiError> {
         let settings = self.tls.as_ref();
-        settings.map_or(Ok(Tls::None), |settings| settings.tls(authority))
+        settings.map_or(Ok(Tls::None), |settings| {
+            settings.tls(self.protocol, authority)
+        })
     }
 
     /// Whether it listens and leads where the new one would.

@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::event::epoll::{self, EventFlags};
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::{Entry, Token, Worker};
 use crate::reactor::connection::Connection;
 use crate::reactor::handshake::{self, Greeted};
 use crate::reactor::lookup::Question;
-use crate::reactor::socket::Socket;
+use crate::reactor::socket::{Socket, begin_to_connect};
 use crate::route::{Route, Upstream};
 
 /// The client is there, the upstream not yet.
@@ -45,6 +43,8 @@ impl Worker {
         let (upstream, greeted) = upstream;
         let deadline = now + route.connect_timeout;
         self.tickets += 1;
+        let redirected = matches!(upstream, Upstream::Original { .. });
+        let meant = redirected.then(|| client.meant_for()).flatten();
         self.entries[key] = Entry::Dialling(Dialling {
             route: Arc::clone(route),
             number,
@@ -58,6 +58,10 @@ impl Worker {
         self.timers.add(deadline, key);
         match upstream {
             Upstream::Addresses(addresses) => self.found(key, self.tickets, addresses, now),
+            Upstream::Original { .. } => {
+                let meant = meant.into_iter().collect();
+                self.found(key, self.tickets, meant, now);
+            }
             Upstream::Name { host, port } => self.look_up(key, host, port),
         }
     }
@@ -96,7 +100,7 @@ impl Worker {
             return;
         };
         for address in dialling.rest.by_ref() {
-            if let Ok((socket, connected)) = begin_to_connect(address) {
+            if let Ok((socket, connected)) = begin_to_connect(address, dialling.route.mark()) {
                 let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
                 let data = Token::Side { key, side: 1 }.data();
                 if epoll::add(&self.epoll, &socket, data, flags).is_err() {
@@ -140,7 +144,7 @@ impl Worker {
             } = dialling;
             let upstream = (socket, &route.upstream);
             let greeted = greeted.map(|greeted| *greeted);
-            match handshake::sides(&route, client, upstream, greeted, now) {
+            match handshake::sides(&route, (number, client), upstream, greeted, now) {
                 Ok(sides) => {
                     let connection = Connection::new(Arc::clone(&route), number, sides, now);
                     self.entries[key] = Entry::Connected(Box::new(connection));
@@ -156,21 +160,4 @@ impl Worker {
             }
         }
     }
-}
-
-/// A socket on its way to this address, and whether it is there already.
-fn begin_to_connect(address: SocketAddr) -> Result<(Socket, bool), Errno> {
-    let family = match address {
-        SocketAddr::V4(_) => AddressFamily::INET,
-        SocketAddr::V6(_) => AddressFamily::INET6,
-    };
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-    rustix::net::sockopt::set_tcp_nodelay(&socket, true)?;
-    let connected = match rustix::net::connect(&socket, &address) {
-        Ok(()) => true,
-        Err(Errno::INPROGRESS) => false,
-        Err(errno) => return Err(errno),
-    };
-    Ok((Socket::new(socket), connected))
 }

@@ -228,6 +228,8 @@ impl Worker {
         match route.upstream.clone() {
             Upstream::Addresses(addresses) => self.lead(key, self.tickets, &addresses, now),
             Upstream::Name { host, port } => self.look_up(key, host, port),
+            // Only a connection knows where it was meant for.
+            Upstream::Original { .. } => self.lead(key, self.tickets, &[], now),
         }
         key
     }

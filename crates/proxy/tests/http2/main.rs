@@ -1,0 +1,4 @@
+//! HTTP/2 through a session, between peers that are not ours.
+
+mod peers;
+mod requests;
