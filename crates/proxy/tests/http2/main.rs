@@ -1,4 +1,5 @@
 //! HTTP/2 through a session, between peers that are not ours.
 
+mod calls;
 mod peers;
 mod requests;

@@ -149,9 +149,14 @@ async fn serve(io: DuplexStream, window: u32) {
 async fn answer(request: Request<RecvStream>, mut respond: h2::server::SendResponse<Bytes>) {
     let path = request.uri().path().to_owned();
     let seen = request.headers().get("x-added").cloned();
+    let messages = request.headers().get("x-messages");
+    let messages = messages.map(|count| count.to_str().expect("text").parse().expect("a number"));
     let (body, broken) = collect(request.into_body()).await;
     if broken.is_some() {
         return;
+    }
+    if let Some(count) = messages {
+        return answer_call(respond, &body, count).await;
     }
     let mut response = Response::builder().header("x-path", &path);
     if let Some(seen) = seen {
@@ -165,6 +170,18 @@ async fn answer(request: Request<RecvStream>, mut respond: h2::server::SendRespo
     trailers.insert("x-length", body.len().into());
     let reversed: Vec<u8> = body.into_iter().rev().collect();
     send(stream, &reversed, Some(trailers)).await;
+}
+
+/// Answers a gRPC call with what it got, so many times.
+async fn answer_call(mut respond: h2::server::SendResponse<Bytes>, body: &[u8], count: usize) {
+    let response = Response::builder().header("content-type", "application/grpc");
+    let response = response.body(()).expect("a response");
+    let Ok(stream) = respond.send_response(response, false) else {
+        return;
+    };
+    let mut trailers = HeaderMap::new();
+    trailers.insert("grpc-status", 0.into());
+    send(stream, &body.repeat(count), Some(trailers)).await;
 }
 
 /// Sends a body as the windows let it; gives up when the other side does.

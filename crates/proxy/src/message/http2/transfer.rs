@@ -270,6 +270,10 @@ impl Http2 {
                 let block = way.encoder.encode(&fields);
                 let frames = frame::block(frame::HEADERS, flags(end), number, &block);
                 way.say(&frames, turn);
+                // Of a request that was held: what the client has granted meanwhile.
+                if direction == Direction::Upstream {
+                    self.settle_up(Direction::Downstream, Some(key), turn);
+                }
             }
             Item::Data { bytes, end, ours } => {
                 half.told |= end;
@@ -304,9 +308,8 @@ impl Http2 {
             return known;
         }
         let number = self.streams.open(key).filter(|_| !self.leaving);
-        match number {
-            Some(_) => self.settle_up(Direction::Downstream, Some(key), turn),
-            None => self.refuse(key, Code::REFUSED_STREAM, turn),
+        if number.is_none() {
+            self.refuse(key, Code::REFUSED_STREAM, turn);
         }
         number
     }
