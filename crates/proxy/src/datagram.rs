@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::arms::Arm;
 use crate::chance::Chance;
 use crate::stream::{Bandwidth, Direction, Latency};
 
@@ -28,6 +29,8 @@ pub struct DatagramFault {
     pub direction: Direction,
     /// The share of the flows that it is on, 0 to 1.
     pub toxicity: f64,
+    /// Only flows of this arm meet it.
+    pub arm: Option<Arm>,
     pub kind: Kind,
 }
 
@@ -190,12 +193,6 @@ impl Lane {
             None => self.ready.push_back(datagram.bytes),
         }
     }
-}
-
-/// The faults in this direction.
-pub(crate) fn of(faults: &[DatagramFault], direction: Direction) -> Vec<&DatagramFault> {
-    let mine = faults.iter().filter(|fault| fault.direction == direction);
-    mine.collect()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! - [`chance`]: decisions that can be repeated; pure;
 //! - [`stream`]: what faults do to one direction of a connection; pure;
 //! - [`message`]: protocols, and what faults do to one request; pure;
+//! - [`arms`]: control and experiment, two shares of the traffic; pure;
 //! - [`datagram`]: what faults do to datagrams; pure;
 //! - [`tls`]: TLS ended, begun, or led by its name; certificates with a flaw;
 //! - [`fabric`]: routes that are opened, changed and closed while connections run;
@@ -14,10 +15,12 @@
 //! Deliberately absent: changing where an application's traffic goes (`faults`), judging what
 //! comes of a fault (`judge`), and undo: a proxy that ends takes its faults with it.
 
+pub mod arms;
 pub mod chance;
 mod counters;
 pub mod datagram;
 pub mod fabric;
+mod histogram;
 pub mod interception;
 pub mod message;
 mod reactor;
@@ -27,5 +30,6 @@ pub mod tls;
 pub mod toxiproxy;
 
 pub use counters::{Bytes, Passed, Requests};
-pub use fabric::{Fabric, Options, RouteConfig, RouteError};
+pub use fabric::{ARMS_MOST, Fabric, Options, RouteConfig, RouteError};
+pub use histogram::Times;
 pub use route::{Faults, FlowLimits, Upstream};

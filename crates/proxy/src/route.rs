@@ -1,14 +1,15 @@
 //! Where connections come in and where they go: a name, a listener, an upstream and its faults.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::arms::{Arm, Arms, Split};
 use crate::chance::Chance;
 use crate::counters::Counters;
-use crate::datagram::{self, Budget, DatagramFault, Lane as FlowLane};
+use crate::datagram::{Budget, DatagramFault, Lane as FlowLane};
 use crate::message::{MessageFault, Protocol, Session};
 use crate::stream::{Direction, Lane, StreamFault};
 use crate::tls::Tls;
@@ -51,6 +52,8 @@ pub struct Faults {
     pub stream: Vec<StreamFault>,
     /// On routes whose protocol is known; on others they do nothing.
     pub messages: Vec<MessageFault>,
+    /// Who is in which arm; nobody in any if there is none.
+    pub split: Option<Split>,
     /// On new connections of routes that end TLS.
     pub handshakes: Vec<HandshakeFault>,
     /// On routes for datagrams, in the place of those on streams.
@@ -155,37 +158,87 @@ impl Route {
     ) -> Option<Box<dyn Session>> {
         let chance = self.chance.of(connection).of(MESSAGES);
         let protocol = self.protocol.agreed(agreed);
-        protocol.session(chance, &self.faults().messages)
+        protocol.session(chance, &[])
     }
 
     /// What befalls the handshake of a connection.
-    pub(crate) fn handshake_fault(&self, connection: u64) -> Option<flaw::Kind> {
-        let faults = &self.faults().handshakes;
-        flaw::first(faults, |direction| self.chance(connection, direction))
+    pub(crate) fn handshake_fault(
+        &self,
+        connection: u64,
+        client: impl FnOnce() -> Option<IpAddr>,
+    ) -> Option<flaw::Kind> {
+        let faults = self.faults();
+        let arm = self.arm_of(&faults, connection, client);
+        let chance = |direction| self.chance(connection, direction);
+        flaw::first(&faults.handshakes, arm, chance)
     }
 
     pub(crate) fn is_udp(&self) -> bool {
         self.protocol == Protocol::Udp
     }
 
-    /// A lane of a flow of datagrams.
+    /// A lane of a flow of datagrams, without a fault.
     pub(crate) fn flow_lane(&self, flow: u64, direction: Direction, now: Instant) -> FlowLane {
-        let all = self.faults();
         let chance = self.chance(flow, direction);
-        let faults = datagram::of(&all.datagrams, direction);
-        FlowLane::new(chance, self.budget.clone(), &faults, now)
+        FlowLane::new(chance, self.budget.clone(), &[], now)
     }
 
-    /// A lane of a connection.
+    /// The arm of a connection, or a flow, as a whole.
+    pub(crate) fn arm_of(
+        &self,
+        faults: &Faults,
+        number: u64,
+        client: impl FnOnce() -> Option<IpAddr>,
+    ) -> Option<Arm> {
+        self.arms(faults)?.of_connection(number, client)
+    }
+
+    /// The split of the route.
+    pub(crate) fn arms(&self, faults: &Faults) -> Option<Arms> {
+        let split = faults.split.clone()?;
+        Some(Arms::new(split, self.chance))
+    }
+
+    /// A lane of a connection, without a fault.
     pub(crate) fn lane(&self, connection: u64, direction: Direction, now: Instant) -> Lane {
-        let all = self.faults();
-        let chance = self.chance(connection, direction);
-        Lane::new(chance, &of(&all.stream, direction), now)
+        Lane::new(self.chance(connection, direction), &[], now)
     }
 }
 
-/// The faults in this direction.
-pub(crate) fn of(faults: &[StreamFault], direction: Direction) -> Vec<&StreamFault> {
-    let mine = faults.iter().filter(|fault| fault.direction == direction);
-    mine.collect()
+impl Faults {
+    /// Those on the stream in this direction, of a connection in this arm.
+    pub(crate) fn on_stream(&self, direction: Direction, arm: Option<Arm>) -> Vec<&StreamFault> {
+        let mine = self.stream.iter().filter(|fault| {
+            fault.direction == direction && (fault.arm.is_none() || fault.arm == arm)
+        });
+        mine.collect()
+    }
+
+    /// Those on the datagrams in this direction, of a flow in this arm.
+    pub(crate) fn on_datagrams(
+        &self,
+        direction: Direction,
+        arm: Option<Arm>,
+    ) -> Vec<&DatagramFault> {
+        let mine = self.datagrams.iter().filter(|fault| {
+            fault.direction == direction && (fault.arm.is_none() || fault.arm == arm)
+        });
+        mine.collect()
+    }
+
+    /// Those on the messages of a connection in this arm. Where each request has an arm of its own,
+    /// they say still for which they are.
+    pub(crate) fn on_messages(&self, arm: Option<Arm>) -> Vec<MessageFault> {
+        let split = self.split.as_ref();
+        let of_requests = split.is_some_and(|split| split.by.is_of_requests());
+        if of_requests {
+            return self.messages.clone();
+        }
+        let mine = self.messages.iter();
+        let mine = mine.filter(|fault| fault.arm.is_none() || fault.arm == arm);
+        let mine = mine
+            .cloned()
+            .map(|fault| MessageFault { arm: None, ..fault });
+        mine.collect()
+    }
 }

@@ -18,6 +18,7 @@ fn changed<T>(kinds: &[Kind], with: impl FnOnce(&[&DatagramFault]) -> T) -> T {
             name: format!("fault {at}").into(),
             direction: Direction::Upstream,
             toxicity: 1.0,
+            arm: None,
             kind: *kind,
         })
         .collect();
@@ -233,6 +234,7 @@ fn a_share_of_the_flows_has_the_fault() {
         name: "fault".into(),
         direction: Direction::Upstream,
         toxicity: 0.3,
+        arm: None,
         kind: Kind::Blackhole,
     };
     let chance = Chance::new(3);

@@ -16,9 +16,10 @@ use rustix::io::Errno;
 use super::handshake::{Handshake, Progress};
 use super::side::Side;
 use super::socket::Read;
+use crate::arms::Arm;
 use crate::counters::OfWorker;
 use crate::message::{Answered, Session, Sink};
-use crate::route::{Route, of};
+use crate::route::Route;
 use crate::stream::{Direction, End, Lane, Piece};
 
 /// Reads of one side in a row, after which others have their turn.
@@ -38,6 +39,8 @@ pub(super) struct Connection {
     handshake: Option<Box<Handshake>>,
     lanes: [Lane; 2],
     session: Option<Box<dyn Session>>,
+    number: u64,
+    arm: Option<Arm>,
     closing: Option<Instant>,
     /// The next time at which a timer will come to it.
     woken: Option<Instant>,
@@ -89,15 +92,19 @@ impl Connection {
             Some(_) => None,
             None => route.session(number, None),
         };
-        Self {
+        let mut connection = Self {
             route,
             sides,
             handshake: handshake.map(Box::new),
             lanes,
             session,
+            number,
+            arm: None,
             closing: None,
             woken: None,
-        }
+        };
+        connection.change(now);
+        connection
     }
 
     pub(super) fn route(&self) -> &Arc<Route> {
@@ -120,11 +127,18 @@ impl Connection {
 
     /// The faults of the route are others now.
     pub(super) fn change(&mut self, now: Instant) {
-        let all = self.route.faults();
-        self.lanes[0].change(&of(&all.stream, Direction::Upstream), now);
-        self.lanes[1].change(&of(&all.stream, Direction::Downstream), now);
+        let faults = self.route.faults();
+        let arms = self.route.arms(&faults);
+        let client = || self.sides[0].peer();
+        let arm = arms.as_ref();
+        self.arm = arm.and_then(|arms| arms.of_connection(self.number, client));
+        for direction in [Direction::Upstream, Direction::Downstream] {
+            let on_stream = faults.on_stream(direction, self.arm);
+            self.lanes[direction as usize].change(&on_stream, now);
+        }
         if let Some(session) = &mut self.session {
-            session.change(&all.messages);
+            session.change(&faults.on_messages(self.arm));
+            session.divide(arms);
         }
     }
 
@@ -179,11 +193,11 @@ impl Connection {
         let handshake = self.handshake.as_mut()?;
         match handshake.go_on(&mut self.sides, now, buffer) {
             Progress::Over => {
-                let number = handshake.connection;
                 let [client, upstream] = &self.sides;
                 let agreed = client.alpn().or(upstream.alpn());
-                self.session = self.route.session(number, agreed);
+                self.session = self.route.session(self.number, agreed);
                 self.handshake = None;
+                self.change(now);
                 None
             }
             Progress::Waits => Some(Next::Wait(Some(handshake.until))),
@@ -253,7 +267,7 @@ impl Connection {
         if let Some(session) = &mut self.session
             && session.due().is_some_and(|due| due <= now)
         {
-            let mut outlet = Outlet::new(&mut self.sides, &mut self.lanes, now, counters);
+            let mut outlet = Outlet::new(&mut self.sides, &mut self.lanes, self.arm, now, counters);
             session.wake(now, &mut outlet);
             outlet.stop()?;
         }
@@ -303,7 +317,7 @@ impl Connection {
             if let Read::Bytes(length) = read {
                 counters.received[direction as usize].add(length as u64);
             }
-            let mut outlet = Outlet::new(&mut self.sides, &mut self.lanes, now, counters);
+            let mut outlet = Outlet::new(&mut self.sides, &mut self.lanes, self.arm, now, counters);
             match (read, &mut self.session) {
                 (Read::NotNow, _) => return Ok(false),
                 (Read::Broken, _) => return Err(Stop::Reset),
@@ -325,6 +339,7 @@ impl Connection {
 struct Outlet<'a> {
     sides: &'a mut [Side; 2],
     lanes: &'a mut [Lane; 2],
+    arm: Option<Arm>,
     now: Instant,
     counters: &'a OfWorker,
     broken: bool,
@@ -334,12 +349,14 @@ impl<'a> Outlet<'a> {
     fn new(
         sides: &'a mut [Side; 2],
         lanes: &'a mut [Lane; 2],
+        arm: Option<Arm>,
         now: Instant,
         counters: &'a OfWorker,
     ) -> Self {
         Self {
             sides,
             lanes,
+            arm,
             now,
             counters,
             broken: false,
@@ -378,7 +395,8 @@ impl Sink for Outlet<'_> {
     }
 
     fn answered(&mut self, answered: Answered) {
-        self.counters.requests.answered(answered);
+        let arm = self.arm.or(answered.arm);
+        self.counters.requests(arm).answered(answered);
     }
 }
 

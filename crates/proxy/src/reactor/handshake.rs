@@ -27,8 +27,6 @@ pub(super) struct Greeted {
 #[derive(Debug)]
 pub(super) struct Handshake {
     pub(super) until: Instant,
-    /// Its number on its route.
-    pub(super) connection: u64,
     /// The client waits for the upstream's choice.
     accept: Option<Accept>,
 }
@@ -50,12 +48,11 @@ pub(super) enum Progress {
 /// The two sides of a connection, as its route wants them.
 pub(super) fn sides(
     route: &Route,
-    client: (u64, Socket),
+    client: Socket,
     upstream: (Socket, &Upstream),
     greeted: Option<Greeted>,
     now: Instant,
 ) -> Result<([Side; 2], Option<Handshake>), rustls::Error> {
-    let (connection, client) = client;
     let (upstream, leads_to) = upstream;
     let upstream = match route.tls.originate() {
         Some(originate) => {
@@ -77,7 +74,6 @@ pub(super) fn sides(
     let sides = [client, upstream];
     let handshake = sides.iter().any(Side::is_shaking_hands).then(|| Handshake {
         until: now + route.connect_timeout,
-        connection,
         accept,
     });
     Ok((sides, handshake))

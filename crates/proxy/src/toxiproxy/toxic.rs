@@ -13,8 +13,9 @@ use serde_json::{Map, Value};
 
 use super::answer::ApiError;
 use super::tls::HandshakeEnd;
+use crate::arms::Arm;
 use crate::datagram::{self, DatagramFault};
-use crate::message::{self, MessageFault, Protocol};
+use crate::message::{self, MessageFault};
 use crate::route::Faults;
 use crate::stream::{
     Bandwidth, Corrupt, Direction, Hang, Kind, Latency, Limit, Reset, Slicer, SlowClose, Stalls,
@@ -31,6 +32,9 @@ pub struct Toxic {
     pub name: String,
     pub stream: Stream,
     pub toxicity: f64,
+    /// Ours: only those in this arm meet it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arm: Option<Arm>,
 }
 
 /// Toxiproxy's names of the directions.
@@ -186,6 +190,8 @@ pub struct NewToxic {
     #[serde(default)]
     pub toxicity: Option<f64>,
     #[serde(default)]
+    pub arm: Option<Arm>,
+    #[serde(default)]
     pub attributes: Option<Map<String, Value>>,
 }
 
@@ -214,6 +220,7 @@ impl NewToxic {
             },
             stream,
             toxicity: self.toxicity.unwrap_or(1.0),
+            arm: self.arm,
         };
         toxic.check()
     }
@@ -264,12 +271,11 @@ impl Toxic {
         Ok(self)
     }
 
-    /// The protocol that a proxy has to have for it, if any will not do.
-    pub(super) fn protocol(&self) -> Option<Protocol> {
+    /// What it is on messages, if that is what it is on.
+    pub(super) fn message(&self) -> Option<message::Kind> {
         match self.effect() {
-            Effect::Stream(_) | Effect::Handshake(_) => None,
-            Effect::Message(kind) => Some(kind.protocol()),
-            Effect::Datagram => Some(Protocol::Udp),
+            Effect::Stream(_) | Effect::Handshake(_) | Effect::Datagram => None,
+            Effect::Message(kind) => Some(kind),
         }
     }
 
@@ -292,6 +298,7 @@ pub(super) fn faults(toxics: &[Toxic]) -> Faults {
                 name: Arc::clone(&name),
                 direction: toxic.stream.direction(),
                 toxicity: toxic.toxicity,
+                arm: toxic.arm,
                 kind,
             });
         }
@@ -300,17 +307,20 @@ pub(super) fn faults(toxics: &[Toxic]) -> Faults {
                 name,
                 direction: toxic.stream.direction(),
                 toxicity: toxic.toxicity,
+                arm: toxic.arm,
                 kind,
             }),
             Effect::Message(kind) => faults.messages.push(MessageFault {
                 name,
                 share: toxic.toxicity,
+                arm: toxic.arm,
                 kind,
             }),
             Effect::Handshake(kind) => faults.handshakes.push(HandshakeFault {
                 name,
                 direction: toxic.stream.direction(),
                 toxicity: toxic.toxicity,
+                arm: toxic.arm,
                 kind,
             }),
             Effect::Datagram => {}
@@ -399,6 +409,10 @@ impl Attributes {
             | Self::TlsHandshake { .. }
             | Self::Duplicate { .. } => vec![],
         }
+    }
+
+    pub(super) fn is_on_datagrams_only(&self) -> bool {
+        matches!(self, Self::Duplicate { .. } | Self::Reorder { .. })
     }
 
     /// What it is on datagrams, if it is anything there.

@@ -32,6 +32,7 @@ impl Bed {
         let options = Options {
             threads: 2,
             seed: 1,
+            arms_most: 1.0,
         };
         let fabric = Fabric::start(&options).expect("a fabric");
         let address = fabric
@@ -74,6 +75,7 @@ fn faults(kinds: &[(Direction, Kind)]) -> Faults {
             name: format!("fault {at}").into(),
             direction: *direction,
             toxicity: 1.0,
+            arm: None,
             kind: *kind,
         });
     Faults {

@@ -23,6 +23,7 @@ fn fault(method: &str, action: GrpcAction) -> MessageFault {
     MessageFault {
         name: method.into(),
         share: 0.5,
+        arm: None,
         kind: Kind::Grpc(GrpcFault { matching, action }),
     }
 }

@@ -24,6 +24,7 @@ fn fault(path: &str, share: f64, action: HttpAction) -> MessageFault {
     MessageFault {
         name: path.into(),
         share,
+        arm: None,
         kind: Kind::Http(HttpFault { matching, action }),
     }
 }

@@ -112,6 +112,7 @@ fn aborted() -> Faults {
         messages: vec![MessageFault {
             name: "abort".into(),
             share: 1.0,
+            arm: None,
             kind: Kind::Http(HttpFault { matching, action }),
         }],
         ..Faults::default()

@@ -91,14 +91,24 @@ fn http(name: &str, share: f64, action: HttpAction) -> MessageFault {
     let matching = HttpMatch::default();
     let kind = Kind::Http(HttpFault { matching, action });
     let name = name.into();
-    MessageFault { name, share, kind }
+    MessageFault {
+        name,
+        share,
+        arm: None,
+        kind,
+    }
 }
 
 fn grpc(name: &str, share: f64, action: GrpcAction) -> MessageFault {
     let matching = GrpcMatch::default();
     let kind = Kind::Grpc(GrpcFault { matching, action });
     let name = name.into();
-    MessageFault { name, share, kind }
+    MessageFault {
+        name,
+        share,
+        arm: None,
+        kind,
+    }
 }
 
 fn delay() -> Latency {

@@ -144,7 +144,7 @@ impl Worker {
             } = dialling;
             let upstream = (socket, &route.upstream);
             let greeted = greeted.map(|greeted| *greeted);
-            match handshake::sides(&route, (number, client), upstream, greeted, now) {
+            match handshake::sides(&route, client, upstream, greeted, now) {
                 Ok(sides) => {
                     let connection = Connection::new(Arc::clone(&route), number, sides, now);
                     self.entries[key] = Entry::Connected(Box::new(connection));

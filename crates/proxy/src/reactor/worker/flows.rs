@@ -14,7 +14,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use super::{Entry, Token, Worker};
 use crate::counters::OfWorker;
-use crate::datagram::{self, Lane};
+use crate::datagram::Lane;
 use crate::reactor::connection::Next;
 use crate::route::{Route, Upstream};
 use crate::stream::Direction;
@@ -33,6 +33,8 @@ const EARLY: usize = 64;
 pub(super) struct Flow {
     route: Arc<Route>,
     listener: usize,
+    /// On its route.
+    number: u64,
     ticket: u64,
     client: SocketAddr,
     /// Not there before its address is known.
@@ -69,10 +71,12 @@ impl Flow {
 
     /// The faults of the route are others now.
     pub(super) fn change(&mut self, now: Instant) {
-        let all = &self.route.faults().datagrams;
+        let faults = self.route.faults();
+        let client = || Some(self.client.ip());
+        let arm = self.route.arm_of(&faults, self.number, client);
         for direction in [Direction::Upstream, Direction::Downstream] {
-            let faults = datagram::of(all, direction);
-            self.lanes[direction as usize].change(&faults, now);
+            let mine = faults.on_datagrams(direction, arm);
+            self.lanes[direction as usize].change(&mine, now);
         }
     }
 
@@ -213,16 +217,19 @@ impl Worker {
         let number = route.next_connection();
         let lane = |direction| route.flow_lane(number, direction, now);
         self.tickets += 1;
-        let key = self.entries.insert(Entry::Flow(Box::new(Flow {
+        let mut flow = Box::new(Flow {
             route: Arc::clone(route),
             listener,
+            number,
             ticket: self.tickets,
             client,
             upstream: None,
             lanes: [lane(Direction::Upstream), lane(Direction::Downstream)],
             last: now,
             woken: None,
-        })));
+        });
+        flow.change(now);
+        let key = self.entries.insert(Entry::Flow(flow));
         self.listeners[listener].flows.insert(client, key);
         self.timers.add(now + route.flows.idle, key);
         match route.upstream.clone() {

@@ -93,7 +93,7 @@ impl Worker {
             return;
         };
         let route = Arc::clone(&greeting.route);
-        let flaw = match route.handshake_fault(greeting.number) {
+        let flaw = match route.handshake_fault(greeting.number, || greeting.client.peer()) {
             Some(Kind::Stall) => {
                 greeting.until = None;
                 return;
