@@ -41,6 +41,7 @@ async fn requests_through_real_sockets_meet_the_same_faults() {
             upstream: Upstream::Addresses(vec![upstream]),
             connect_timeout: Duration::from_secs(5),
             tls: Default::default(),
+            flows: Default::default(),
             protocol: Protocol::Http2,
             faults: Faults {
                 messages: messages.clone(),
