@@ -99,6 +99,7 @@ impl Passage {
         let options = Options {
             threads: threads.min(THREADS),
             seed: job.seed,
+            arms_most: 0.0,
         };
         let fabric = Fabric::start(&options).map_err(|source| InterceptionError::Proxy {
             doing: "start its threads",
@@ -208,6 +209,7 @@ fn stream_faults(faults: &[ConnectionFault]) -> Vec<StreamFault> {
             Towards::Client => Direction::Downstream,
         },
         toxicity: 1.0,
+        arm: None,
         kind: kind(&fault.kind),
     };
     faults.iter().enumerate().map(named).collect()

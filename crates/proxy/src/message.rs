@@ -28,6 +28,7 @@ pub use http2::Http2;
 pub use pattern::Pattern;
 pub use protocol::{Protocol, UnknownProtocol};
 
+use crate::arms::{Arm, Arms};
 use crate::chance::Chance;
 use crate::stream::{Direction, End};
 
@@ -50,6 +51,10 @@ pub trait Session: Debug + Send {
 
     /// Makes these the faults of the connection; what is decided already stays so.
     fn change(&mut self, faults: &[MessageFault]);
+
+    /// From now on requests are in these arms. Where a protocol's requests do not say who asks, only
+    /// whole connections are in an arm, and the session need not know.
+    fn divide(&mut self, _arms: Option<Arms>) {}
 }
 
 /// Where a session says what goes where.
@@ -71,8 +76,10 @@ pub struct Answered {
     pub well: bool,
     /// Whether the answer is a fault's, not the upstream's.
     pub ours: bool,
-    /// From when the request was there to when its answer began.
+    /// From when the request was there to when its answer ended.
     pub took: Duration,
+    /// The arm of the request, where its connection has none.
+    pub arm: Option<Arm>,
 }
 
 /// A fault on the messages of a route.
@@ -82,6 +89,8 @@ pub struct MessageFault {
     pub name: Arc<str>,
     /// The share of the messages that it is on, of those it is meant for; 0 to 1.
     pub share: f64,
+    /// The arm that it is for; any if none is named.
+    pub arm: Option<Arm>,
     pub kind: Kind,
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::arms::{Arm, Arms, Split};
 use crate::chance::Chance;
 use crate::counters::Counters;
 use crate::message::{MessageFault, Protocol, Session};
@@ -32,6 +33,8 @@ pub struct Faults {
     pub stream: Vec<StreamFault>,
     /// On routes whose protocol is known; on others they do nothing.
     pub messages: Vec<MessageFault>,
+    /// Who is in which arm; nobody in any if there is none.
+    pub split: Option<Split>,
     /// On new connections of routes that end TLS.
     pub handshakes: Vec<HandshakeFault>,
 }
@@ -123,7 +126,7 @@ impl Route {
     /// What understands a connection, where something does.
     pub(crate) fn session(&self, connection: u64) -> Option<Box<dyn Session>> {
         let chance = self.chance.of(connection).of(MESSAGES);
-        self.protocol.session(chance, &self.faults().messages)
+        self.protocol.session(chance, &[])
     }
 
     /// What befalls the handshake of a connection.
@@ -132,16 +135,40 @@ impl Route {
         flaw::first(faults, |direction| self.chance(connection, direction))
     }
 
-    /// A lane of a connection.
+    /// The split of the route.
+    pub(crate) fn arms(&self, faults: &Faults) -> Option<Arms> {
+        let split = faults.split.clone()?;
+        Some(Arms::new(split, self.chance))
+    }
+
+    /// A lane of a connection, without a fault.
     pub(crate) fn lane(&self, connection: u64, direction: Direction, now: Instant) -> Lane {
-        let all = self.faults();
-        let chance = self.chance(connection, direction);
-        Lane::new(chance, &of(&all.stream, direction), now)
+        Lane::new(self.chance(connection, direction), &[], now)
     }
 }
 
-/// The faults in this direction.
-pub(crate) fn of(faults: &[StreamFault], direction: Direction) -> Vec<&StreamFault> {
-    let mine = faults.iter().filter(|fault| fault.direction == direction);
-    mine.collect()
+impl Faults {
+    /// Those on the stream in this direction, of a connection in this arm.
+    pub(crate) fn on_stream(&self, direction: Direction, arm: Option<Arm>) -> Vec<&StreamFault> {
+        let mine = self.stream.iter().filter(|fault| {
+            fault.direction == direction && (fault.arm.is_none() || fault.arm == arm)
+        });
+        mine.collect()
+    }
+
+    /// Those on the messages of a connection in this arm. Where each request has an arm of its own,
+    /// they say still for which they are.
+    pub(crate) fn on_messages(&self, arm: Option<Arm>) -> Vec<MessageFault> {
+        let split = self.split.as_ref();
+        let of_requests = split.is_some_and(|split| split.by.is_of_requests());
+        if of_requests {
+            return self.messages.clone();
+        }
+        let mine = self.messages.iter();
+        let mine = mine.filter(|fault| fault.arm.is_none() || fault.arm == arm);
+        let mine = mine
+            .cloned()
+            .map(|fault| MessageFault { arm: None, ..fault });
+        mine.collect()
+    }
 }

@@ -5,6 +5,7 @@
 //! - [`answer`]: its status codes, errors and headers;
 //! - [`tls`]: what a proxy does with TLS, as it is written;
 //! - [`config`], [`state`]: proxies from a file, and over a restart;
+//! - [`split`]: control and experiment;
 //! - `handlers`: one function per route;
 //! - `metrics`: Prometheus text.
 //!
@@ -17,6 +18,7 @@ mod collection;
 mod config;
 mod handlers;
 mod metrics;
+mod split;
 mod state;
 mod tls;
 mod toxic;
@@ -30,6 +32,7 @@ pub use address::AddressError;
 pub use answer::ApiError;
 pub use collection::{Collection, NewProxy, Populated, ProxyChange, ProxyView};
 pub use config::{ConfigError, ProxyConfig, load, read};
+pub use split::{ArmsView, RequestsView, SplitWords};
 pub use state::{StateError, StateFile};
 pub use tls::{Mode, TlsSettings};
 pub use toxic::{Attributes, NewToxic, Toxic, ToxicChange};

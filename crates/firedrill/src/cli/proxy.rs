@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
+use firedrill_proxy::ARMS_MOST;
 use firedrill_proxy::message::{Protocol, UnknownProtocol};
 use firedrill_proxy::toxiproxy::TlsSettings;
 use serde_json::{Map, Value};
@@ -43,9 +44,20 @@ pub(crate) struct ProxyArgs {
     /// Where decisions come from; random, and told, if it is not given
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,
+    /// Most of the traffic that may be in control and experiment arms, all proxies together
+    #[arg(long, value_name = "PERCENT", default_value_t = ARMS_MOST * 100.0, value_parser = percent)]
+    pub(crate) arms_most: f64,
     /// Threads for the connections [default: one for each core]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
+    let within = (0.0..=100.0).contains(&number);
+    within
+        .then_some(number)
+        .ok_or_else(|| "it is from 0 to 100".to_owned())
 }
 
 /// `name=listen,upstream`, and what else is said of it: `,protocol=http,tls=terminate`.

@@ -15,7 +15,12 @@ use crate::output::{BOLD, DIM, NAME, Out};
 pub(super) fn execute(args: &ProxyArgs, out: &Out) -> Result<Exit, Failure> {
     let seed = args.seed.map_or_else(random_seed, Ok)?;
     let threads = args.threads.map_or_else(cores, usize::from);
-    let fabric = Fabric::start(&Options { threads, seed }).doing("the proxy cannot be started")?;
+    let fabric = Fabric::start(&Options {
+        threads,
+        seed,
+        arms_most: args.arms_most / 100.0,
+    })
+    .doing("the proxy cannot be started")?;
     let api = Api::bind(args.api, Arc::new(fabric))
         .doing(format!("cannot listen on {}", args.api))
         .or_exit(Exit::Usage)
@@ -66,6 +71,7 @@ fn asked(args: &ProxyArgs) -> Result<Vec<ProxyConfig>, Failure> {
             listen: route.listen.clone(),
             upstream: route.upstream.clone(),
             protocol: route.protocol,
+            split: None,
             tls: route.tls.clone(),
             enabled: None,
         },

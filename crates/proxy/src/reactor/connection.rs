@@ -16,9 +16,10 @@ use rustix::io::Errno;
 use super::handshake::{Handshake, Progress};
 use super::side::Side;
 use super::socket::Read;
+use crate::arms::Arm;
 use crate::counters::OfWorker;
 use crate::message::{Answered, Session, Sink};
-use crate::route::{Route, of};
+use crate::route::Route;
 use crate::stream::{Direction, End, Lane, Piece};
 
 /// Reads of one side in a row, after which others have their turn.
@@ -38,6 +39,8 @@ pub(super) struct Connection {
     handshake: Option<Box<Handshake>>,
     lanes: [Lane; 2],
     session: Option<Box<dyn Session>>,
+    number: u64,
+    arm: Option<Arm>,
     closing: Option<Instant>,
     /// The next time at which a timer will come to it.
     woken: Option<Instant>,
@@ -75,15 +78,19 @@ impl Connection {
             sides.iter().for_each(Side::will_reset);
         }
         let session = route.session(number);
-        Self {
+        let mut connection = Self {
             route,
             sides,
             handshake: handshake.map(Box::new),
             lanes,
             session,
+            number,
+            arm: None,
             closing: None,
             woken: None,
-        }
+        };
+        connection.change(now);
+        connection
     }
 
     pub(super) fn route(&self) -> &Arc<Route> {
@@ -106,11 +113,18 @@ impl Connection {
 
     /// The faults of the route are others now.
     pub(super) fn change(&mut self, now: Instant) {
-        let all = self.route.faults();
-        self.lanes[0].change(&of(&all.stream, Direction::Upstream), now);
-        self.lanes[1].change(&of(&all.stream, Direction::Downstream), now);
+        let faults = self.route.faults();
+        let arms = self.route.arms(&faults);
+        let client = || self.sides[0].peer();
+        let arm = arms.as_ref();
+        self.arm = arm.and_then(|arms| arms.of_connection(self.number, client));
+        for direction in [Direction::Upstream, Direction::Downstream] {
+            let on_stream = faults.on_stream(direction, self.arm);
+            self.lanes[direction as usize].change(&on_stream, now);
+        }
         if let Some(session) = &mut self.session {
-            session.change(&all.messages);
+            session.change(&faults.on_messages(self.arm));
+            session.divide(arms);
         }
     }
 
@@ -235,7 +249,7 @@ impl Connection {
         if let Some(session) = &mut self.session
             && session.due().is_some_and(|due| due <= now)
         {
-            let mut outlet = Outlet::new(&mut self.sides, &mut self.lanes, now, counters);
+            let mut outlet = Outlet::new(&mut self.sides, &mut self.lanes, self.arm, now, counters);
             session.wake(now, &mut outlet);
             outlet.stop()?;
         }
@@ -285,7 +299,7 @@ impl Connection {
             if let Read::Bytes(length) = read {
                 counters.received[direction as usize].add(length as u64);
             }
-            let mut outlet = Outlet::new(&mut self.sides, &mut self.lanes, now, counters);
+            let mut outlet = Outlet::new(&mut self.sides, &mut self.lanes, self.arm, now, counters);
             match (read, &mut self.session) {
                 (Read::NotNow, _) => return Ok(false),
                 (Read::Broken, _) => return Err(Stop::Reset),
@@ -307,6 +321,7 @@ impl Connection {
 struct Outlet<'a> {
     sides: &'a mut [Side; 2],
     lanes: &'a mut [Lane; 2],
+    arm: Option<Arm>,
     now: Instant,
     counters: &'a OfWorker,
     broken: bool,
@@ -316,12 +331,14 @@ impl<'a> Outlet<'a> {
     fn new(
         sides: &'a mut [Side; 2],
         lanes: &'a mut [Lane; 2],
+        arm: Option<Arm>,
         now: Instant,
         counters: &'a OfWorker,
     ) -> Self {
         Self {
             sides,
             lanes,
+            arm,
             now,
             counters,
             broken: false,
@@ -360,7 +377,8 @@ impl Sink for Outlet<'_> {
     }
 
     fn answered(&mut self, answered: Answered) {
-        self.counters.requests.answered(answered);
+        let arm = self.arm.or(answered.arm);
+        self.counters.requests(arm).answered(answered);
     }
 }
 

@@ -1,6 +1,7 @@
 //! One side of a connection as the lanes see it: a socket, or TLS on a socket.
 
 use std::io::{self, ErrorKind, IoSlice};
+use std::net::IpAddr;
 
 use rustix::io::Errno;
 use rustls::Connection as Tls;
@@ -55,6 +56,11 @@ impl Side {
             socket,
             speech: Speech::Undecided,
         }
+    }
+
+    /// The address at the other end.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        self.socket.peer()
     }
 
     pub(super) fn tls(socket: Socket, tls: Tls) -> Self {

@@ -1,7 +1,7 @@
 //! One side of a connection.
 
 use std::io::IoSlice;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -171,6 +171,12 @@ impl Socket {
     /// The peer gets a RST, not a FIN, when this is dropped.
     pub(super) fn will_reset(&self) {
         let _gone = rustix::net::sockopt::set_socket_linger(&self.descriptor, Some(Duration::ZERO));
+    }
+
+    /// The address at the other end.
+    pub(super) fn peer(&self) -> Option<IpAddr> {
+        let address = rustix::net::getpeername(&self.descriptor).ok()??;
+        SocketAddr::try_from(address).ok().map(|peer| peer.ip())
     }
 
     /// Where its client wanted to go. Nowhere, if it was not redirected here: it would be led back for

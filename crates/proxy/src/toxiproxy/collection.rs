@@ -8,12 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use super::address::{self, AddressError};
 use super::answer::ApiError;
+use super::split::{ArmsView, RequestsView, SplitWords};
 use super::state::StateFile;
 use super::tls::{self, TlsSettings};
 use super::toxic::{NewToxic, Toxic, ToxicChange, faults, is_default};
-use crate::counters::Passed;
-use crate::fabric::{Fabric, RouteConfig};
+use crate::arms::Arm;
+use crate::counters::{Passed, Requests};
+use crate::fabric::{Fabric, RouteConfig, RouteError};
 use crate::message::Protocol;
+use crate::route::Faults;
 use crate::tls::Tls;
 use crate::tls::authority::Authority;
 
@@ -38,6 +41,7 @@ struct Proxy {
     tls: Option<TlsSettings>,
     enabled: bool,
     toxics: Vec<Toxic>,
+    split: Option<SplitWords>,
 }
 
 /// A proxy as it is told.
@@ -53,10 +57,13 @@ pub struct ProxyView {
     pub tls: Option<TlsSettings>,
     pub enabled: bool,
     pub toxics: Vec<Toxic>,
+    /// Ours: who is in which arm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<SplitWords>,
 }
 
 /// A proxy to be.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct NewProxy {
     #[serde(default)]
     pub name: String,
@@ -67,6 +74,9 @@ pub struct NewProxy {
     /// Ours: what its connections speak.
     #[serde(default)]
     pub protocol: Protocol,
+    /// Ours: who is in which arm.
+    #[serde(default)]
+    pub split: Option<SplitWords>,
     /// Ours: what becomes of TLS.
     #[serde(default)]
     pub tls: Option<TlsSettings>,
@@ -234,6 +244,48 @@ impl Collection {
         Ok(view)
     }
 
+    /// Divides the traffic of a proxy into arms, or lets it be whole again: at once, on the
+    /// connections there are.
+    ///
+    /// # Errors
+    /// When there is no such proxy, the split is wrong, or it is too much with those there are.
+    pub fn divide(&self, name: &str, split: Option<SplitWords>) -> Result<ProxyView, ApiError> {
+        let mut proxies = self.proxies();
+        let proxy = proxies.get_mut(name).ok_or(ApiError::ProxyNotFound)?;
+        let divided = Proxy {
+            split,
+            ..proxy.clone()
+        };
+        let faults = divided.faults()?;
+        if divided.enabled {
+            self.fabric.change(name, faults)?;
+        }
+        *proxy = divided;
+        let view = proxy.view(name);
+        self.keep(&proxies)?;
+        Ok(view)
+    }
+
+    pub(super) fn requests(&self, name: &str, arm: Option<Arm>) -> Result<Requests, ApiError> {
+        Ok(self.fabric.requests(name, arm)?)
+    }
+
+    /// What the requests of each arm got.
+    ///
+    /// # Errors
+    /// When there is no such proxy, or it is not enabled.
+    pub fn arms(&self, name: &str) -> Result<ArmsView, ApiError> {
+        let of = |arm| {
+            let requests = self.requests(name, arm);
+            requests.map(|requests| RequestsView::from(&requests))
+        };
+        Ok(ArmsView {
+            none: of(None)?,
+            control: of(Some(Arm::Control))?,
+            experiment: of(Some(Arm::Experiment))?,
+        })
+    }
+
     /// # Errors
     /// When there is none of this name, or the end of it cannot be kept.
     pub fn delete(&self, name: &str) -> Result<(), ApiError> {
@@ -243,7 +295,7 @@ impl Collection {
         self.keep(&proxies)
     }
 
-    /// Enables every proxy and takes every toxic away.
+    /// Enables every proxy and takes every toxic and split away.
     ///
     /// # Errors
     /// When one cannot be enabled; the others are.
@@ -252,6 +304,7 @@ impl Collection {
         let mut result = Ok(());
         for (name, proxy) in proxies.iter_mut() {
             proxy.toxics.clear();
+            proxy.split = None;
             if proxy.enabled {
                 self.apply(name, proxy);
                 continue;
@@ -346,6 +399,7 @@ impl Collection {
             tls: new.tls.clone(),
             enabled: new.enabled.unwrap_or(true),
             toxics: Vec::new(),
+            split: new.split.clone(),
         };
         if proxy.enabled {
             proxy.listen = self.start(&new.name, &proxy)?;
@@ -362,12 +416,9 @@ impl Collection {
             connect_timeout: CONNECT_TIMEOUT,
             tls: proxy.tls(&self.authority)?,
             protocol: proxy.protocol,
-            faults: faults(&proxy.toxics),
+            faults: proxy.faults()?,
         };
-        let opened = self.fabric.open(config);
-        let bound = opened.map_err(|error| ApiError::Internal {
-            why: error.to_string(),
-        })?;
+        let bound = self.fabric.open(config)?;
         Ok(bound.to_string())
     }
 
@@ -378,7 +429,10 @@ impl Collection {
 
     /// Gives the toxics to the route, if there is one.
     fn apply(&self, name: &str, proxy: &Proxy) {
-        let _not_enabled = self.fabric.change(name, faults(&proxy.toxics));
+        // A split was checked before it became the proxy's.
+        if let Ok(faults) = proxy.faults() {
+            let _not_enabled = self.fabric.change(name, faults);
+        }
     }
 }
 
@@ -418,7 +472,20 @@ impl Proxy {
             tls: self.tls.clone(),
             enabled: self.enabled,
             toxics: self.toxics.clone(),
+            split: self.split.clone(),
         }
+    }
+
+    fn faults(&self) -> Result<Faults, ApiError> {
+        let mut faults = faults(&self.toxics);
+        let split = self.split.as_ref().map(SplitWords::split);
+        faults.split = split.transpose()?;
+        let by_request = faults.split.as_ref().filter(|one| one.by.is_of_requests());
+        if by_request.is_some() && self.protocol != Protocol::Http {
+            let why = "headers and cookies divide requests where the proxy's protocol is http";
+            return Err(ApiError::body(why.into()));
+        }
+        Ok(faults)
     }
 
     fn tls(&self, authority: &OnceLock<Arc<Authority>>) -> Result<Tls, ApiError> {
@@ -444,12 +511,15 @@ impl Proxy {
                        \"tls\": {\"mode\": \"terminate\"}, or \"reencrypt\"";
             return Err(ApiError::body(why.into()));
         }
-        match toxic.protocol() {
-            Some(needed) if needed != self.protocol => Err(ApiError::body(format!(
-                "this toxic is on {needed} messages, and the proxy's protocol is {}; make the \
-                 proxy with \"protocol\": \"{needed}\"",
-                self.protocol
-            ))),
+        match toxic.message() {
+            Some(kind) if !kind.suits(self.protocol) => {
+                let needed = kind.protocol();
+                Err(ApiError::body(format!(
+                    "this toxic is on {needed} messages, and the proxy's protocol is {}; make the \
+                     proxy with \"protocol\": \"{needed}\"",
+                    self.protocol
+                )))
+            }
             _ => Ok(()),
         }
     }
@@ -458,5 +528,17 @@ impl Proxy {
 impl From<AddressError> for ApiError {
     fn from(error: AddressError) -> Self {
         Self::body(error.to_string())
+    }
+}
+
+impl From<RouteError> for ApiError {
+    fn from(error: RouteError) -> Self {
+        match error {
+            RouteError::TooMuch { .. } => Self::body(error.to_string()),
+            RouteError::Unknown { .. } => Self::ProxyNotFound,
+            RouteError::Listen { .. } | RouteError::Exists { .. } => Self::Internal {
+                why: error.to_string(),
+            },
+        }
     }
 }

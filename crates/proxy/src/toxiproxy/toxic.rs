@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 
 use super::answer::ApiError;
 use super::tls::HandshakeEnd;
-use crate::message::{self, MessageFault, Protocol};
+use crate::arms::Arm;
+use crate::message::{self, MessageFault};
 use crate::route::Faults;
 use crate::stream::{
     Bandwidth, Corrupt, Direction, Hang, Kind, Latency, Limit, Reset, Slicer, SlowClose, Stalls,
@@ -29,6 +30,9 @@ pub struct Toxic {
     pub name: String,
     pub stream: Stream,
     pub toxicity: f64,
+    /// Ours: only those in this arm meet it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arm: Option<Arm>,
 }
 
 /// Toxiproxy's names of the directions.
@@ -163,6 +167,8 @@ pub struct NewToxic {
     #[serde(default)]
     pub toxicity: Option<f64>,
     #[serde(default)]
+    pub arm: Option<Arm>,
+    #[serde(default)]
     pub attributes: Option<Map<String, Value>>,
 }
 
@@ -191,6 +197,7 @@ impl NewToxic {
             },
             stream,
             toxicity: self.toxicity.unwrap_or(1.0),
+            arm: self.arm,
         };
         toxic.check()
     }
@@ -239,11 +246,11 @@ impl Toxic {
         Ok(self)
     }
 
-    /// The protocol that a proxy has to have for it, if any will not do.
-    pub(super) fn protocol(&self) -> Option<Protocol> {
+    /// What it is on messages, if that is what it is on.
+    pub(super) fn message(&self) -> Option<message::Kind> {
         match self.effect() {
             Effect::Stream(_) | Effect::Handshake(_) => None,
-            Effect::Message(kind) => Some(kind.protocol()),
+            Effect::Message(kind) => Some(kind),
         }
     }
 
@@ -266,11 +273,13 @@ pub(super) fn faults(toxics: &[Toxic]) -> Faults {
                 name,
                 direction: toxic.stream.direction(),
                 toxicity: toxic.toxicity,
+                arm: toxic.arm,
                 kind,
             }),
             Effect::Message(kind) => faults.messages.push(MessageFault {
                 name,
                 share: toxic.toxicity,
+                arm: toxic.arm,
                 kind,
             }),
             Effect::Handshake(kind) => faults.handshakes.push(HandshakeFault {

@@ -38,6 +38,7 @@ impl Bed {
         let options = Options {
             threads: 1,
             seed: 1,
+            arms_most: 1.0,
         };
         let fabric = Fabric::start(&options).expect("a fabric");
         let address = fabric

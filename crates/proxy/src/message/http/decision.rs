@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{BodyChange, HeaderChange, HttpAction, HttpFault};
+use crate::arms::Arm;
 use crate::chance::Chance;
 use crate::message::{Kind, MessageFault};
 use crate::stream::{Direction, Spread};
@@ -23,6 +24,7 @@ struct Decider {
 /// What becomes of one request and its answer. Nothing, as it begins.
 #[derive(Debug, Default)]
 pub(in crate::message) struct Decision {
+    pub(in crate::message) arm: Option<Arm>,
     pub(in crate::message) delay: Duration,
     /// Instead of going on.
     pub(in crate::message) instead: Option<Instead>,
@@ -84,14 +86,19 @@ impl Deciders {
         method: &[u8],
         path: &[u8],
         headers: &[(&[u8], &[u8])],
+        arm: Option<Arm>,
     ) -> Decision {
-        let mut decision = Decision::default();
+        let mut decision = Decision {
+            arm,
+            ..Decision::default()
+        };
         for Decider { fault, spread } in &self.0 {
             let Kind::Http(http) = &fault.kind else {
                 continue;
             };
             let fits = http.matching.fits(method, path, headers);
-            if !fits || !fault.falls_on(chance, number) {
+            let meant = fault.arm.is_none() || fault.arm == arm;
+            if !fits || !meant || !fault.falls_on(chance, number) {
                 continue;
             }
             let chance = chance.named(&fault.name).of(number);

@@ -83,7 +83,9 @@ impl Faults {
             path,
             headers,
         } = &request;
-        let decided = self.http.decide(self.chance, number, method, path, headers);
+        let decided = self
+            .http
+            .decide(self.chance, number, method, path, headers, None);
         let on_call = |one: &&Grpc| {
             one.call.matching.fits(path, headers) && one.fault.falls_on(self.chance, number)
         };

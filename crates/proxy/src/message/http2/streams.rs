@@ -115,3 +115,18 @@ impl Streams {
         }
     }
 }
+
+#[cfg(test)]
+impl Streams {
+    /// What waits in each direction: items, and their bytes.
+    pub(super) fn weights(&mut self) -> [(usize, usize); 2] {
+        [Direction::Upstream, Direction::Downstream].map(|direction| {
+            let all = self.by_client.values_mut();
+            all.fold((0, 0), |(parts, held), stream| {
+                let queue = &stream.half(direction).queue;
+                let weight: usize = queue.iter().map(super::stream::Item::weight).sum();
+                (parts + queue.len(), held + weight)
+            })
+        })
+    }
+}
