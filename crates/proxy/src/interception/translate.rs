@@ -38,6 +38,7 @@ fn datagram_faults(faults: &[ConnectionFault]) -> Vec<DatagramFault> {
         name: format!("fault {index}").into(),
         direction: direction(fault.towards),
         toxicity: 1.0,
+        arm: None,
         kind: datagram_kind(&fault.kind),
     };
     faults.iter().enumerate().map(named).collect()
