@@ -15,6 +15,8 @@
 pub mod http;
 mod pattern;
 mod protocol;
+pub mod redis;
+mod wire;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use std::time::{Duration, Instant};
 pub use http::{BodyChange, HeaderChange, HttpAction, HttpFault, HttpMatch};
 pub use pattern::Pattern;
 pub use protocol::{Protocol, UnknownProtocol};
+pub use redis::{RedisAction, RedisError, RedisFault, RedisMatch};
 
 use crate::chance::Chance;
 use crate::stream::{Direction, End};
@@ -93,6 +96,7 @@ impl MessageFault {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
     Http(HttpFault),
+    Redis(RedisFault),
 }
 
 impl Kind {
@@ -101,6 +105,7 @@ impl Kind {
     pub const fn protocol(&self) -> Protocol {
         match self {
             Self::Http(_) => Protocol::Http,
+            Self::Redis(_) => Protocol::Redis,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{MessageFault, Session, http};
+use super::{MessageFault, Session, http, redis};
 use crate::chance::Chance;
 
 /// What the proxy understands of a route's connections.
@@ -16,10 +16,11 @@ pub enum Protocol {
     #[default]
     Tcp,
     Http,
+    Redis,
 }
 
 impl Protocol {
-    pub const ALL: [Self; 2] = [Self::Tcp, Self::Http];
+    pub const ALL: [Self; 3] = [Self::Tcp, Self::Http, Self::Redis];
 
     /// As it is written.
     #[must_use]
@@ -27,6 +28,7 @@ impl Protocol {
         match self {
             Self::Tcp => "tcp",
             Self::Http => "http",
+            Self::Redis => "redis",
         }
     }
 
@@ -39,6 +41,7 @@ impl Protocol {
         match self {
             Self::Tcp => None,
             Self::Http => Some(Box::new(http::Version1::new(chance, faults))),
+            Self::Redis => Some(Box::new(redis::Redis::new(chance, faults))),
         }
     }
 }

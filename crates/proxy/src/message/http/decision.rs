@@ -66,6 +66,7 @@ impl Deciders {
                     HttpAction::Delay(latency) => Some(Spread::of(latency)),
                     _ => None,
                 },
+                _ => None,
             },
         });
         Self(ready.collect())
@@ -86,7 +87,9 @@ impl Deciders {
     ) -> Decision {
         let mut decision = Decision::default();
         for Decider { fault, spread } in &self.0 {
-            let Kind::Http(http) = &fault.kind;
+            let Kind::Http(http) = &fault.kind else {
+                continue;
+            };
             let fits = http.matching.fits(method, path, headers);
             if !fits || !fault.falls_on(chance, number) {
                 continue;
