@@ -14,8 +14,9 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use firedrill_faults::{Fault, Selector, Site, Target};
+use firedrill_proxy::interception;
 use firedrill_undo::{
-    Applied, Filter, Guardian, SpawnConfig, StateDir, guardian_main, recover, worker_main,
+    Applied, Filter, Guardian, SpawnConfig, StateDir, guardian_main, recover, worker_main_with,
 };
 use serde_json::{Value, json};
 
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
     let command = words.next().unwrap_or_default();
     match command.to_str() {
         Some("guardian") => return guardian_main(words),
-        Some("worker") => return worker_main(words),
+        Some("worker") => return worker_main_with(interception::run, words),
         _ => {}
     }
     let words: Vec<String> = words

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use firedrill_faults::{Fault, Site, Target};
 use firedrill_kernel::ProcessIdentity;
-use firedrill_undo::{Guardian, SpawnConfig, StateDir, Watch, guardian_main, worker_main};
+use firedrill_proxy::interception;
+use firedrill_undo::{Guardian, SpawnConfig, StateDir, Watch, guardian_main, worker_main_with};
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
         return guardian_main(words);
     }
     if command == "worker" {
-        return worker_main(words);
+        return worker_main_with(interception::run, words);
     }
     let words: Vec<String> = words
         .map(|word| word.to_string_lossy().into_owned())

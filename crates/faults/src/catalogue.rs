@@ -13,7 +13,7 @@ use crate::infrastructure::{
 };
 use crate::switching::{
     bandwidth, blackhole, connection_reset, corrupt, dns_block, dns_delay, dns_error, dns_spoof,
-    duplicate, interface_down, latency, loss, partition, port_occupy, reject, reorder,
+    duplicate, interface_down, latency, loss, partition, port_occupy, reject, reorder, stream,
 };
 use crate::target::TargetKind;
 
@@ -125,6 +125,7 @@ pub(crate) const KINDS: &[Kind] = &[
     port_occupy::KIND,
     reject::KIND,
     reorder::KIND,
+    stream::KIND,
 ];
 
 /// Every fault, layer by layer.

@@ -10,6 +10,7 @@
 mod container;
 mod disk;
 pub mod foreign;
+mod interception;
 mod network;
 mod ours;
 mod privilege;

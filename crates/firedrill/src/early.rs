@@ -16,7 +16,10 @@ pub(crate) fn dispatch() -> Option<ExitCode> {
     let command = words.next()?;
     match command.to_str()? {
         "guardian" => Some(firedrill_undo::guardian_main(words)),
-        "worker" => Some(firedrill_undo::worker_main(words)),
+        "worker" => Some(firedrill_undo::worker_main_with(
+            firedrill_proxy::interception::run,
+            words,
+        )),
         "shop" => shop(&words.collect::<Vec<_>>()),
         _ => None,
     }

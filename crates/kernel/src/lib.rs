@@ -18,7 +18,8 @@
 //! - [`link`]: interfaces, and the routes and addresses that a downed one loses;
 //! - [`qdisc`]: queueing disciplines: netem, rates, bands, and configurations that compare;
 //! - [`sock_diag`]: TCP and UDP sockets, listed and destroyed;
-//! - [`socket`]: the mark of what a socket sends;
+//! - [`socket`]: the mark of what a socket sends, and where what was redirected to it was meant for;
+//! - [`conntrack`]: translations that outlive their rules, listed and forgotten;
 //! - [`power`]: the end of the host by reboot(2);
 //! - [`signals`], [`hardening`]: what a small long-lived process needs to stay alive.
 //!
@@ -28,6 +29,7 @@
 pub mod capability;
 pub mod cgroup;
 pub mod clock;
+pub mod conntrack;
 pub mod error;
 pub mod freezer;
 pub mod hardening;

@@ -173,6 +173,34 @@ pub(crate) fn bind_to_interface(socket: BorrowedFd<'_>, index: u32) -> io::Resul
     set_socket_option(socket, libc::SO_BINDTOIFINDEX, index)
 }
 
+/// Where a connection was meant for before it was redirected to this socket, as a `sockaddr_in` or a
+/// `sockaddr_in6`; its bytes, and how many the kernel wrote.
+pub(crate) fn original_destination(
+    socket: BorrowedFd<'_>,
+    v6: bool,
+) -> io::Result<([u8; 28], usize)> {
+    let (level, option) = match v6 {
+        false => (libc::SOL_IP, libc::SO_ORIGINAL_DST),
+        true => (libc::SOL_IPV6, libc::IP6T_SO_ORIGINAL_DST),
+    };
+    let mut address = [0_u8; 28];
+    let mut length = size_of_val(&address) as libc::socklen_t;
+    // SAFETY: both pointers are valid for the call, and the length is that of the target.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            level,
+            option,
+            address.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok((address, length as usize))
+}
+
 fn set_socket_option(socket: BorrowedFd<'_>, option: i32, value: u32) -> io::Result<()> {
     // SAFETY: reads the one integer only during the call.
     let result = unsafe {

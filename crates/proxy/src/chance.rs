@@ -30,12 +30,18 @@ impl Chance {
     /// The draws of what has this name.
     #[must_use]
     pub fn named(self, name: &str) -> Self {
-        let words = name.as_bytes().chunks(8).map(|chunk| {
+        self.keyed(name.as_bytes())
+    }
+
+    /// The draws of what has this key.
+    #[must_use]
+    pub fn keyed(self, key: &[u8]) -> Self {
+        let words = key.chunks(8).map(|chunk| {
             let mut word = [0; 8];
             word[..chunk.len()].copy_from_slice(chunk);
             u64::from_le_bytes(word)
         });
-        words.fold(self.of(name.len() as u64), Self::of)
+        words.fold(self.of(key.len() as u64), Self::of)
     }
 
     /// 64 random bits.

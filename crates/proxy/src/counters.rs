@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::arms::Arm;
+use crate::histogram::{Histogram, Times};
 use crate::message::Answered;
 
 /// A number of each for every worker, so that none waits for another's.
@@ -21,7 +23,23 @@ pub(crate) struct OfWorker {
     pub(crate) received: [Count; 2],
     /// By destination: the upstream, the client.
     pub(crate) sent: [Count; 2],
-    pub(crate) requests: RequestCounts,
+    /// In no arm, in the control arm, in the experiment.
+    requests: [RequestCounts; 3],
+}
+
+impl OfWorker {
+    /// Of the requests in this arm.
+    pub(crate) fn requests(&self, arm: Option<Arm>) -> &RequestCounts {
+        &self.requests[place(arm)]
+    }
+}
+
+const fn place(arm: Option<Arm>) -> usize {
+    match arm {
+        None => 0,
+        Some(Arm::Control) => 1,
+        Some(Arm::Experiment) => 2,
+    }
 }
 
 /// What requests got, where the protocol is known.
@@ -30,6 +48,7 @@ pub(crate) struct RequestCounts {
     well: Count,
     badly: Count,
     ours: Count,
+    times: Histogram,
 }
 
 impl RequestCounts {
@@ -43,6 +62,7 @@ impl RequestCounts {
         if answered.ours {
             self.ours.add(1);
         }
+        self.times.add(answered.took);
     }
 }
 
@@ -73,17 +93,19 @@ pub struct Passed {
     pub failed: u64,
     pub upstream: Bytes,
     pub downstream: Bytes,
-    pub requests: Requests,
 }
 
-/// Requests that have their answers, on a route whose protocol is known.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// Requests that have their answers, on a route whose protocol is known: all there were since it was
+/// opened. Judges take what came in between.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Requests {
     /// Answered well, as far as the protocol has a word for it (HTTP: a status below 500).
     pub well: u64,
     pub badly: u64,
     /// Of both, how many were answered by a fault.
     pub ours: u64,
+    /// How long they took, from when the request was there to when its answer ended.
+    pub times: Times,
 }
 
 /// One direction.
@@ -122,11 +144,19 @@ impl Counters {
                 received: sum(|w| &w.received[1]),
                 sent: sum(|w| &w.sent[1]),
             },
-            requests: Requests {
-                well: sum(|w| &w.requests.well),
-                badly: sum(|w| &w.requests.badly),
-                ours: sum(|w| &w.requests.ours),
-            },
         }
+    }
+
+    /// Those in this arm.
+    pub(crate) fn requests(&self, arm: Option<Arm>) -> Requests {
+        let mut requests = Requests::default();
+        for worker in &self.workers {
+            let counts = worker.requests(arm);
+            requests.well += counts.well.get();
+            requests.badly += counts.badly.get();
+            requests.ours += counts.ours.get();
+            counts.times.add_to(&mut requests.times);
+        }
+        requests
     }
 }

@@ -12,11 +12,13 @@ use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
+use crate::arms::Arm;
 use crate::chance::Chance;
-use crate::counters::Passed;
+use crate::counters::{Passed, Requests};
 use crate::message::Protocol;
 use crate::reactor::{self, Handle, Order};
 use crate::route::{Faults, Parts, Route, Upstream};
+use crate::tls::Tls;
 
 /// How many connections wait to be accepted, at most (as far as `net.core.somaxconn` goes).
 const BACKLOG: i32 = 4096;
@@ -28,7 +30,12 @@ pub struct Options {
     pub threads: usize,
     /// Where decisions come from: the same seed and the same connections give the same.
     pub seed: u64,
+    /// The share of the traffic that may be in arms, over all splits together: 0 to 1.
+    pub arms_most: f64,
 }
+
+/// As little as a canary needs, mostly.
+pub const ARMS_MOST: f64 = 0.1;
 
 /// Where a route listens and where it leads.
 #[derive(Debug, Clone)]
@@ -39,6 +46,7 @@ pub struct RouteConfig {
     pub upstream: Upstream,
     /// How long a connection to the upstream may take to be made.
     pub connect_timeout: Duration,
+    pub tls: Tls,
     pub protocol: Protocol,
     pub faults: Faults,
 }
@@ -55,12 +63,19 @@ pub enum RouteError {
     Exists { name: String },
     #[error("there is no route {name}")]
     Unknown { name: String },
+    #[error(
+        "with this split {:.2} % of the traffic would be in arms, over all routes; {:.2} % may be",
+        asked * 100.0,
+        most * 100.0
+    )]
+    TooMuch { asked: f64, most: f64 },
 }
 
 /// A running data plane. Dropped, it resets what is open.
 #[derive(Debug)]
 pub struct Fabric {
     seed: u64,
+    arms_most: f64,
     workers: Vec<Handle>,
     threads: Vec<JoinHandle<()>>,
     routes: Mutex<BTreeMap<String, Arc<Route>>>,
@@ -76,6 +91,7 @@ impl Fabric {
         let (workers, threads) = reactor::start(options.threads.max(1))?;
         Ok(Self {
             seed: options.seed,
+            arms_most: options.arms_most,
             workers,
             threads,
             routes: Mutex::default(),
@@ -92,14 +108,17 @@ impl Fabric {
         if routes.contains_key(&config.name) {
             return Err(RouteError::Exists { name: config.name });
         }
+        self.check_split(&routes, &config.name, &config.faults)?;
         let address = config.listen;
         let failed = |source| RouteError::Listen { address, source };
-        let (listener, bound) = listen(address).map_err(failed)?;
+        let one_version = matches!(config.upstream, Upstream::Original { .. });
+        let (listener, bound) = listen(address, one_version).map_err(failed)?;
         let parts = Parts {
             id: self.next.fetch_add(1, Ordering::Relaxed),
             listener,
             upstream: config.upstream,
             connect_timeout: config.connect_timeout,
+            tls: config.tls,
             chance: Chance::new(self.seed).named(&config.name),
             protocol: config.protocol,
             faults: config.faults,
@@ -116,10 +135,17 @@ impl Fabric {
     /// all of them have it.
     ///
     /// # Errors
-    /// When there is no such route.
+    /// When there is no such route, or too much would be in arms.
     pub fn change(&self, name: &str, faults: impl Into<Faults>) -> Result<(), RouteError> {
-        let route = self.route(name)?;
-        route.set_faults(faults.into());
+        let faults = faults.into();
+        let route = {
+            let routes = self.routes();
+            let unknown = || RouteError::Unknown { name: name.into() };
+            let route = routes.get(name).ok_or_else(unknown)?;
+            self.check_split(&routes, name, &faults)?;
+            route.set_faults(faults);
+            Arc::clone(route)
+        };
         self.tell_all(|done| Order::Change {
             route: route.id,
             done,
@@ -149,9 +175,38 @@ impl Fabric {
         self.route(name).map(|route| route.counters.passed())
     }
 
+    /// The requests of a route that were in this arm, or in none.
+    ///
+    /// # Errors
+    /// When there is no such route.
+    pub fn requests(&self, name: &str, arm: Option<Arm>) -> Result<Requests, RouteError> {
+        self.route(name).map(|route| route.counters.requests(arm))
+    }
+
     fn route(&self, name: &str) -> Result<Arc<Route>, RouteError> {
         let unknown = || RouteError::Unknown { name: name.into() };
         self.routes().get(name).cloned().ok_or_else(unknown)
+    }
+
+    /// Whether all splits together stay below what may be in arms when this route has these faults.
+    fn check_split(
+        &self,
+        routes: &BTreeMap<String, Arc<Route>>,
+        name: &str,
+        faults: &Faults,
+    ) -> Result<(), RouteError> {
+        let Some(split) = &faults.split else {
+            return Ok(());
+        };
+        let others = routes.iter().filter(|(other, _)| *other != name);
+        let others = others.filter_map(|(_, route)| Some(route.faults().split.as_ref()?.total()));
+        let asked = others.sum::<f64>() + split.total();
+        // Sums of shares are not exact.
+        if asked > self.arms_most + 1e-9 {
+            let most = self.arms_most;
+            return Err(RouteError::TooMuch { asked, most });
+        }
+        Ok(())
     }
 
     fn routes(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Route>>> {
@@ -181,7 +236,8 @@ impl Drop for Fabric {
     }
 }
 
-fn listen(address: SocketAddr) -> std::io::Result<(OwnedFd, SocketAddr)> {
+/// `one_version`: an IPv6 listener takes no IPv4 connections.
+fn listen(address: SocketAddr, one_version: bool) -> std::io::Result<(OwnedFd, SocketAddr)> {
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
@@ -189,6 +245,9 @@ fn listen(address: SocketAddr) -> std::io::Result<(OwnedFd, SocketAddr)> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
     rustix::net::sockopt::set_socket_reuseaddr(&socket, true)?;
+    if one_version && address.is_ipv6() {
+        rustix::net::sockopt::set_ipv6_v6only(&socket, true)?;
+    }
     rustix::net::bind(&socket, &address)?;
     rustix::net::listen(&socket, BACKLOG)?;
     let bound = SocketAddr::try_from(rustix::net::getsockname(&socket)?)?;

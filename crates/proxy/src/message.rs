@@ -12,7 +12,9 @@
 //! says what goes where; the faults of the stream ([`crate::stream`]) come behind it. Without a
 //! fault it passes on every byte as it came.
 
+pub mod grpc;
 pub mod http;
+pub mod http2;
 mod pattern;
 mod protocol;
 pub mod redis;
@@ -22,11 +24,14 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use grpc::{GrpcAction, GrpcFault, GrpcMatch, GrpcStatus};
 pub use http::{BodyChange, HeaderChange, HttpAction, HttpFault, HttpMatch};
+pub use http2::Http2;
 pub use pattern::Pattern;
 pub use protocol::{Protocol, UnknownProtocol};
 pub use redis::{RedisAction, RedisError, RedisFault, RedisMatch};
 
+use crate::arms::{Arm, Arms};
 use crate::chance::Chance;
 use crate::stream::{Direction, End};
 
@@ -49,6 +54,10 @@ pub trait Session: Debug + Send {
 
     /// Makes these the faults of the connection; what is decided already stays so.
     fn change(&mut self, faults: &[MessageFault]);
+
+    /// From now on requests are in these arms. Where a protocol's requests do not say who asks, only
+    /// whole connections are in an arm, and the session need not know.
+    fn divide(&mut self, _arms: Option<Arms>) {}
 }
 
 /// Where a session says what goes where.
@@ -70,8 +79,10 @@ pub struct Answered {
     pub well: bool,
     /// Whether the answer is a fault's, not the upstream's.
     pub ours: bool,
-    /// From when the request was there to when its answer began.
+    /// From when the request was there to when its answer ended.
     pub took: Duration,
+    /// The arm of the request, where its connection has none.
+    pub arm: Option<Arm>,
 }
 
 /// A fault on the messages of a route.
@@ -81,6 +92,8 @@ pub struct MessageFault {
     pub name: Arc<str>,
     /// The share of the messages that it is on, of those it is meant for; 0 to 1.
     pub share: f64,
+    /// The arm that it is for; any if none is named.
+    pub arm: Option<Arm>,
     pub kind: Kind,
 }
 
@@ -96,6 +109,7 @@ impl MessageFault {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Kind {
     Http(HttpFault),
+    Grpc(GrpcFault),
     Redis(RedisFault),
 }
 
@@ -105,7 +119,15 @@ impl Kind {
     pub const fn protocol(&self) -> Protocol {
         match self {
             Self::Http(_) => Protocol::Http,
+            Self::Grpc(_) => Protocol::Http2,
             Self::Redis(_) => Protocol::Redis,
         }
+    }
+
+    /// Whether it may be on a route that speaks this.
+    #[must_use]
+    pub fn suits(&self, protocol: Protocol) -> bool {
+        let newer = matches!(self, Self::Http(_)) && protocol == Protocol::Http2;
+        newer || self.protocol() == protocol
     }
 }

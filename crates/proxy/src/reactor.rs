@@ -2,11 +2,14 @@
 //!
 //! - [`worker`]: the loop of a thread, and what it is told;
 //! - [`connection`]: two sockets and the two lanes between them;
+//! - [`side`], [`handshake`]: TLS between a lane and its socket;
 //! - [`timers`]: when which connection wants to be looked at;
 //! - [`lookup`]: names to addresses, beside the loop.
 
 mod connection;
+mod handshake;
 mod lookup;
+mod side;
 mod socket;
 mod timers;
 mod worker;

@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::arms::{Arm, Arms, Split};
 use crate::chance::Chance;
 use crate::counters::Counters;
 use crate::message::{MessageFault, Protocol, Session};
 use crate::stream::{Direction, Lane, StreamFault};
+use crate::tls::Tls;
+use crate::tls::flaw::{self, HandshakeFault};
 
 /// Where the connections of a route go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +21,10 @@ pub enum Upstream {
     Addresses(Vec<SocketAddr>),
     /// Looked up for each connection, without holding up any other.
     Name { host: String, port: u16 },
+    /// Where each connection was meant for before a rule of the kernel redirected it here. What is
+    /// sent there has this mark, so that the rule lets it pass. Both peers of such a connection are
+    /// sent a RST if this process is killed: neither knows that there is a proxy.
+    Original { mark: u32 },
 }
 
 /// The faults of a route.
@@ -26,13 +33,17 @@ pub struct Faults {
     pub stream: Vec<StreamFault>,
     /// On routes whose protocol is known; on others they do nothing.
     pub messages: Vec<MessageFault>,
+    /// Who is in which arm; nobody in any if there is none.
+    pub split: Option<Split>,
+    /// On new connections of routes that end TLS.
+    pub handshakes: Vec<HandshakeFault>,
 }
 
 impl From<Vec<StreamFault>> for Faults {
     fn from(stream: Vec<StreamFault>) -> Self {
         Self {
             stream,
-            messages: Vec::new(),
+            ..Self::default()
         }
     }
 }
@@ -44,6 +55,7 @@ pub(crate) struct Route {
     pub(crate) listener: OwnedFd,
     pub(crate) upstream: Upstream,
     pub(crate) connect_timeout: Duration,
+    pub(crate) tls: Tls,
     pub(crate) counters: Counters,
     protocol: Protocol,
     chance: Chance,
@@ -58,6 +70,7 @@ pub(crate) struct Parts {
     pub(crate) listener: OwnedFd,
     pub(crate) upstream: Upstream,
     pub(crate) connect_timeout: Duration,
+    pub(crate) tls: Tls,
     pub(crate) protocol: Protocol,
     pub(crate) chance: Chance,
     pub(crate) faults: Faults,
@@ -73,11 +86,20 @@ impl Route {
             listener: parts.listener,
             upstream: parts.upstream,
             connect_timeout: parts.connect_timeout,
+            tls: parts.tls,
             counters: Counters::new(workers),
             protocol: parts.protocol,
             chance: parts.chance,
             faults: Mutex::new(Arc::new(parts.faults)),
             accepted: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether its connections were redirected, and by what mark its own are spared that.
+    pub(crate) fn mark(&self) -> Option<u32> {
+        match self.upstream {
+            Upstream::Original { mark } => Some(mark),
+            Upstream::Addresses(_) | Upstream::Name { .. } => None,
         }
     }
 
@@ -104,19 +126,49 @@ impl Route {
     /// What understands a connection, where something does.
     pub(crate) fn session(&self, connection: u64) -> Option<Box<dyn Session>> {
         let chance = self.chance.of(connection).of(MESSAGES);
-        self.protocol.session(chance, &self.faults().messages)
+        self.protocol.session(chance, &[])
     }
 
-    /// A lane of a connection.
+    /// What befalls the handshake of a connection.
+    pub(crate) fn handshake_fault(&self, connection: u64) -> Option<flaw::Kind> {
+        let faults = &self.faults().handshakes;
+        flaw::first(faults, |direction| self.chance(connection, direction))
+    }
+
+    /// The split of the route.
+    pub(crate) fn arms(&self, faults: &Faults) -> Option<Arms> {
+        let split = faults.split.clone()?;
+        Some(Arms::new(split, self.chance))
+    }
+
+    /// A lane of a connection, without a fault.
     pub(crate) fn lane(&self, connection: u64, direction: Direction, now: Instant) -> Lane {
-        let all = self.faults();
-        let chance = self.chance(connection, direction);
-        Lane::new(chance, &of(&all.stream, direction), now)
+        Lane::new(self.chance(connection, direction), &[], now)
     }
 }
 
-/// The faults in this direction.
-pub(crate) fn of(faults: &[StreamFault], direction: Direction) -> Vec<&StreamFault> {
-    let mine = faults.iter().filter(|fault| fault.direction == direction);
-    mine.collect()
+impl Faults {
+    /// Those on the stream in this direction, of a connection in this arm.
+    pub(crate) fn on_stream(&self, direction: Direction, arm: Option<Arm>) -> Vec<&StreamFault> {
+        let mine = self.stream.iter().filter(|fault| {
+            fault.direction == direction && (fault.arm.is_none() || fault.arm == arm)
+        });
+        mine.collect()
+    }
+
+    /// Those on the messages of a connection in this arm. Where each request has an arm of its own,
+    /// they say still for which they are.
+    pub(crate) fn on_messages(&self, arm: Option<Arm>) -> Vec<MessageFault> {
+        let split = self.split.as_ref();
+        let of_requests = split.is_some_and(|split| split.by.is_of_requests());
+        if of_requests {
+            return self.messages.clone();
+        }
+        let mine = self.messages.iter();
+        let mine = mine.filter(|fault| fault.arm.is_none() || fault.arm == arm);
+        let mine = mine
+            .cloned()
+            .map(|fault| MessageFault { arm: None, ..fault });
+        mine.collect()
+    }
 }

@@ -30,6 +30,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::arms::Arm;
 use crate::chance::Chance;
 
 pub use bandwidth::Bandwidth;
@@ -83,6 +84,8 @@ pub struct StreamFault {
     pub direction: Direction,
     /// The share of the connections that it is on, 0 to 1.
     pub toxicity: f64,
+    /// The arm that it is for; any if none is named.
+    pub arm: Option<Arm>,
     pub kind: Kind,
 }
 

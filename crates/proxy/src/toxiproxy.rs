@@ -3,7 +3,9 @@
 //! - [`toxic`]: its eight toxics and ours, as it writes them, and the stream faults they are;
 //! - [`collection`]: the proxies, by name;
 //! - [`answer`]: its status codes, errors and headers;
+//! - [`tls`]: what a proxy does with TLS, as it is written;
 //! - [`config`], [`state`]: proxies from a file, and over a restart;
+//! - [`split`]: control and experiment;
 //! - `handlers`: one function per route;
 //! - `metrics`: Prometheus text.
 //!
@@ -16,7 +18,9 @@ mod collection;
 mod config;
 mod handlers;
 mod metrics;
+mod split;
 mod state;
+mod tls;
 mod toxic;
 
 use std::net::{SocketAddr, TcpListener};
@@ -28,7 +32,9 @@ pub use address::AddressError;
 pub use answer::ApiError;
 pub use collection::{Collection, NewProxy, Populated, ProxyChange, ProxyView};
 pub use config::{ConfigError, ProxyConfig, load, read};
+pub use split::{ArmsView, RequestsView, SplitWords};
 pub use state::{StateError, StateFile};
+pub use tls::{Mode, TlsSettings};
 pub use toxic::{Attributes, NewToxic, Toxic, ToxicChange};
 
 /// What `GET /version` answers: the version of the interface, and whose it is.

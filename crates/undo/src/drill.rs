@@ -2,6 +2,8 @@
 //!
 //! Used by the guardian while the drill lives, and by recovery after both are dead.
 
+mod watched;
+
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};

@@ -10,6 +10,7 @@ mod container_end;
 mod container_pause;
 mod end;
 mod freeze;
+mod interception;
 mod interface;
 mod kill;
 mod limit;
@@ -22,12 +23,13 @@ mod stop;
 mod work;
 
 use std::fmt;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use firedrill_container::EngineError;
 use firedrill_kernel::qdisc::QdiscError;
 use firedrill_kernel::{Capability, KernelError, ProcessIdentity};
-use firedrill_worker::{Measurement, WorkerError};
+use firedrill_worker::{JobError, Measurement, WorkerError};
 use serde::{Deserialize, Serialize};
 
 use crate::primitive::Primitive;
@@ -41,6 +43,7 @@ use container_end::EndedContainer;
 use container_pause::PausedContainer;
 use end::EndedHost;
 use freeze::FrozenCgroup;
+use interception::InterceptedConnections;
 use interface::DownedInterface;
 use kill::KilledProcess;
 use limit::LimitedCgroup;
@@ -71,6 +74,15 @@ pub(crate) trait Effect: fmt::Debug {
     /// before. Called after every release and before the first restore.
     fn settle(&mut self) {}
 
+    /// A descriptor that becomes readable when a part of it ends by itself and leaves something that
+    /// is to be put right at once, without waiting for the lease.
+    fn watched(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// What is [watched](Self::watched) has ended. It is watched no more.
+    fn watched_ended(&mut self) {}
+
     /// Takes back the rest, and compares.
     fn restore(&mut self, drill: &DrillId, owner: OwnerState) -> Reverted;
 
@@ -82,6 +94,8 @@ pub(crate) trait Effect: fmt::Debug {
         false
     }
 }
+
+pub(crate) use interception::is_left as interception_is_left;
 
 pub(crate) type Held = Box<dyn Effect>;
 
@@ -122,6 +136,8 @@ pub(crate) enum EffectError {
     },
     #[error(transparent)]
     Worker(#[from] WorkerError),
+    #[error(transparent)]
+    Job(#[from] JobError),
     #[error(transparent)]
     Qdisc(#[from] QdiscError),
     #[error(transparent)]
@@ -191,6 +207,7 @@ pub(crate) fn prepare(primitive: Primitive) -> Result<Prepared, EffectError> {
         } => KilledProcess::prepare(process, signal, restart),
         Primitive::RunWorker(work) => HeldByWorker::prepare(work),
         Primitive::FilterPackets(filter) => FilteredPackets::prepare(filter),
+        Primitive::InterceptConnections(job) => InterceptedConnections::prepare(job),
         Primitive::ReplaceRoot(root) => ReplacedRoot::prepare(root),
         Primitive::ShiftClock(shift) => ShiftedClock::prepare(shift),
         Primitive::LimitCgroup(limit) => LimitedCgroup::prepare(limit),
@@ -219,6 +236,7 @@ pub(crate) fn resume(primitive: Primitive) -> Result<Option<Held>, KernelError> 
         } => Box::new(KilledProcess::resume(process, signal, restart)?),
         Primitive::RunWorker(work) => Box::new(HeldByWorker::resume(work)),
         Primitive::FilterPackets(filter) => Box::new(FilteredPackets::resume(filter)),
+        Primitive::InterceptConnections(job) => Box::new(InterceptedConnections::resume(job)),
         Primitive::ReplaceRoot(root) => Box::new(ReplacedRoot::resume(root)),
         Primitive::ShiftClock(shift) => return Ok(ShiftedClock::resume(shift).map(held)),
         Primitive::LimitCgroup(limit) => return Ok(LimitedCgroup::resume(limit).map(held)),

@@ -40,7 +40,7 @@ pub use active::{ActiveDrill, ActiveFault, HaltError, HaltOutcome, Halted, activ
 pub use boot::{BootError, BootRecovery, recovery_at_boot_installed};
 pub use client::{Guardian, GuardianError, SpawnConfig, Watch};
 pub use effect::{Observed, SkipReason, Skipped};
-pub use firedrill_worker::{Measurement, Quantity, worker_main};
+pub use firedrill_worker::{Measurement, Quantity, worker_main, worker_main_with};
 pub use guardian::guardian_main;
 pub use log::Ending;
 pub use primitive::{

@@ -15,6 +15,7 @@ use firedrill_kernel::qdisc::{Bands, Discipline};
 use firedrill_kernel::realtime::{self, Rate};
 use firedrill_kernel::{ProcessIdentity, Signal, freezer};
 use firedrill_worker::Job;
+use firedrill_worker::interception::Interception;
 use serde::{Deserialize, Serialize};
 
 pub use container::{Comeback, ContainerEnd, ContainerRun, EndHow};
@@ -41,6 +42,9 @@ pub enum Primitive {
     /// An nftables table owned by the guardian's socket, its rules bound to the lease; inverse: its
     /// deletion, which the guardian's death brings as well.
     FilterPackets(PacketFilter),
+    /// Connections that are led through a proxy in a worker, by a table that belongs to the worker;
+    /// inverse: its end, as of any worker, and that the kernel forgets their translation.
+    InterceptConnections(Box<Interception>),
     /// A root qdisc of ours that lets everything through, and a band beside the normal way; inverse:
     /// its deletion, whereupon the kernel attaches its default again. Nothing is led into the band
     /// but by rules of [`Self::FilterPackets`].
@@ -235,6 +239,7 @@ pub enum Mechanism {
     Worker,
     Queue,
     Nftables,
+    Proxy,
     Netem,
     Qdisc,
     ClockSetoffset,
@@ -263,6 +268,7 @@ impl Primitive {
                 _ => Mechanism::Worker,
             },
             Self::FilterPackets(_) => Mechanism::Nftables,
+            Self::InterceptConnections(_) => Mechanism::Proxy,
             Self::ReplaceRoot(root) => match root.discipline {
                 Discipline::Netem(_) => Mechanism::Netem,
                 Discipline::Tbf(_) | Discipline::Pfifo { .. } => Mechanism::Qdisc,
@@ -300,6 +306,7 @@ impl Primitive {
             }
             Self::RunWorker(_)
             | Self::FilterPackets(_)
+            | Self::InterceptConnections(_)
             | Self::ReplaceRoot(_)
             | Self::ShiftClock(_)
             | Self::LimitCgroup(_)
@@ -353,6 +360,7 @@ impl fmt::Display for Mechanism {
             Self::Worker => "worker process",
             Self::Queue => "nfqueue",
             Self::Nftables => "nftables",
+            Self::Proxy => "nftables redirect into a proxy",
             Self::Netem => "netem",
             Self::Qdisc => "qdisc",
             Self::ClockSetoffset => "clock_adjtime(ADJ_SETOFFSET)",

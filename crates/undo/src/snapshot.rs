@@ -94,6 +94,7 @@ impl Subject {
     fn of_one(effect: &Primitive) -> Option<Self> {
         Some(match effect {
             Primitive::FilterPackets(filter) => Self::Rules(filter.namespace.clone()),
+            Primitive::InterceptConnections(job) => Self::Rules(job.namespace.clone()),
             Primitive::ReplaceRoot(root) => Self::Interface {
                 namespace: root.namespace.clone(),
                 index: root.bands.interface,

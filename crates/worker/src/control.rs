@@ -73,7 +73,7 @@ impl Control {
     ///
     /// # Errors
     /// When the kernel gives no event.
-    pub(crate) fn call_to_leave(&self) -> rustix::io::Result<BorrowedFd<'_>> {
+    pub fn call_to_leave(&self) -> rustix::io::Result<BorrowedFd<'_>> {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let event = rustix::event::eventfd(0, flags)?;
         Ok(self.shared.call.get_or_init(|| event).as_fd())
@@ -90,7 +90,7 @@ impl Control {
     }
 
     /// Tells the guardian that nothing is held any more.
-    pub(crate) fn released(&self) {
+    pub fn released(&self) {
         self.tell(&Reply::Released);
     }
 
@@ -127,7 +127,9 @@ impl Control {
         &self.shared.socket
     }
 
-    pub(crate) fn has_expired(&self) -> bool {
+    /// Whether the deadline has passed.
+    #[must_use]
+    pub fn has_expired(&self) -> bool {
         nanos(boottime()) >= self.shared.deadline.load(Ordering::Relaxed)
     }
 

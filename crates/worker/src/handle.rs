@@ -203,6 +203,12 @@ impl WorkerHandle {
         self.pidfd.has_ended().is_ok_and(|ended| !ended)
     }
 
+    /// Becomes readable when it has ended, and the kernel has taken back what it held.
+    #[must_use]
+    pub fn pidfd(&self) -> &Pidfd {
+        &self.pidfd
+    }
+
     /// Kills it: one system call on an open descriptor, which allocates nothing.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use serde::{Deserialize, Serialize};
 
 use crate::control::Control;
+use crate::interception::{Interception, InterceptionError, Interceptor};
 use crate::queue::{self, QueueError, QueueJob};
 use crate::stress::{
     ClockStrobe, CpuLoad, DescriptorFill, DiskFill, InodeFill, IoLoad, MemoryLoad, PidFill,
@@ -25,6 +26,7 @@ pub enum Job {
     Ports(PortHold),
     ClockStrobe(ClockStrobe),
     Queue(QueueJob),
+    Intercept(Box<Interception>),
 }
 
 /// Why a job is not in place.
@@ -34,6 +36,8 @@ pub enum JobError {
     Stress(#[from] StressError),
     #[error(transparent)]
     Queue(#[from] QueueError),
+    #[error(transparent)]
+    Interception(#[from] InterceptionError),
 }
 
 impl Job {
@@ -53,6 +57,7 @@ impl Job {
             Self::Ports(job) => job.validate()?,
             Self::ClockStrobe(job) => job.validate()?,
             Self::Queue(job) => job.validate()?,
+            Self::Intercept(job) => job.validate()?,
         }
         Ok(())
     }
@@ -60,20 +65,24 @@ impl Job {
     /// Whether it holds what belongs to others, which is to be let go at its end.
     #[must_use]
     pub fn holds_for_others(&self) -> bool {
-        matches!(self, Self::Queue(_))
+        matches!(self, Self::Queue(_) | Self::Intercept(_))
     }
 
     /// The out-of-memory killer's preference for its worker: what only makes load goes first, and
     /// what carries the traffic of others last.
     pub(crate) fn oom_score_adj(&self) -> &'static str {
         match self {
-            Self::Queue(_) => "-1000",
+            Self::Queue(_) | Self::Intercept(_) => "-1000",
             _ => "1000",
         }
     }
 
     /// Puts the fault in place and holds it for as long as the process lives.
-    pub(crate) fn run(self, control: &Control) -> Result<Infallible, JobError> {
+    pub(crate) fn run(
+        self,
+        control: &Control,
+        interceptor: Option<Interceptor>,
+    ) -> Result<Infallible, JobError> {
         self.validate()?;
         Ok(match self {
             Self::Cpu(job) => job.run(control)?,
@@ -86,6 +95,10 @@ impl Job {
             Self::Ports(job) => job.run(control)?,
             Self::ClockStrobe(job) => job.run(control)?,
             Self::Queue(job) => queue::run(job, control)?,
+            Self::Intercept(job) => {
+                let intercept = interceptor.ok_or(InterceptionError::NoProxy)?;
+                intercept(&job, control)?
+            }
         })
     }
 }

@@ -9,12 +9,14 @@
 //! - [`job`]: what a worker can be told to hold, and [`control`] what a job sees of its worker;
 //! - [`stress`]: load and exhaustion of one resource each;
 //! - [`queue`]: the packet queue that delays, drops and changes packets;
+//! - [`interception`]: connections that are led through a proxy, which is not in here;
 //! - [`measurement`]: what a fault achieved, with its interval.
 //!
 //! Deliberately absent: deciding when (the guardian does), and choosing targets (`faults`).
 
 pub mod control;
 pub mod handle;
+pub mod interception;
 pub mod job;
 pub mod measurement;
 mod protocol;
@@ -26,4 +28,4 @@ pub use control::Control;
 pub use handle::{WorkerConfig, WorkerError, WorkerHandle};
 pub use job::{Job, JobError};
 pub use measurement::{Measurement, Quantity};
-pub use serve::worker_main;
+pub use serve::{worker_main, worker_main_with};

@@ -47,6 +47,10 @@ pub enum Quantity {
     PortsHeld,
     ConnectionsReset,
     PacketsMatched,
+    /// Connections that were led through a proxy.
+    ConnectionsProxied,
+    /// Share of the connections that matched, 0 to 1.
+    ShareProxied,
     /// Milliseconds between the clock as it was and as it is.
     ClockOffset,
 }
@@ -74,6 +78,8 @@ impl Quantity {
             Self::PortsHeld => "ports-held",
             Self::ConnectionsReset => "connections-reset",
             Self::PacketsMatched => "packets-matched",
+            Self::ConnectionsProxied => "connections-proxied",
+            Self::ShareProxied => "share-proxied",
             Self::ClockOffset => "clock-offset",
         }
     }
@@ -111,6 +117,8 @@ impl Quantity {
             Self::PortsHeld => "ports held",
             Self::ConnectionsReset => "connections reset",
             Self::PacketsMatched => "packets matched",
+            Self::ConnectionsProxied => "connections led through the proxy",
+            Self::ShareProxied => "of the connections led through the proxy",
             Self::ClockOffset => "clock offset",
         }
     }
@@ -124,6 +132,7 @@ impl Quantity {
                 | Self::ShareReordered
                 | Self::ShareRejected
                 | Self::ShareAnswered
+                | Self::ShareProxied
         )
     }
 

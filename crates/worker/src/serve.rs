@@ -13,6 +13,7 @@ use rustix::event::{PollFd, PollFlags};
 use rustix::process::Signal;
 
 use crate::control::{Control, LET_GO_LIMIT, end};
+use crate::interception::Interceptor;
 use crate::job::Job;
 use crate::protocol::{self, PACKET_MAX, Received, Reply, Request};
 
@@ -23,6 +24,21 @@ use crate::protocol::{self, PACKET_MAX, Received, Reply, Request};
 /// To be called before anything else in the process: it closes every inherited descriptor, leaves
 /// the session, and expects to be the only thread.
 pub fn worker_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    main(arguments, None)
+}
+
+/// As [`worker_main`], in a program that has a proxy, for [`Job::Intercept`].
+pub fn worker_main_with(
+    interceptor: Interceptor,
+    arguments: impl IntoIterator<Item = OsString>,
+) -> ExitCode {
+    main(arguments, Some(interceptor))
+}
+
+fn main(
+    arguments: impl IntoIterator<Item = OsString>,
+    interceptor: Option<Interceptor>,
+) -> ExitCode {
     // Kernels before 5.9 cannot; what is inherited then stays open until the worker ends.
     let _ = hardening::close_inherited();
     // Refused only to a group leader, which has no terminal's group to leave.
@@ -45,7 +61,7 @@ pub fn worker_main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     // Refused to a worker without privileges when it asks to be spared; it runs all the same.
     let _ = fs::write("/proc/self/oom_score_adj", job.oom_score_adj());
     let control = Control::new(socket, deadline);
-    if let Err(error) = watch(job, &control, &mut buffer) {
+    if let Err(error) = watch(job, interceptor, &control, &mut buffer) {
         control.tell(&Reply::Failed {
             why: explain(&error),
         });
@@ -89,13 +105,18 @@ fn await_begin(socket: &OwnedFd, buffer: &mut [u8]) -> Option<(Job, u64)> {
 }
 
 /// Starts the job, then watches. Returns only when watching is not possible.
-fn watch(job: Job, control: &Control, buffer: &mut [u8]) -> Result<(), KernelError> {
+fn watch(
+    job: Job,
+    interceptor: Option<Interceptor>,
+    control: &Control,
+    buffer: &mut [u8],
+) -> Result<(), KernelError> {
     let timer = DeadlineTimer::new()?;
     timer.set(control.deadline())?;
     let at_work = control.clone();
     std::thread::Builder::new()
         .name("work".to_owned())
-        .spawn(move || work(job, &at_work))
+        .spawn(move || work(job, interceptor, &at_work))
         .map_err(|source| KernelError::Call {
             call: "clone",
             source,
@@ -134,9 +155,9 @@ fn watch(job: Job, control: &Control, buffer: &mut [u8]) -> Result<(), KernelErr
     }
 }
 
-fn work(job: Job, control: &Control) {
+fn work(job: Job, interceptor: Option<Interceptor>, control: &Control) {
     control.check();
-    let Err(error) = job.run(control);
+    let Err(error) = job.run(control, interceptor);
     control.tell(&Reply::Failed {
         why: explain(&error),
     });

@@ -33,7 +33,8 @@ mod words;
 
 use std::process::ExitCode;
 
-use firedrill_undo::{guardian_main, worker_main};
+use firedrill_proxy::interception;
+use firedrill_undo::{guardian_main, worker_main_with};
 
 use words::Words;
 
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
     let first = first.to_string_lossy();
     match first.as_ref() {
         "guardian" => return guardian_main(words),
-        "worker" => return worker_main(words),
+        "worker" => return worker_main_with(interception::run, words),
         _ => {}
     }
     let rest: Vec<String> = words.map(|w| w.to_string_lossy().into_owned()).collect();

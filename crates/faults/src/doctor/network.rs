@@ -17,6 +17,7 @@ pub(super) fn checks() -> Vec<Check> {
     let mut checks = rules();
     checks.extend(disciplines());
     checks.push(destroyed_sockets());
+    checks.push(super::interception::check());
     checks
 }
 
@@ -135,7 +136,7 @@ fn destroy_own() -> Result<bool, KernelError> {
 }
 
 /// Without the privilege nothing is known of the modules.
-fn fix(modules: &'static str) -> &'static str {
+pub(super) fn fix(modules: &'static str) -> &'static str {
     let missing = Capability::SysAdmin.is_missing() || Capability::NetAdmin.is_missing();
     if missing { PRIVILEGE_FIX } else { modules }
 }

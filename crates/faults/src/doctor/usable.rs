@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{Check, container};
+use super::{Check, container, interception};
 use crate::catalogue::catalogue;
 
 /// Whether a fault can work on this host.
@@ -25,6 +25,7 @@ const REJECTS: Way = &[
     "nftables reject with RST",
 ];
 const REDIRECTS: Way = &["CAP_NET_ADMIN", "nftables timed sets", "nftables redirect"];
+const PROXIED: Way = &["CAP_NET_ADMIN", "nftables timed sets", interception::NAME];
 const NETEM: Way = &[
     "CAP_NET_ADMIN",
     "nftables timed sets",
@@ -64,6 +65,7 @@ fn ways(fault: &str) -> &'static [Way] {
         | "switching.bandwidth" => SHAPING,
         "switching.blackhole" | "switching.partition" => &[RULES],
         "switching.reject" => &[REJECTS],
+        "switching.stream" => &[PROXIED],
         "switching.interface-down" => &[&["CAP_NET_ADMIN"]],
         "switching.connection-reset" => &[&["CAP_NET_ADMIN", "sock_diag destroy"]],
         "switching.dns-spoof" | "switching.dns-error" => &[QUEUE, XT_QUEUE, XT_QUEUES, REDIRECTS],

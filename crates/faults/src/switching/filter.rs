@@ -6,7 +6,7 @@ mod values;
 use std::net::SocketAddr;
 
 use firedrill_kernel::nftables::{
-    Action, Chain, ChainKind, Hook, Match, PortRange, Prefix, Rule, Transport,
+    Action, Chain, ChainKind, Hook, IpVersion, Match, PortRange, Prefix, Rule, Transport,
 };
 use serde_json::json;
 
@@ -81,6 +81,9 @@ const PARAMETERS: [&str; 9] = [
 
 /// Before what others filter, after connections are tracked: where mangling is usual.
 const PRIORITY: i32 = -150;
+
+/// Just before the rules of others that translate destinations: whoever comes first decides.
+const DESTINATION_TRANSLATED: i32 = -101;
 
 const SSH: u16 = 22;
 const DNS: u16 = 53;
@@ -263,11 +266,55 @@ impl Filter {
         bounds: &Bounds<'_>,
         actions: &[(Option<Transport>, Action)],
     ) -> Result<Vec<Chain>, CompileError> {
+        let chain = |way: Way, rules| Chain {
+            name: way.chain().into(),
+            hook: way.hook(),
+            kind: ChainKind::Filter,
+            priority: PRIORITY,
+            rules,
+        };
+        self.chains_of(bounds, actions, |_| Vec::new(), chain)
+    }
+
+    /// As [`Self::chains`], of connections where they can be redirected: only the first packet of each
+    /// comes there. What arrives is only what is for this host, and of one IP version where `only`
+    /// says so.
+    pub(crate) fn of_connections(
+        &self,
+        bounds: &Bounds<'_>,
+        redirect: Action,
+        only: Option<IpVersion>,
+    ) -> Result<Vec<Chain>, CompileError> {
+        let also = |way| {
+            let here = (way == Way::In).then_some(Match::ForThisHost);
+            only.map(Match::Family).into_iter().chain(here).collect()
+        };
+        let chain = |way: Way, rules| Chain {
+            name: way.chain().into(),
+            hook: match way {
+                Way::Out => Hook::Output,
+                Way::In => Hook::Prerouting,
+            },
+            kind: ChainKind::Nat,
+            priority: DESTINATION_TRANSLATED,
+            rules,
+        };
+        self.chains_of(bounds, &[(None, redirect)], also, chain)
+    }
+
+    fn chains_of(
+        &self,
+        bounds: &Bounds<'_>,
+        actions: &[(Option<Transport>, Action)],
+        also: impl Fn(Way) -> Vec<Match>,
+        chain: impl Fn(Way, Vec<Rule>) -> Chain,
+    ) -> Result<Vec<Chain>, CompileError> {
         let addresses = self.peers(bounds.hosts)?;
         let mut chains = Vec::new();
         for way in self.ways() {
             let mut rules = self.spared(way, bounds);
             for mut matches in self.choices(way, &addresses) {
+                matches.extend(also(way));
                 matches.extend(bounds.sockets.clone());
                 if self.percent < 100.0 {
                     // What could have been hit, to know the share that was.
@@ -285,13 +332,7 @@ impl Filter {
                     }
                 }
             }
-            chains.push(Chain {
-                name: way.chain().into(),
-                hook: way.hook(),
-                kind: ChainKind::Filter,
-                priority: PRIORITY,
-                rules,
-            });
+            chains.push(chain(way, rules));
         }
         Ok(chains)
     }

@@ -589,6 +589,94 @@ const MEASURED: &[Row] = &[
             ("gap", "switching/laws::every_so_manieth_packet_goes_ahead"),
         ],
     ),
+    (
+        "switching.stream",
+        &[
+            (
+                "delay",
+                "switching/stream::what_a_target_is_answered_comes_later_and_neither_side_is_told_of_a_proxy",
+            ),
+            ("jitter", "switching/stream::delays_lie_around_their_mean"),
+            (
+                "rate",
+                "switching/stream::bytes_pass_at_the_rate_that_was_asked_for",
+            ),
+            (
+                "loss",
+                "switching/stream::lost_segments_come_after_the_stall",
+            ),
+            (
+                "stall",
+                "switching/stream::lost_segments_come_after_the_stall",
+            ),
+            (
+                "corrupt",
+                "switching/stream::one_bit_of_each_segment_is_flipped",
+            ),
+            ("slice", "switching/stream::slices_come_one_by_one"),
+            ("slice-delay", "switching/stream::slices_come_one_by_one"),
+            (
+                "limit",
+                "switching/stream::a_connection_is_closed_after_so_many_bytes",
+            ),
+            (
+                "timeout",
+                "switching/stream::nothing_comes_and_the_connection_is_closed_after_the_timeout",
+            ),
+            (
+                "reset-after",
+                "switching/stream::both_sides_are_reset_after_the_first_byte",
+            ),
+            (
+                "hang",
+                "switching/stream::a_hanging_connection_is_there_and_says_nothing",
+            ),
+            (
+                "slow-close",
+                "switching/stream::the_end_of_a_stream_comes_late",
+            ),
+            (
+                "stream",
+                "switching/stream::the_stream_is_the_one_that_was_asked_for",
+            ),
+            (
+                "direction",
+                "switching/stream::connections_that_the_target_is_sent_are_met_where_it_is_asked_for",
+            ),
+            (
+                "local-port",
+                "switching/stream::connections_that_the_target_is_sent_are_met_where_it_is_asked_for",
+            ),
+            (
+                "address",
+                "switching/stream::connections_are_met_by_peer_ports_and_interface",
+            ),
+            (
+                "host",
+                "switching/stream::connections_are_met_by_peer_ports_and_interface",
+            ),
+            (
+                "port",
+                "switching/stream::connections_are_met_by_peer_ports_and_interface",
+            ),
+            (
+                "remote-port",
+                "switching/stream::connections_are_met_by_peer_ports_and_interface",
+            ),
+            (
+                "interface",
+                "switching/stream::connections_are_met_by_peer_ports_and_interface",
+            ),
+            (
+                "ssh",
+                "switching/stream::connections_are_met_by_peer_ports_and_interface",
+            ),
+            (
+                "percent",
+                "switching/stream::a_share_of_the_connections_goes_through_the_proxy",
+            ),
+        ],
+    ),
 ];
 
 /// The parameters by which faults choose packets. One filter reads and compiles them for all, so they
@@ -715,7 +803,10 @@ const NOT_HERE: [&str; 2] = ["infrastructure.host-reboot", "infrastructure.host-
 
 fn shared(fault: &str) -> &'static [(&'static str, &'static str)] {
     match fault {
-        "switching.connection-reset" | "switching.interface-down" | "switching.port-occupy" => &[],
+        "switching.connection-reset"
+        | "switching.interface-down"
+        | "switching.port-occupy"
+        | "switching.stream" => &[],
         dns if dns.starts_with("switching.dns-") => OF_QUESTIONS,
         packets if packets.starts_with("switching.") => OF_PACKETS,
         _ => &[],

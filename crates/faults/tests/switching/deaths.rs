@@ -1,6 +1,7 @@
 //! Whoever dies or is stopped, traffic flows again.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,8 +10,8 @@ use firedrill_undo::{Filter, StateDir, recover};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::bed::Bed;
-use crate::drill::{LONG, program, send, wait_for, worker_of};
+use crate::bed::{Bed, FAR};
+use crate::drill::{LONG, pause, program, send, wait_for, worker_of};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fate {
@@ -27,6 +28,8 @@ enum Fate {
     WorkerKilled,
     /// The guardian kills it.
     WorkerStopped,
+    /// As with both, and the worker does not look at its deadline either.
+    AllStopped,
 }
 
 /// Long enough for a busy machine, short enough to be waited for.
@@ -86,6 +89,12 @@ impl Owner {
             }
             Fate::WorkerKilled => send(&worker_of(self.guardian.pid), Signal::Kill),
             Fate::WorkerStopped => send(&worker_of(self.guardian.pid), Signal::Stop),
+            Fate::AllStopped => {
+                let worker = worker_of(self.guardian.pid);
+                send(&owner, Signal::Stop);
+                send(&self.guardian, Signal::Stop);
+                send(&worker, Signal::Stop);
+            }
         }
     }
 }
@@ -107,18 +116,23 @@ fn delay() -> Value {
 }
 
 fn suffer(fault: &str, arguments: &Value, fate: Fate) {
+    suffer_until(Bed::far_answers, fault, arguments, fate);
+}
+
+/// `answers` is the instrument.
+fn suffer_until(answers: fn(&Bed) -> bool, fault: &str, arguments: &Value, fate: Fate) {
     let Some(bed) = Bed::lay() else { return };
     let before = bed.snapshot();
     let target = json!({"namespace": bed.near.name});
     let owner = Owner::of(fault, arguments, &target);
-    assert!(!bed.far_answers(), "{fault} has no effect");
+    assert!(!answers(&bed), "{fault} has no effect");
     owner.meet(fate);
     let met = Instant::now();
     if fate == Fate::BothKilled {
         let state = StateDir::at(owner.root.path());
         wait_for("a recovery", || recover(&state, &Filter::All).is_ok());
     }
-    wait_for("an answer", || bed.far_answers());
+    wait_for("an answer", || answers(&bed));
     let took = met.elapsed();
     eprintln!("{fault}, {fate:?}: an answer after {} ms", took.as_millis());
     // Generous for a busy machine: each look for an answer may take 700 ms.
@@ -169,4 +183,31 @@ fn an_interface_comes_back_after_any_death() {
             fate,
         );
     }
+}
+
+#[test]
+fn connections_go_directly_after_any_death_and_at_the_end_of_the_lease() {
+    let hang = json!({"hang": true, "remote-port": 5432});
+    let fates = DEATHS.into_iter().chain(STOPS).chain(WORKERS);
+    for fate in fates.chain([Fate::AllStopped]) {
+        suffer_until(answers_over_tcp, "switching.stream", &hang, fate);
+    }
+}
+
+/// Whether a server that is asked anew says something.
+fn answers_over_tcp(bed: &Bed) -> bool {
+    let at = SocketAddr::from((FAR, 5432));
+    let listener = bed.far.listen(at);
+    let Ok(mut client) = bed.near.connect(at) else {
+        return false;
+    };
+    listener.set_nonblocking(true).unwrap();
+    // The proxy connects a moment after it was connected to.
+    pause(Duration::from_millis(50));
+    let Ok((mut server, _)) = listener.accept() else {
+        return false;
+    };
+    let limit = Some(Duration::from_millis(500));
+    client.set_read_timeout(limit).unwrap();
+    server.write_all(b"x").is_ok() && client.read_exact(&mut [0]).is_ok()
 }

@@ -22,5 +22,6 @@ mod port_occupy;
 #[expect(dead_code, reason = "other tests use the rest")]
 mod probe;
 mod reject;
+mod stream;
 mod targets;
 mod together;

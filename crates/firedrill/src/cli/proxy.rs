@@ -3,7 +3,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Args;
+use firedrill_proxy::ARMS_MOST;
 use firedrill_proxy::message::{Protocol, UnknownProtocol};
+use firedrill_proxy::toxiproxy::TlsSettings;
+use serde_json::{Map, Value};
 
 /// Run the fault proxy, with Toxiproxy's interface
 ///
@@ -19,10 +22,11 @@ Examples:
   firedrill proxy --route redis=127.0.0.1:26379,127.0.0.1:6379
   curl -d '{\"type\":\"latency\",\"attributes\":{\"latency\":200}}' localhost:8474/proxies/redis/toxics
   firedrill proxy --route shop=127.0.0.1:8080,127.0.0.1:80,protocol=http
+  firedrill proxy --route web=127.0.0.1:8443,127.0.0.1:80,tls=terminate --tls-ca ca.pem
   firedrill proxy --config toxiproxy.json --seed 7")]
 pub(crate) struct ProxyArgs {
     /// A route: its name, where it listens, where it leads; may be given several times
-    #[arg(long = "route", value_name = "NAME=LISTEN,UPSTREAM[,protocol=WORD]")]
+    #[arg(long = "route", value_name = "NAME=LISTEN,UPSTREAM[,SETTING=WORD]")]
     pub(crate) routes: Vec<RouteWords>,
     /// Proxies from a file, in Toxiproxy's format
     #[arg(long, value_name = "FILE")]
@@ -33,21 +37,37 @@ pub(crate) struct ProxyArgs {
     /// Where the interface listens
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8474")]
     pub(crate) api: SocketAddr,
+    /// Write the certificate of the authority that signs what `tls=terminate` shows, for clients
+    /// to trust; another one is made at every start
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
     /// Where decisions come from; random, and told, if it is not given
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,
+    /// Most of the traffic that may be in control and experiment arms, all proxies together
+    #[arg(long, value_name = "PERCENT", default_value_t = ARMS_MOST * 100.0, value_parser = percent)]
+    pub(crate) arms_most: f64,
     /// Threads for the connections [default: one for each core]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
 }
 
-/// `name=listen,upstream`, and what else is said of it: `,protocol=http`.
+fn percent(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
+    let within = (0.0..=100.0).contains(&number);
+    within
+        .then_some(number)
+        .ok_or_else(|| "it is from 0 to 100".to_owned())
+}
+
+/// `name=listen,upstream`, and what else is said of it: `,protocol=http,tls=terminate`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RouteWords {
     pub(crate) name: String,
     pub(crate) listen: String,
     pub(crate) upstream: String,
     pub(crate) protocol: Protocol,
+    pub(crate) tls: Option<TlsSettings>,
 }
 
 impl FromStr for RouteWords {
@@ -73,7 +93,9 @@ impl FromStr for RouteWords {
             listen: listen.into(),
             upstream: upstream.into(),
             protocol: Protocol::default(),
+            tls: None,
         };
+        let mut tls = Map::new();
         for setting in parts {
             match setting.split_once('=') {
                 Some(("protocol", word)) => {
@@ -81,13 +103,31 @@ impl FromStr for RouteWords {
                         .parse()
                         .map_err(|error: UnknownProtocol| error.to_string())?;
                 }
+                Some((key, word)) if key == "tls" || key.starts_with("tls-") => {
+                    let field = key.strip_prefix("tls-").unwrap_or("mode");
+                    tls.insert(field.replace('-', "_"), tls_value(field, word));
+                }
                 _ => {
                     return Err(format!(
-                        "`{setting}` is no setting of a route; there is protocol=WORD"
+                        "`{setting}` is no setting of a route; there are protocol=WORD, tls=MODE \
+                         and tls-FIELD=WORD"
                     ));
                 }
             }
         }
+        if !tls.is_empty() {
+            let settings = serde_json::from_value(Value::Object(tls));
+            route.tls = Some(settings.map_err(|error| format!("tls: {error}"))?);
+        }
         Ok(route)
+    }
+}
+
+/// A field of the `tls` of a proxy, from the one word that the command line has for it.
+fn tls_value(field: &str, word: &str) -> Value {
+    match (field, word.parse()) {
+        ("alpn", _) => word.split('+').collect(),
+        ("insecure", Ok(insecure)) => Value::Bool(insecure),
+        _ => word.into(),
     }
 }

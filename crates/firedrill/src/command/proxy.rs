@@ -15,12 +15,24 @@ use crate::output::{BOLD, DIM, NAME, Out};
 pub(super) fn execute(args: &ProxyArgs, out: &Out) -> Result<Exit, Failure> {
     let seed = args.seed.map_or_else(random_seed, Ok)?;
     let threads = args.threads.map_or_else(cores, usize::from);
-    let fabric = Fabric::start(&Options { threads, seed }).doing("the proxy cannot be started")?;
+    let fabric = Fabric::start(&Options {
+        threads,
+        seed,
+        arms_most: args.arms_most / 100.0,
+    })
+    .doing("the proxy cannot be started")?;
     let api = Api::bind(args.api, Arc::new(fabric))
         .doing(format!("cannot listen on {}", args.api))
         .or_exit(Exit::Usage)
         .or_hint("another proxy may run already; --api chooses another address")?;
     load(api.collection(), wanted(args)?).map_err(|error| refused(&error.reasons))?;
+    if let Some(path) = &args.tls_ca {
+        let authority = api.collection().authority();
+        let authority = authority.doing("there is no authority for certificates")?;
+        std::fs::write(path, authority.pem())
+            .doing(format!("cannot write {}", path.display()))
+            .or_exit(Exit::Usage)?;
+    }
     tell(args, &api, seed, out)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -59,6 +71,8 @@ fn asked(args: &ProxyArgs) -> Result<Vec<ProxyConfig>, Failure> {
             listen: route.listen.clone(),
             upstream: route.upstream.clone(),
             protocol: route.protocol,
+            split: None,
+            tls: route.tls.clone(),
             enabled: None,
         },
         toxics: Vec::new(),

@@ -37,6 +37,13 @@ impl Attributes {
         self
     }
 
+    /// Adds attributes inside an attribute as the kernel gave them.
+    #[must_use]
+    pub(crate) fn nested_bytes(mut self, kind: u16, inner: &[u8]) -> Self {
+        self.push(kind | NESTED, inner);
+        self
+    }
+
     /// Adds a text and the NUL that ends it.
     #[must_use]
     pub fn string(mut self, kind: u16, text: &str) -> Self {

@@ -24,6 +24,8 @@ const LEASE_ID: u32 = 1;
 const THROWS: u32 = 1_000_000_000;
 /// How the first message of a table is called.
 pub(super) const MAKING: &str = "make the nft table ";
+/// `RTN_LOCAL` of linux/rtnetlink.h.
+const LOCAL: u32 = 2;
 /// `NFT_TABLE_F_OWNER`.
 const OWNER: u32 = 2;
 
@@ -203,17 +205,16 @@ impl Compiler<'_> {
                 out.append(&x::compare(equal, &[*value]));
             }
             Match::ConnectionState(states) => {
-                let bits = states
-                    .iter()
-                    .fold(0, |bits, state| bits | state_bit(*state));
-                out.append(&x::connection_state());
-                out.append(&x::mask(&bits.to_ne_bytes()));
-                out.append(&x::compare(unequal, &[0; 4]));
+                connection_state(states, unequal, out);
             }
             Match::Mark { mask, value } => {
                 out.append(&x::meta(Meta::Mark));
                 out.append(&x::mask(&mask.to_ne_bytes()));
                 out.append(&x::compare(equal, &value.to_ne_bytes()));
+            }
+            Match::ForThisHost => {
+                out.append(&x::kind_of_destination());
+                out.append(&x::compare(equal, &LOCAL.to_ne_bytes()));
             }
             Match::UserId(uid) => {
                 out.append(&x::meta(Meta::UserId));
@@ -369,6 +370,15 @@ fn address(prefix: Prefix, source: bool, equal: Compare, out: &mut Attributes) {
         out.append(&x::mask(&mask));
     }
     out.append(&x::compare(equal, &bytes));
+}
+
+fn connection_state(states: &[ConnectionState], unequal: Compare, out: &mut Attributes) {
+    let bits = states
+        .iter()
+        .fold(0, |bits, state| bits | state_bit(*state));
+    out.append(&x::connection_state());
+    out.append(&x::mask(&bits.to_ne_bytes()));
+    out.append(&x::compare(unequal, &[0; 4]));
 }
 
 /// Names are compared with the NULs that fill `IFNAMSIZ`, so that a prefix is not enough.

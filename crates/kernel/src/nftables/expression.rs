@@ -148,6 +148,12 @@ pub(super) fn socket_cgroup(level: u8) -> Attributes {
     expression("socket", &data)
 }
 
+/// What the routes say of the destination: `NFT_FIB_RESULT_ADDRTYPE` of `NFTA_FIB_F_DADDR`.
+pub(super) fn kind_of_destination() -> Attributes {
+    let data = Attributes::new().be32(1, REGISTER).be32(2, 3).be32(3, 2);
+    expression("fib", &data)
+}
+
 /// The state of the connection, as bits.
 pub(super) fn connection_state() -> Attributes {
     expression("ct", &Attributes::new().be32(1, REGISTER).be32(2, 0))

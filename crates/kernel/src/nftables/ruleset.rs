@@ -102,6 +102,8 @@ pub enum Match {
         mask: u32,
         value: u32,
     },
+    /// For this host, not to be passed on by it. In prerouting and input.
+    ForThisHost,
     /// The user of the socket. Without a socket like `CgroupV2`.
     UserId(u32),
     /// Not of another `Not`.

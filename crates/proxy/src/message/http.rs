@@ -1,7 +1,7 @@
 //! Faults on HTTP requests, whatever version they come in.
 
-mod corruption;
-mod decision;
+pub(super) mod corruption;
+pub(super) mod decision;
 mod version1;
 
 use bytes::Bytes;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{MessageFault, Session, http, redis};
+use super::{Http2, MessageFault, Session, http, redis};
 use crate::chance::Chance;
 
 /// What the proxy understands of a route's connections.
@@ -16,11 +16,13 @@ pub enum Protocol {
     #[default]
     Tcp,
     Http,
+    /// With prior knowledge, or behind TLS; gRPC too.
+    Http2,
     Redis,
 }
 
 impl Protocol {
-    pub const ALL: [Self; 3] = [Self::Tcp, Self::Http, Self::Redis];
+    pub const ALL: [Self; 4] = [Self::Tcp, Self::Http, Self::Http2, Self::Redis];
 
     /// As it is written.
     #[must_use]
@@ -28,6 +30,7 @@ impl Protocol {
         match self {
             Self::Tcp => "tcp",
             Self::Http => "http",
+            Self::Http2 => "http2",
             Self::Redis => "redis",
         }
     }
@@ -41,6 +44,7 @@ impl Protocol {
         match self {
             Self::Tcp => None,
             Self::Http => Some(Box::new(http::Version1::new(chance, faults))),
+            Self::Http2 => Some(Box::new(Http2::new(chance, faults))),
             Self::Redis => Some(Box::new(redis::Redis::new(chance, faults))),
         }
     }

@@ -362,7 +362,7 @@ impl Redis {
         while !self.blind && !cursor.rest().is_empty() {
             let current = match self.reply.take() {
                 Some(current) => current,
-                None => self.begin_reply(cursor.rest()[0], now, out),
+                None => self.begin_reply(cursor.rest()[0]),
             };
             self.take_reply(current, &mut cursor, now, out);
         }
@@ -372,14 +372,10 @@ impl Redis {
         cursor.flush(|bytes| out.send(Direction::Downstream, bytes));
     }
 
-    fn begin_reply(&mut self, first: u8, now: Instant, out: &mut dyn Sink) -> Current {
+    fn begin_reply(&mut self, first: u8) -> Current {
         let is_answer = first != b'>' && self.awaited.front().is_some();
-        match self.awaited.front() {
-            Some(Reply::Replaced(_)) if is_answer => self.awaited.begin_replaced(now, out),
-            Some(Reply::Passes) if is_answer => {
-                self.awaited.begin(!matches!(first, b'-' | b'!'), now, out);
-            }
-            _ => {}
+        if is_answer {
+            self.awaited.begin(!matches!(first, b'-' | b'!'));
         }
         Current {
             scanner: Scanner::of(1),
@@ -418,9 +414,9 @@ impl Redis {
         }
         if let Some(instead) = instead {
             out.send(Direction::Downstream, instead);
-        }
-        if current.is_answer {
-            self.awaited.pop();
+            self.awaited.pop_replaced(now, out);
+        } else if current.is_answer {
+            self.awaited.pop(now, out);
         }
         if self.awaited.due().is_some() {
             cursor.flush(|bytes| out.send(Direction::Downstream, bytes));

@@ -11,11 +11,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use rustix::io::Errno;
 
-use super::socket::{Read, Socket};
+use super::handshake::{Handshake, Progress};
+use super::side::Side;
+use super::socket::Read;
+use crate::arms::Arm;
 use crate::counters::OfWorker;
 use crate::message::{Answered, Session, Sink};
-use crate::route::{Route, of};
+use crate::route::Route;
 use crate::stream::{Direction, End, Lane, Piece};
 
 /// Reads of one side in a row, after which others have their turn.
@@ -30,9 +34,13 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(super) struct Connection {
     route: Arc<Route>,
     /// The client, the upstream; each the source of the lane of its index.
-    sides: [Socket; 2],
+    sides: [Side; 2],
+    /// Until both sides are agreed, nothing passes.
+    handshake: Option<Box<Handshake>>,
     lanes: [Lane; 2],
     session: Option<Box<dyn Session>>,
+    number: u64,
+    arm: Option<Arm>,
     closing: Option<Instant>,
     /// The next time at which a timer will come to it.
     woken: Option<Instant>,
@@ -59,28 +67,37 @@ impl Connection {
     pub(super) fn new(
         route: Arc<Route>,
         number: u64,
-        client: Socket,
-        upstream: Socket,
+        sides: ([Side; 2], Option<Handshake>),
         now: Instant,
     ) -> Self {
         let lane = |direction| route.lane(number, direction, now);
         let lanes = [lane(Direction::Upstream), lane(Direction::Downstream)];
+        let (sides, handshake) = sides;
+        if route.mark().is_some() {
+            // Until it ends in order, a RST is what the end of this process sends.
+            sides.iter().for_each(Side::will_reset);
+        }
         let session = route.session(number);
-        Self {
+        let mut connection = Self {
             route,
-            sides: [client, upstream],
+            sides,
+            handshake: handshake.map(Box::new),
             lanes,
             session,
+            number,
+            arm: None,
             closing: None,
             woken: None,
-        }
+        };
+        connection.change(now);
+        connection
     }
 
     pub(super) fn route(&self) -> &Arc<Route> {
         &self.route
     }
 
-    pub(super) fn side(&mut self, side: usize) -> &mut Socket {
+    pub(super) fn side(&mut self, side: usize) -> &mut Side {
         &mut self.sides[side]
     }
 
@@ -96,23 +113,37 @@ impl Connection {
 
     /// The faults of the route are others now.
     pub(super) fn change(&mut self, now: Instant) {
-        let all = self.route.faults();
-        self.lanes[0].change(&of(&all.stream, Direction::Upstream), now);
-        self.lanes[1].change(&of(&all.stream, Direction::Downstream), now);
+        let faults = self.route.faults();
+        let arms = self.route.arms(&faults);
+        let client = || self.sides[0].peer();
+        let arm = arms.as_ref();
+        self.arm = arm.and_then(|arms| arms.of_connection(self.number, client));
+        for direction in [Direction::Upstream, Direction::Downstream] {
+            let on_stream = faults.on_stream(direction, self.arm);
+            self.lanes[direction as usize].change(&on_stream, now);
+        }
         if let Some(session) = &mut self.session {
-            session.change(&all.messages);
+            session.change(&faults.on_messages(self.arm));
+            session.divide(arms);
         }
     }
 
     /// Both peers get a RST when this is dropped.
     pub(super) fn will_reset(&self) {
-        self.sides.iter().for_each(Socket::will_reset);
+        self.sides.iter().for_each(Side::will_reset);
     }
 
     /// Moves what can be moved.
     pub(super) fn pump(&mut self, now: Instant, buffer: &mut [u8], counters: &OfWorker) -> Next {
         if let Some(limit) = self.closing {
             return self.drain(limit, now, buffer);
+        }
+        if let Some(next) = self.shake_hands(now, buffer, counters) {
+            return next;
+        }
+        if self.advance(buffer).is_err() {
+            self.will_reset();
+            return Next::Over;
         }
         let again = match self.move_both(now, buffer, counters) {
             Ok(again) => again,
@@ -122,7 +153,8 @@ impl Connection {
             }
             Err(Stop::Close) => return self.close(now, buffer),
         };
-        if self.sides.iter().all(Socket::write_is_over) {
+        if self.sides.iter().all(Side::write_is_over) {
+            self.will_end();
             return Next::Over;
         }
         if again {
@@ -137,8 +169,45 @@ impl Connection {
         Next::Wait(moving.chain(session).min())
     }
 
+    /// What is left to do before anything passes, if there is something.
+    fn shake_hands(
+        &mut self,
+        now: Instant,
+        buffer: &mut [u8],
+        counters: &OfWorker,
+    ) -> Option<Next> {
+        let handshake = self.handshake.as_mut()?;
+        match handshake.go_on(&mut self.sides, now, buffer) {
+            Progress::Over => {
+                self.handshake = None;
+                None
+            }
+            Progress::Waits => Some(Next::Wait(Some(handshake.until))),
+            Progress::Failed => {
+                counters.failed.add(1);
+                self.will_reset();
+                Some(Next::Over)
+            }
+        }
+    }
+
+    /// Sends what earlier writes left.
+    fn advance(&mut self, buffer: &mut [u8]) -> Result<(), Errno> {
+        self.sides
+            .iter_mut()
+            .try_for_each(|side| side.advance(buffer))
+    }
+
+    /// What was sent arrives, also when this is dropped.
+    fn will_end(&self) {
+        if self.route.mark().is_some() {
+            self.sides.iter().for_each(Side::will_end);
+        }
+    }
+
     /// Ends both directions; what was sent arrives.
     pub(super) fn close(&mut self, now: Instant, buffer: &mut [u8]) -> Next {
+        self.will_end();
         for side in &mut self.sides {
             if !side.write_is_over() {
                 side.end();
@@ -151,6 +220,9 @@ impl Connection {
 
     /// Reads what nobody wants any more, until both peers have ended too.
     fn drain(&mut self, limit: Instant, now: Instant, buffer: &mut [u8]) -> Next {
+        if self.advance(buffer).is_err() {
+            return Next::Over;
+        }
         for side in &mut self.sides {
             for _ in 0..TURN {
                 if !side.can_read() {
@@ -161,7 +233,7 @@ impl Connection {
                 }
             }
         }
-        if now >= limit || self.sides.iter().all(Socket::read_is_over) {
+        if now >= limit || self.sides.iter().all(Side::read_is_over) {
             return Next::Over;
         }
         Next::Wait(Some(limit))
@@ -177,7 +249,7 @@ impl Connection {
         if let Some(session) = &mut self.session
             && session.due().is_some_and(|due| due <= now)
         {
-            let mut outlet = Outlet::new(&mut self.sides, &mut self.lanes, now, counters);
+            let mut outlet = Outlet::new(&mut self.sides, &mut self.lanes, self.arm, now, counters);
             session.wake(now, &mut outlet);
             outlet.stop()?;
         }
@@ -227,7 +299,7 @@ impl Connection {
             if let Read::Bytes(length) = read {
                 counters.received[direction as usize].add(length as u64);
             }
-            let mut outlet = Outlet::new(&mut self.sides, &mut self.lanes, now, counters);
+            let mut outlet = Outlet::new(&mut self.sides, &mut self.lanes, self.arm, now, counters);
             match (read, &mut self.session) {
                 (Read::NotNow, _) => return Ok(false),
                 (Read::Broken, _) => return Err(Stop::Reset),
@@ -247,8 +319,9 @@ impl Connection {
 /// Where bytes go from the one who decides on them: at once to the socket if nothing is in the way,
 /// otherwise into the lane.
 struct Outlet<'a> {
-    sides: &'a mut [Socket; 2],
+    sides: &'a mut [Side; 2],
     lanes: &'a mut [Lane; 2],
+    arm: Option<Arm>,
     now: Instant,
     counters: &'a OfWorker,
     broken: bool,
@@ -256,14 +329,16 @@ struct Outlet<'a> {
 
 impl<'a> Outlet<'a> {
     fn new(
-        sides: &'a mut [Socket; 2],
+        sides: &'a mut [Side; 2],
         lanes: &'a mut [Lane; 2],
+        arm: Option<Arm>,
         now: Instant,
         counters: &'a OfWorker,
     ) -> Self {
         Self {
             sides,
             lanes,
+            arm,
             now,
             counters,
             broken: false,
@@ -302,14 +377,15 @@ impl Sink for Outlet<'_> {
     }
 
     fn answered(&mut self, answered: Answered) {
-        self.counters.requests.answered(answered);
+        let arm = self.arm.or(answered.arm);
+        self.counters.requests(arm).answered(answered);
     }
 }
 
 /// Sends what is due, as far as the socket takes it.
 fn send_ready(
     lane: &mut Lane,
-    sink: &mut Socket,
+    sink: &mut Side,
     now: Instant,
     direction: Direction,
     counters: &OfWorker,

@@ -1,5 +1,7 @@
 //! The loop of a thread: events, timers and orders in; reads, writes and dials out.
 
+mod greeting;
+
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
@@ -13,14 +15,16 @@ use std::time::{Duration, Instant};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::net::SocketFlags;
 use slab::Slab;
 
 use super::connection::{Connection, Next};
+use super::handshake::{self, Greeted};
 use super::lookup::{self, Question};
-use super::socket::Socket;
+use super::socket::{Socket, begin_to_connect};
 use super::timers::Timers;
 use crate::route::{Route, Upstream};
+use greeting::Greeting;
 
 /// Bytes of a read. Larger ones are quicker up to this, and there is one buffer for each thread.
 const BUFFER: usize = 256 << 10;
@@ -128,6 +132,7 @@ impl Token {
 /// What a key of the slab stands for.
 #[derive(Debug)]
 enum Entry {
+    Greeting(Greeting),
     Dialling(Dialling),
     Connected(Box<Connection>),
     /// It is over; the key is free after this round, so that no event meets a stranger.
@@ -146,6 +151,8 @@ struct Dialling {
     upstream: Option<Socket>,
     rest: std::vec::IntoIter<SocketAddr>,
     deadline: Instant,
+    /// What the client said, where the route wanted to know before.
+    greeted: Option<Box<Greeted>>,
 }
 
 #[derive(Debug)]
@@ -293,6 +300,7 @@ impl Worker {
 
     fn of_route(&self, route: u64) -> Vec<usize> {
         let is = |entry: &Entry| match entry {
+            Entry::Greeting(greeting) => greeting.route.id == route,
             Entry::Dialling(dialling) => dialling.route.id == route,
             Entry::Connected(connection) => connection.route().id == route,
             Entry::Over => false,
@@ -322,6 +330,7 @@ impl Worker {
 
     fn reset(&mut self, key: usize) {
         match &self.entries[key] {
+            Entry::Greeting(greeting) => greeting.client.will_reset(),
             Entry::Dialling(dialling) => dialling.client.will_reset(),
             Entry::Connected(connection) => connection.will_reset(),
             Entry::Over => return,
@@ -331,6 +340,7 @@ impl Worker {
 
     fn end(&mut self, key: usize) {
         let route = match &self.entries[key] {
+            Entry::Greeting(greeting) => &greeting.route,
             Entry::Dialling(dialling) => &dialling.route,
             Entry::Connected(connection) => connection.route(),
             Entry::Over => return,
@@ -367,31 +377,57 @@ impl Worker {
         route.counters.of(self.number).opened.add(1);
         let _not_tcp = rustix::net::sockopt::set_tcp_nodelay(&client, true);
         let number = route.next_connection();
+        let client = Socket::new(client);
+        if route.mark().is_some() {
+            // Until it ends in order, a RST is what the end of this process sends.
+            client.will_reset();
+        }
+        if route.tls.reads_hello() {
+            self.greet(route, number, client, now);
+            return;
+        }
+        let key = self.entries.insert(Entry::Over);
+        let upstream = route.upstream.clone();
+        self.begin(key, route, (number, client), (upstream, None), now);
+    }
+
+    /// Begins to reach the upstream of a client.
+    fn begin(
+        &mut self,
+        key: usize,
+        route: &Arc<Route>,
+        client: (u64, Socket),
+        upstream: (Upstream, Option<Greeted>),
+        now: Instant,
+    ) {
+        let (number, client) = client;
+        let (upstream, greeted) = upstream;
         let deadline = now + route.connect_timeout;
         self.tickets += 1;
-        let mut dialling = Dialling {
+        let redirected = matches!(upstream, Upstream::Original { .. });
+        let meant = redirected.then(|| client.meant_for()).flatten();
+        self.entries[key] = Entry::Dialling(Dialling {
             route: Arc::clone(route),
             number,
             ticket: self.tickets,
-            client: Socket::new(client),
+            client,
             upstream: None,
             rest: Vec::new().into_iter(),
             deadline,
-        };
-        match &route.upstream {
-            Upstream::Addresses(addresses) => {
-                dialling.rest = addresses.clone().into_iter();
-                let key = self.entries.insert(Entry::Dialling(dialling));
-                self.timers.add(deadline, key);
-                self.dial(key, now);
+            greeted: greeted.map(Box::new),
+        });
+        self.timers.add(deadline, key);
+        match upstream {
+            Upstream::Addresses(addresses) => self.found(key, self.tickets, addresses, now),
+            Upstream::Original { .. } => {
+                let meant = meant.into_iter().collect();
+                self.found(key, self.tickets, meant, now);
             }
             Upstream::Name { host, port } => {
-                let key = self.entries.insert(Entry::Dialling(dialling));
-                self.timers.add(deadline, key);
                 if let Some(ask) = &self.lookup {
                     let _gone = ask.send(Question {
-                        host: host.clone(),
-                        port: *port,
+                        host,
+                        port,
                         key,
                         ticket: self.tickets,
                         asked_by: self.number,
@@ -416,7 +452,7 @@ impl Worker {
             return;
         };
         for address in dialling.rest.by_ref() {
-            if let Ok((socket, connected)) = begin_to_connect(address) {
+            if let Ok((socket, connected)) = begin_to_connect(address, dialling.route.mark()) {
                 let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
                 let data = Token::Side { key, side: 1 }.data();
                 if epoll::add(&self.epoll, &socket, data, flags).is_err() {
@@ -446,9 +482,7 @@ impl Worker {
             self.dial(key, now);
             return;
         }
-        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        let data = Token::Side { key, side: 0 }.data();
-        if epoll::add(&self.epoll, &dialling.client, data, flags).is_err() {
+        if self.watch_client(key).is_err() {
             self.reset(key);
             return;
         }
@@ -457,16 +491,31 @@ impl Worker {
                 route,
                 number,
                 client,
+                greeted,
                 ..
             } = dialling;
-            let connection = Connection::new(route, number, client, socket, now);
-            self.entries[key] = Entry::Connected(Box::new(connection));
-            self.pump(key, now);
+            let upstream = (socket, &route.upstream);
+            let greeted = greeted.map(|greeted| *greeted);
+            match handshake::sides(&route, client, upstream, greeted, now) {
+                Ok(sides) => {
+                    let connection = Connection::new(Arc::clone(&route), number, sides, now);
+                    self.entries[key] = Entry::Connected(Box::new(connection));
+                    self.pump(key, now);
+                }
+                // Nothing can be said to an upstream that has no name to be known by.
+                Err(_) => {
+                    let counters = route.counters.of(self.number);
+                    counters.failed.add(1);
+                    counters.closed.add(1);
+                    self.over.push(key);
+                }
+            }
         }
     }
 
     fn ready(&mut self, key: usize, side: usize, flags: EventFlags, now: Instant) {
         match self.entries.get_mut(key) {
+            Some(Entry::Greeting(_)) => self.listen_to(key, now),
             Some(Entry::Dialling(_)) => {
                 if side == 1
                     && flags.intersects(EventFlags::OUT | EventFlags::ERR | EventFlags::HUP)
@@ -513,6 +562,10 @@ impl Worker {
         let due: Vec<_> = std::iter::from_fn(|| self.timers.pop(now)).collect();
         for key in due {
             match self.entries.get(key) {
+                Some(Entry::Greeting(greeting)) if greeting.until.is_some_and(|at| at <= now) => {
+                    greeting.route.counters.of(self.number).failed.add(1);
+                    self.reset(key);
+                }
                 Some(Entry::Dialling(dialling)) if dialling.deadline <= now => {
                     dialling.route.counters.of(self.number).failed.add(1);
                     self.reset(key);
@@ -532,23 +585,6 @@ impl Worker {
             }
         }
     }
-}
-
-/// A socket on its way to this address, and whether it is there already.
-fn begin_to_connect(address: SocketAddr) -> Result<(Socket, bool), Errno> {
-    let family = match address {
-        SocketAddr::V4(_) => AddressFamily::INET,
-        SocketAddr::V6(_) => AddressFamily::INET6,
-    };
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-    rustix::net::sockopt::set_tcp_nodelay(&socket, true)?;
-    let connected = match rustix::net::connect(&socket, &address) {
-        Ok(()) => true,
-        Err(Errno::INPROGRESS) => false,
-        Err(errno) => return Err(errno),
-    };
-    Ok((Socket::new(socket), connected))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ fn fault(name: &str, kind: Kind) -> StreamFault {
         name: name.into(),
         direction: Direction::Downstream,
         toxicity: 1.0,
+        arm: None,
         kind,
     }
 }
@@ -269,6 +270,7 @@ fn binomial(n: f64, p: f64) -> std::ops::RangeInclusive<f64> {
 fn a_fault_is_on_its_share_of_the_connections() {
     let faults = [StreamFault {
         toxicity: 0.3,
+        arm: None,
         ..fault("some", latency(MS, Duration::ZERO))
     }];
     let faults: Vec<_> = faults.iter().collect();
@@ -284,6 +286,7 @@ fn a_share_that_is_edited_keeps_the_connections_it_had() {
     let on = |c: u64, toxicity: f64| {
         let fault = StreamFault {
             toxicity,
+            arm: None,
             ..fault("some", latency(MS, Duration::ZERO))
         };
         !Lane::new(Chance::new(5).of(c), &[&fault], now).is_clear()

@@ -8,11 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use super::address::{self, AddressError};
 use super::answer::ApiError;
+use super::split::{ArmsView, RequestsView, SplitWords};
 use super::state::StateFile;
+use super::tls::{self, TlsSettings};
 use super::toxic::{NewToxic, Toxic, ToxicChange, faults, is_default};
-use crate::counters::Passed;
-use crate::fabric::{Fabric, RouteConfig};
+use crate::arms::Arm;
+use crate::counters::{Passed, Requests};
+use crate::fabric::{Fabric, RouteConfig, RouteError};
 use crate::message::Protocol;
+use crate::route::Faults;
+use crate::tls::Tls;
+use crate::tls::authority::Authority;
 
 /// How long a connection to an upstream may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -22,6 +28,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Collection {
     fabric: Arc<Fabric>,
     proxies: Mutex<BTreeMap<String, Proxy>>,
+    /// Made when a proxy first needs it.
+    authority: OnceLock<Arc<Authority>>,
     state: OnceLock<StateFile>,
 }
 
@@ -30,8 +38,10 @@ struct Proxy {
     listen: String,
     upstream: String,
     protocol: Protocol,
+    tls: Option<TlsSettings>,
     enabled: bool,
     toxics: Vec<Toxic>,
+    split: Option<SplitWords>,
 }
 
 /// A proxy as it is told.
@@ -43,12 +53,17 @@ pub struct ProxyView {
     /// Ours, and not told where it is none, as Toxiproxy would not.
     #[serde(skip_serializing_if = "is_default")]
     pub protocol: Protocol,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSettings>,
     pub enabled: bool,
     pub toxics: Vec<Toxic>,
+    /// Ours: who is in which arm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split: Option<SplitWords>,
 }
 
 /// A proxy to be.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct NewProxy {
     #[serde(default)]
     pub name: String,
@@ -59,6 +74,12 @@ pub struct NewProxy {
     /// Ours: what its connections speak.
     #[serde(default)]
     pub protocol: Protocol,
+    /// Ours: who is in which arm.
+    #[serde(default)]
+    pub split: Option<SplitWords>,
+    /// Ours: what becomes of TLS.
+    #[serde(default)]
+    pub tls: Option<TlsSettings>,
     #[serde(default)]
     pub enabled: Option<bool>,
 }
@@ -70,6 +91,8 @@ pub struct ProxyChange {
     pub listen: Option<String>,
     #[serde(default)]
     pub upstream: Option<String>,
+    #[serde(default)]
+    pub tls: Option<TlsSettings>,
     #[serde(default)]
     pub enabled: Option<bool>,
 }
@@ -86,6 +109,7 @@ impl Collection {
         Self {
             fabric,
             proxies: Mutex::default(),
+            authority: OnceLock::new(),
             state: OnceLock::new(),
         }
     }
@@ -99,6 +123,14 @@ impl Collection {
         let file = self.state.get_or_init(|| file);
         file.write(&views(&proxies))
             .map_err(|error| not_kept(&error))
+    }
+
+    /// The authority of the certificates that the proxies make.
+    ///
+    /// # Errors
+    /// When there is no randomness to make one.
+    pub fn authority(&self) -> Result<Arc<Authority>, ApiError> {
+        tls::authority(&self.authority)
     }
 
     pub fn all(&self) -> Vec<ProxyView> {
@@ -126,6 +158,7 @@ impl Collection {
     /// When a field is missing or wrong, the name is taken, or the address cannot be listened on.
     pub fn create(&self, new: &NewProxy) -> Result<ProxyView, ApiError> {
         new.check("")?;
+        tls::check(new.tls.as_ref(), &self.authority)?;
         let mut proxies = self.proxies();
         if proxies.contains_key(&new.name) {
             return Err(ApiError::ProxyExists);
@@ -144,6 +177,7 @@ impl Collection {
     pub fn populate(&self, all: &[NewProxy]) -> Result<Populated, ApiError> {
         for (at, new) in all.iter().enumerate() {
             new.check(&format!(" at proxy {}", at + 1))?;
+            tls::check(new.tls.as_ref(), &self.authority)?;
         }
         let mut proxies = self.proxies();
         let mut made = Vec::new();
@@ -191,13 +225,16 @@ impl Collection {
         let enabled = change.enabled.unwrap_or(proxy.enabled);
         address::to_listen(&listen)?;
         address::to_reach(&upstream)?;
-        let moved = listen != proxy.listen || upstream != proxy.upstream;
+        let tls = change.tls.or_else(|| proxy.tls.clone());
+        tls::check(tls.as_ref(), &self.authority)?;
+        let moved = listen != proxy.listen || upstream != proxy.upstream || tls != proxy.tls;
         if proxy.enabled && (moved || !enabled) {
             self.stop(name);
             proxy.enabled = false;
         }
         proxy.listen = listen;
         proxy.upstream = upstream;
+        proxy.tls = tls;
         if enabled && !proxy.enabled {
             proxy.listen = self.start(name, proxy)?;
             proxy.enabled = true;
@@ -205,6 +242,48 @@ impl Collection {
         let view = proxy.view(name);
         self.keep(&proxies)?;
         Ok(view)
+    }
+
+    /// Divides the traffic of a proxy into arms, or lets it be whole again: at once, on the
+    /// connections there are.
+    ///
+    /// # Errors
+    /// When there is no such proxy, the split is wrong, or it is too much with those there are.
+    pub fn divide(&self, name: &str, split: Option<SplitWords>) -> Result<ProxyView, ApiError> {
+        let mut proxies = self.proxies();
+        let proxy = proxies.get_mut(name).ok_or(ApiError::ProxyNotFound)?;
+        let divided = Proxy {
+            split,
+            ..proxy.clone()
+        };
+        let faults = divided.faults()?;
+        if divided.enabled {
+            self.fabric.change(name, faults)?;
+        }
+        *proxy = divided;
+        let view = proxy.view(name);
+        self.keep(&proxies)?;
+        Ok(view)
+    }
+
+    pub(super) fn requests(&self, name: &str, arm: Option<Arm>) -> Result<Requests, ApiError> {
+        Ok(self.fabric.requests(name, arm)?)
+    }
+
+    /// What the requests of each arm got.
+    ///
+    /// # Errors
+    /// When there is no such proxy, or it is not enabled.
+    pub fn arms(&self, name: &str) -> Result<ArmsView, ApiError> {
+        let of = |arm| {
+            let requests = self.requests(name, arm);
+            requests.map(|requests| RequestsView::from(&requests))
+        };
+        Ok(ArmsView {
+            none: of(None)?,
+            control: of(Some(Arm::Control))?,
+            experiment: of(Some(Arm::Experiment))?,
+        })
     }
 
     /// # Errors
@@ -216,7 +295,7 @@ impl Collection {
         self.keep(&proxies)
     }
 
-    /// Enables every proxy and takes every toxic away.
+    /// Enables every proxy and takes every toxic and split away.
     ///
     /// # Errors
     /// When one cannot be enabled; the others are.
@@ -225,6 +304,7 @@ impl Collection {
         let mut result = Ok(());
         for (name, proxy) in proxies.iter_mut() {
             proxy.toxics.clear();
+            proxy.split = None;
             if proxy.enabled {
                 self.apply(name, proxy);
                 continue;
@@ -316,8 +396,10 @@ impl Collection {
             listen: new.listen.clone(),
             upstream: new.upstream.clone(),
             protocol: new.protocol,
+            tls: new.tls.clone(),
             enabled: new.enabled.unwrap_or(true),
             toxics: Vec::new(),
+            split: new.split.clone(),
         };
         if proxy.enabled {
             proxy.listen = self.start(&new.name, &proxy)?;
@@ -332,13 +414,11 @@ impl Collection {
             listen: address::to_listen(&proxy.listen)?,
             upstream: address::to_reach(&proxy.upstream)?,
             connect_timeout: CONNECT_TIMEOUT,
+            tls: proxy.tls(&self.authority)?,
             protocol: proxy.protocol,
-            faults: faults(&proxy.toxics),
+            faults: proxy.faults()?,
         };
-        let opened = self.fabric.open(config);
-        let bound = opened.map_err(|error| ApiError::Internal {
-            why: error.to_string(),
-        })?;
+        let bound = self.fabric.open(config)?;
         Ok(bound.to_string())
     }
 
@@ -349,7 +429,10 @@ impl Collection {
 
     /// Gives the toxics to the route, if there is one.
     fn apply(&self, name: &str, proxy: &Proxy) {
-        let _not_enabled = self.fabric.change(name, faults(&proxy.toxics));
+        // A split was checked before it became the proxy's.
+        if let Ok(faults) = proxy.faults() {
+            let _not_enabled = self.fabric.change(name, faults);
+        }
     }
 }
 
@@ -386,9 +469,28 @@ impl Proxy {
             listen: self.listen.clone(),
             upstream: self.upstream.clone(),
             protocol: self.protocol,
+            tls: self.tls.clone(),
             enabled: self.enabled,
             toxics: self.toxics.clone(),
+            split: self.split.clone(),
         }
+    }
+
+    fn faults(&self) -> Result<Faults, ApiError> {
+        let mut faults = faults(&self.toxics);
+        let split = self.split.as_ref().map(SplitWords::split);
+        faults.split = split.transpose()?;
+        let by_request = faults.split.as_ref().filter(|one| one.by.is_of_requests());
+        if by_request.is_some() && self.protocol != Protocol::Http {
+            let why = "headers and cookies divide requests where the proxy's protocol is http";
+            return Err(ApiError::body(why.into()));
+        }
+        Ok(faults)
+    }
+
+    fn tls(&self, authority: &OnceLock<Arc<Authority>>) -> Result<Tls, ApiError> {
+        let settings = self.tls.as_ref();
+        settings.map_or(Ok(Tls::None), |settings| settings.tls(authority))
     }
 
     /// Whether it listens and leads where the new one would.
@@ -396,18 +498,28 @@ impl Proxy {
         let listens = address::to_listen(&new.listen).map(|address| address.to_string());
         let same = self.listen == new.listen || listens.is_ok_and(|listen| listen == self.listen);
         same && self.upstream == new.upstream
+            && self.tls == new.tls
             && self.protocol == new.protocol
             && self.enabled == new.enabled.unwrap_or(true)
     }
 
     /// Whether a toxic means something here.
     fn takes(&self, toxic: &Toxic) -> Result<(), ApiError> {
-        match toxic.protocol() {
-            Some(needed) if needed != self.protocol => Err(ApiError::body(format!(
-                "this toxic is on {needed} messages, and the proxy's protocol is {}; make the \
-                 proxy with \"protocol\": \"{needed}\"",
-                self.protocol
-            ))),
+        let ends_tls = self.tls.as_ref().is_some_and(TlsSettings::terminates);
+        if toxic.is_on_handshakes() && !ends_tls {
+            let why = "there is no handshake to put this toxic on; make the proxy with \
+                       \"tls\": {\"mode\": \"terminate\"}, or \"reencrypt\"";
+            return Err(ApiError::body(why.into()));
+        }
+        match toxic.message() {
+            Some(kind) if !kind.suits(self.protocol) => {
+                let needed = kind.protocol();
+                Err(ApiError::body(format!(
+                    "this toxic is on {needed} messages, and the proxy's protocol is {}; make the \
+                     proxy with \"protocol\": \"{needed}\"",
+                    self.protocol
+                )))
+            }
             _ => Ok(()),
         }
     }
@@ -416,5 +528,17 @@ impl Proxy {
 impl From<AddressError> for ApiError {
     fn from(error: AddressError) -> Self {
         Self::body(error.to_string())
+    }
+}
+
+impl From<RouteError> for ApiError {
+    fn from(error: RouteError) -> Self {
+        match error {
+            RouteError::TooMuch { .. } => Self::body(error.to_string()),
+            RouteError::Unknown { .. } => Self::ProxyNotFound,
+            RouteError::Listen { .. } | RouteError::Exists { .. } => Self::Internal {
+                why: error.to_string(),
+            },
+        }
     }
 }

@@ -33,12 +33,14 @@ pub(super) fn router(collection: Arc<Collection>) -> Router {
         .post(update_toxic)
         .patch(update_toxic)
         .delete(delete_toxic);
+    let split = get(read_arms).post(divide).delete(undivide);
     Router::new()
         .route("/proxies", get(list).post(create))
         .route("/populate", post(populate))
         .route("/proxies/{proxy}", proxy)
         .route("/proxies/{proxy}/toxics", get(list_toxics).post(add_toxic))
         .route("/proxies/{proxy}/toxics/{toxic}", toxic)
+        .route("/proxies/{proxy}/split", split)
         .route("/reset", post(reset))
         .route("/version", get(version))
         .route("/metrics", get(measure))
@@ -148,6 +150,23 @@ async fn delete_toxic(
 ) -> Result<StatusCode, ApiError> {
     all.remove_toxic(&proxy, &toxic)
         .map(|()| StatusCode::NO_CONTENT)
+}
+
+async fn read_arms(State(all): Shared, Path(proxy): Path<String>) -> Result<Json<Value>, ApiError> {
+    let split = all.proxy(&proxy)?.split;
+    Ok(Json(json!({ "split": split, "arms": all.arms(&proxy)? })))
+}
+
+async fn divide(
+    State(all): Shared,
+    Path(proxy): Path<String>,
+    bytes: Bytes,
+) -> Result<Json<ProxyView>, ApiError> {
+    all.divide(&proxy, Some(object(&bytes)?)).map(Json)
+}
+
+async fn undivide(State(all): Shared, Path(proxy): Path<String>) -> Result<StatusCode, ApiError> {
+    all.divide(&proxy, None).map(|_| StatusCode::NO_CONTENT)
 }
 
 async fn reset(State(all): Shared) -> Result<StatusCode, ApiError> {

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use super::collection::{Collection, ProxyView};
+use crate::arms::Arm;
 use crate::counters::{Bytes, Passed};
+use crate::message::Protocol;
 
 /// A family of counters or gauges: its name, type, meaning, and values of one proxy.
 type Family = (
@@ -69,7 +71,39 @@ pub(super) fn text(all: &Collection) -> String {
             }
         }
     }
+    requests(&mut text, all, &proxies);
     text
+}
+
+const ARMS: [(&str, Option<Arm>); 3] = [
+    ("none", None),
+    ("control", Some(Arm::Control)),
+    ("experiment", Some(Arm::Experiment)),
+];
+
+/// Requests by their arm, of proxies whose protocol is known.
+fn requests(text: &mut String, all: &Collection, proxies: &[(ProxyView, Passed)]) {
+    let name = "firedrill_proxy_requests_total";
+    let help = "Requests that have their answers";
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
+    let known = proxies
+        .iter()
+        .filter(|(proxy, _)| proxy.protocol != Protocol::Tcp);
+    for (proxy, _) in known {
+        for (arm, which) in ARMS {
+            let Ok(requests) = all.requests(&proxy.name, which) else {
+                continue;
+            };
+            let outcomes = [("well", requests.well), ("badly", requests.badly)];
+            let proxy = escaped(&proxy.name);
+            for (outcome, value) in outcomes {
+                let _ = writeln!(
+                    text,
+                    "{name}{{arm=\"{arm}\",outcome=\"{outcome}\",proxy=\"{proxy}\"}} {value}"
+                );
+            }
+        }
+    }
 }
 
 fn labels(proxy: &ProxyView, direction: &str) -> String {

@@ -11,12 +11,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::answer::ApiError;
-use crate::message::{self, MessageFault, Protocol};
+use super::tls::HandshakeEnd;
+use crate::arms::Arm;
+use crate::message::{self, MessageFault};
 use crate::route::Faults;
 use crate::stream::{
     Bandwidth, Corrupt, Direction, Hang, Kind, Latency, Limit, Reset, Slicer, SlowClose, Stalls,
     StreamFault, Timeout,
 };
+use crate::tls::flaw::{self, Flaw, HandshakeFault};
 use http::{HttpAbort, HttpBody, HttpDelay, HttpHeader, HttpReset};
 
 /// A toxic on a proxy.
@@ -27,6 +30,9 @@ pub struct Toxic {
     pub name: String,
     pub stream: Stream,
     pub toxicity: f64,
+    /// Ours: only those in this arm meet it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arm: Option<Arm>,
 }
 
 /// Toxiproxy's names of the directions.
@@ -91,6 +97,16 @@ pub enum Attributes {
     },
     /// Ours: the peer says nothing, and loses nothing.
     Hang {},
+    /// Ours: clients are shown a certificate with a flaw.
+    TlsCertificate {
+        #[serde(default)]
+        flaw: Flaw,
+    },
+    /// Ours: handshakes of clients come to nothing.
+    TlsHandshake {
+        #[serde(default)]
+        fail: HandshakeEnd,
+    },
     HttpDelay(HttpDelay),
     HttpAbort(HttpAbort),
     HttpReset(HttpReset),
@@ -102,6 +118,7 @@ pub enum Attributes {
 enum Effect {
     Stream(Kind),
     Message(message::Kind),
+    Handshake(flaw::Kind),
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -150,6 +167,8 @@ pub struct NewToxic {
     #[serde(default)]
     pub toxicity: Option<f64>,
     #[serde(default)]
+    pub arm: Option<Arm>,
+    #[serde(default)]
     pub attributes: Option<Map<String, Value>>,
 }
 
@@ -178,6 +197,7 @@ impl NewToxic {
             },
             stream,
             toxicity: self.toxicity.unwrap_or(1.0),
+            arm: self.arm,
         };
         toxic.check()
     }
@@ -226,12 +246,16 @@ impl Toxic {
         Ok(self)
     }
 
-    /// The protocol that a proxy has to have for it, if any will not do.
-    pub(super) fn protocol(&self) -> Option<Protocol> {
+    /// What it is on messages, if that is what it is on.
+    pub(super) fn message(&self) -> Option<message::Kind> {
         match self.effect() {
-            Effect::Stream(_) => None,
-            Effect::Message(kind) => Some(kind.protocol()),
+            Effect::Stream(_) | Effect::Handshake(_) => None,
+            Effect::Message(kind) => Some(kind),
         }
+    }
+
+    pub(super) fn is_on_handshakes(&self) -> bool {
+        matches!(self.effect(), Effect::Handshake(_))
     }
 
     fn effect(&self) -> Effect {
@@ -249,11 +273,19 @@ pub(super) fn faults(toxics: &[Toxic]) -> Faults {
                 name,
                 direction: toxic.stream.direction(),
                 toxicity: toxic.toxicity,
+                arm: toxic.arm,
                 kind,
             }),
             Effect::Message(kind) => faults.messages.push(MessageFault {
                 name,
                 share: toxic.toxicity,
+                arm: toxic.arm,
+                kind,
+            }),
+            Effect::Handshake(kind) => faults.handshakes.push(HandshakeFault {
+                name,
+                direction: toxic.stream.direction(),
+                toxicity: toxic.toxicity,
                 kind,
             }),
         }
@@ -335,7 +367,9 @@ impl Attributes {
             | Self::HttpAbort(_)
             | Self::HttpReset(_)
             | Self::HttpBody(_)
-            | Self::HttpHeader(_) => vec![],
+            | Self::HttpHeader(_)
+            | Self::TlsCertificate { .. }
+            | Self::TlsHandshake { .. } => vec![],
         }
     }
 
@@ -348,6 +382,10 @@ impl Attributes {
             Self::HttpReset(ref reset) => return http(reset.fault()),
             Self::HttpBody(ref body) => return http(body.fault(direction)),
             Self::HttpHeader(ref header) => return http(header.fault(direction)),
+            Self::TlsCertificate { flaw } => {
+                return Effect::Handshake(flaw::Kind::Certificate(flaw));
+            }
+            Self::TlsHandshake { fail } => return Effect::Handshake(fail.into()),
             Self::Latency(ref latency) => Kind::Latency(latency.latency()),
             Self::Bandwidth { rate } => Kind::Bandwidth(Bandwidth {
                 bytes_per_second: rate.saturating_mul(1000),
@@ -378,7 +416,7 @@ impl Attributes {
     }
 }
 
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 18] = [
     "latency",
     "bandwidth",
     "slow_close",
@@ -395,6 +433,8 @@ const KINDS: [&str; 16] = [
     "http_reset",
     "http_body",
     "http_header",
+    "tls_certificate",
+    "tls_handshake",
 ];
 
 #[cfg(test)]

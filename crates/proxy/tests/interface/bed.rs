@@ -42,6 +42,7 @@ impl Bed {
         let fabric = Fabric::start(&Options {
             threads: 2,
             seed: 1,
+            arms_most: 1.0,
         })
         .expect("a fabric");
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -70,6 +71,22 @@ impl Bed {
             .and_then(|(_, port)| port.parse().ok())
             .expect("a port");
         (bed, SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+    }
+
+    /// A bed with an HTTP proxy `api` to its own interface, and that proxy's side of it.
+    pub(crate) fn with_http() -> (Self, Self) {
+        let bed = Self::new();
+        let body = serde_json::json!({
+            "name": "api", "upstream": bed.address.to_string(), "protocol": "http",
+        });
+        let made = bed.post("/proxies", &body.to_string());
+        assert_eq!(made.status, 201, "{made:?}");
+        let listen = made.json()["listen"].as_str().map(str::to_owned);
+        let address = listen.and_then(|listen| listen.parse().ok());
+        let through = Self {
+            address: address.expect("an address"),
+        };
+        (bed, through)
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {

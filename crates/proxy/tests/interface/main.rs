@@ -2,5 +2,7 @@
 
 mod bed;
 mod errors;
+mod http;
 mod proxies;
+mod tls;
 mod toxics;

@@ -27,7 +27,12 @@ impl Bed {
     }
 
     pub(crate) fn open(upstream: Upstream, faults: Vec<StreamFault>, threads: usize) -> Self {
-        let fabric = Fabric::start(&Options { threads, seed: 1 }).expect("a fabric");
+        let fabric = Fabric::start(&Options {
+            threads,
+            seed: 1,
+            arms_most: 1.0,
+        })
+        .expect("a fabric");
         let address = fabric.open(route(upstream, faults)).expect("a route");
         Self { fabric, address }
     }
@@ -48,6 +53,7 @@ pub(crate) fn route(upstream: Upstream, faults: Vec<StreamFault>) -> RouteConfig
         listen: ANY,
         upstream,
         connect_timeout: Duration::from_secs(2),
+        tls: Default::default(),
         protocol: Protocol::Tcp,
         faults: faults.into(),
     }
@@ -89,6 +95,7 @@ pub(crate) fn fault(direction: Direction, kind: Kind) -> StreamFault {
         name: "fault".into(),
         direction,
         toxicity: 1.0,
+        arm: None,
         kind,
     }
 }

@@ -16,6 +16,7 @@ pub(crate) struct HeldByWorker {
     work: Work,
     /// Absent before it is applied, and in a recovery: then it died with its guardian.
     worker: Option<WorkerHandle>,
+    ended: bool,
     /// The oldest deadline that it has not confirmed yet.
     unconfirmed: Option<Renewal>,
     refused: Option<String>,
@@ -59,6 +60,7 @@ impl HeldByWorker {
         Self {
             work,
             worker: None,
+            ended: false,
             unconfirmed: None,
             refused: None,
             told: None,
@@ -68,7 +70,7 @@ impl HeldByWorker {
     /// Ends a worker that has let go. It has started no other process, so it is enough that it runs
     /// no more; the kernel takes back its queue afterwards.
     fn ended_without_waiting(&mut self) -> bool {
-        if !self.work.job.holds_for_others() {
+        if !matches!(self.work.job, Job::Queue(_)) {
             return false;
         }
         let Some(worker) = self.worker.take() else {
@@ -81,6 +83,16 @@ impl HeldByWorker {
         }
         self.worker = Some(worker);
         false
+    }
+
+    /// The worker, unless its end was noted.
+    pub(super) fn running(&self) -> Option<&WorkerHandle> {
+        self.worker.as_ref().filter(|_| !self.ended)
+    }
+
+    /// It has ended by itself: nobody waits for that any more.
+    pub(super) fn note_end(&mut self) {
+        self.ended = true;
     }
 
     /// Kills a worker that has not answered for too long.
@@ -162,6 +174,10 @@ impl Effect for HeldByWorker {
         let Some(worker) = &mut self.worker else {
             return reverted;
         };
+        if self.work.job.holds_for_others() {
+            // Whether it has let go or not.
+            self.refused = worker.kill().err().map(|error| chain(&error));
+        }
         match worker.reap(DYING_LIMIT) {
             Ok(true) => {
                 reverted.residue = session_left(worker.identity().pid);
@@ -209,6 +225,7 @@ fn without_effect(figure: &Measurement) -> Option<String> {
     }
     let why = match figure.quantity {
         Quantity::PacketsMatched => "no packet met it",
+        Quantity::ConnectionsProxied => "no connection met it",
         Quantity::ShareAnswered => "no question was for its names",
         Quantity::CpuShare => "it got no processor time",
         Quantity::BytesPerSecond if figure.requested.is_none() => "nothing was read or written",

@@ -36,6 +36,8 @@ struct Ripe {
     request: bool,
     owner_ended: bool,
     signal: bool,
+    /// Which of the drill's [watched](Drill::watched) descriptors is.
+    ended: Option<usize>,
 }
 
 impl Service {
@@ -77,12 +79,15 @@ impl Service {
     }
 
     fn wait(&self) -> Ripe {
-        let mut fds = [
+        let mut fds = vec![
             PollFd::new(&self.socket, PollFlags::IN),
             PollFd::new(&self.owner, PollFlags::IN),
             PollFd::new(&self.signals, PollFlags::IN),
             PollFd::new(&self.timer, PollFlags::IN),
         ];
+        let own = fds.len();
+        let watched = self.drill.watched();
+        fds.extend(watched.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         // Interrupted or out of memory: an empty result leads back here by way of the deadline.
         let _ = rustix::event::poll(&mut fds, None);
         let ripe = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
@@ -90,6 +95,9 @@ impl Service {
             request: ripe(0),
             owner_ended: ripe(1),
             signal: ripe(2),
+            ended: (own..fds.len())
+                .find(|index| ripe(*index))
+                .map(|index| index - own),
         }
     }
 
@@ -107,6 +115,9 @@ impl Service {
                 .drill
                 .end(Ending::Expired, Scope::All, OwnerState::Lost);
             self.announce(Ending::Expired, late_by, reverted);
+        }
+        if let Some(which) = ripe.ended {
+            self.drill.watched_ended(which);
         }
         // The expiry is taken above; this only makes the descriptor quiet.
         let _ = self.timer.take();

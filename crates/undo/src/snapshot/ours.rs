@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use firedrill_kernel::namespace::NetNamespace;
 use firedrill_kernel::netlink::{Protocol, Socket};
+use firedrill_kernel::nftables::Ruleset;
 use firedrill_kernel::process::{self, Stat};
 use firedrill_kernel::{KernelError, nftables, qdisc};
 
-use crate::effect::chain;
-use crate::primitive::{FreezeKind, PacketFilter, Primitive, RootQdisc};
+use crate::effect::{chain, interception_is_left};
+use crate::primitive::{FreezeKind, Primitive, RootQdisc};
 use crate::residue::Residue;
 use crate::state::wait;
 
@@ -35,8 +36,13 @@ pub(crate) fn ours_left<'a>(
     for effect in effects {
         match effect {
             Primitive::FilterPackets(filter) => {
-                let what = format!("the nftables table {}", filter.ruleset.table);
-                left.extend(told(what, table_is_left(filter)));
+                left.extend(table_left(&filter.namespace, &filter.ruleset));
+            }
+            Primitive::InterceptConnections(job) => {
+                had_worker = true;
+                left.extend(table_left(&job.namespace, &job.ruleset));
+                let what = "the translation of connections that were led through the proxy";
+                left.extend(told(what.into(), interception_is_left(job)));
             }
             Primitive::ReplaceRoot(root) => {
                 let what = format!("the root qdisc of {}", root.name);
@@ -60,14 +66,19 @@ pub(crate) fn session_left(worker: u32) -> Vec<Residue> {
     workers_left(|stat| stat.session == worker)
 }
 
-fn table_is_left(filter: &PacketFilter) -> Result<bool, KernelError> {
-    let Some(mut socket) = socket(&filter.namespace, Protocol::Netfilter)? else {
+fn table_left(namespace: &NetNamespace, ruleset: &Ruleset) -> Option<Residue> {
+    let name = &ruleset.table;
+    let what = format!("the nftables table {name}");
+    told(what, table_is_left(namespace, name))
+}
+
+fn table_is_left(namespace: &NetNamespace, name: &str) -> Result<bool, KernelError> {
+    let Some(mut socket) = socket(namespace, Protocol::Netfilter)? else {
         return Ok(false);
     };
-    let name = &filter.ruleset.table;
     let found = nftables::tables(&mut socket)?;
     socket.close_later();
-    Ok(found.iter().any(|table| table.name == *name))
+    Ok(found.iter().any(|table| table.name == name))
 }
 
 fn root_is_left(root: &RootQdisc) -> Result<bool, KernelError> {

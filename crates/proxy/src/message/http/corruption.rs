@@ -5,7 +5,7 @@ use crate::chance::Chance;
 
 /// Flips one bit in each part that chance falls to. `offset` is where in the body these bytes begin;
 /// parts are those of the body, so it does not matter in what pieces it comes.
-pub(super) fn corrupt(bytes: &mut [u8], offset: u64, share: f64, chance: Chance) {
+pub(in crate::message) fn corrupt(bytes: &mut [u8], offset: u64, share: f64, chance: Chance) {
     let end = offset + bytes.len() as u64;
     for part in offset / BODY_PART..end.div_ceil(BODY_PART) {
         let chance = chance.of(part);

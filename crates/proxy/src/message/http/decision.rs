@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{BodyChange, HeaderChange, HttpAction};
+use super::{BodyChange, HeaderChange, HttpAction, HttpFault};
+use crate::arms::Arm;
 use crate::chance::Chance;
 use crate::message::{Kind, MessageFault};
 use crate::stream::{Direction, Spread};
 
 /// The faults of a connection that are on HTTP requests, ready to decide.
 #[derive(Debug, Default)]
-pub(super) struct Deciders(Vec<Decider>);
+pub(in crate::message) struct Deciders(Vec<Decider>);
 
 #[derive(Debug)]
 struct Decider {
@@ -22,76 +23,82 @@ struct Decider {
 
 /// What becomes of one request and its answer. Nothing, as it begins.
 #[derive(Debug, Default)]
-pub(super) struct Decision {
-    pub(super) delay: Duration,
+pub(in crate::message) struct Decision {
+    pub(in crate::message) arm: Option<Arm>,
+    pub(in crate::message) delay: Duration,
     /// Instead of going on.
-    pub(super) instead: Option<Instead>,
-    pub(super) request: Changes,
-    pub(super) response: Changes,
+    pub(in crate::message) instead: Option<Instead>,
+    pub(in crate::message) request: Changes,
+    pub(in crate::message) response: Changes,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Instead {
+pub(in crate::message) enum Instead {
     Answer { status: u16, body: Bytes },
     Reset,
 }
 
 /// What is changed of a message.
 #[derive(Debug, Default)]
-pub(super) struct Changes {
-    pub(super) headers: Vec<HeaderChange>,
+pub(in crate::message) struct Changes {
+    pub(in crate::message) headers: Vec<HeaderChange>,
     /// With where its draws come from.
-    pub(super) body: Option<(BodyChange, Chance)>,
+    pub(in crate::message) body: Option<(BodyChange, Chance)>,
 }
 
 impl Changes {
-    pub(super) fn is_none(&self) -> bool {
+    pub(in crate::message) fn is_none(&self) -> bool {
         self.headers.is_empty() && self.body.is_none()
     }
 }
 
 /// Apart from whether a fault falls on a request, which the request's own number decides.
-const DELAY: u64 = 1;
+pub(in crate::message) const DELAY: u64 = 1;
 const BODY: u64 = 2;
 
 impl Deciders {
-    pub(super) fn new(faults: &[MessageFault]) -> Self {
+    pub(in crate::message) fn new(faults: &[MessageFault]) -> Self {
         let http = faults
             .iter()
             .filter(|fault| matches!(fault.kind, Kind::Http(_)));
         let ready = http.map(|fault| Decider {
             fault: fault.clone(),
             spread: match &fault.kind {
-                Kind::Http(fault) => match fault.action {
-                    HttpAction::Delay(latency) => Some(Spread::of(latency)),
-                    _ => None,
-                },
+                Kind::Http(HttpFault {
+                    action: HttpAction::Delay(latency),
+                    ..
+                }) => Some(Spread::of(*latency)),
                 _ => None,
             },
         });
         Self(ready.collect())
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::message) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Decides on the request of this number. Of several answers the first is given; delays add up.
-    pub(super) fn decide(
+    pub(in crate::message) fn decide(
         &self,
         chance: Chance,
         number: u64,
         method: &[u8],
         path: &[u8],
         headers: &[(&[u8], &[u8])],
+        arm: Option<Arm>,
     ) -> Decision {
-        let mut decision = Decision::default();
+        let mut decision = Decision {
+            arm,
+            ..Decision::default()
+        };
         for Decider { fault, spread } in &self.0 {
             let Kind::Http(http) = &fault.kind else {
                 continue;
             };
             let fits = http.matching.fits(method, path, headers);
-            if !fits || !fault.falls_on(chance, number) {
+            let meant = fault.arm.is_none() || fault.arm == arm;
+            if !fits || !meant || !fault.falls_on(chance, number) {
                 continue;
             }
             let chance = chance.named(&fault.name).of(number);
@@ -105,6 +112,12 @@ impl Deciders {
 }
 
 impl Decision {
+    /// Whether no fault is on the request.
+    pub(in crate::message) fn is_none(&self) -> bool {
+        let unchanged = self.request.is_none() && self.response.is_none();
+        unchanged && self.delay.is_zero() && self.instead.is_none()
+    }
+
     fn take(&mut self, action: &HttpAction, chance: Chance) {
         let side = |direction| match direction {
             Direction::Upstream => 0,

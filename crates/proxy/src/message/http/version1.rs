@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::decision::{Changes, Deciders};
+use crate::arms::{Arm, Arms};
 use crate::chance::Chance;
 use crate::message::{Answered, MessageFault, Session, Sink};
 use crate::stream::{Direction, End};
@@ -35,6 +36,7 @@ const HEAD_TIME: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Version1 {
     deciders: Deciders,
+    arms: Option<Arms>,
     chance: Chance,
     requests: Requests,
     responses: Responses,
@@ -45,6 +47,7 @@ pub struct Version1 {
 #[derive(Debug)]
 struct Exchange {
     since: Instant,
+    arm: Option<Arm>,
     method: Method,
     /// The rest goes where this one's answer decides.
     may_become_other: bool,
@@ -74,6 +77,7 @@ impl Version1 {
     pub fn new(chance: Chance, faults: &[MessageFault]) -> Self {
         Self {
             deciders: Deciders::new(faults),
+            arms: None,
             chance,
             requests: Requests::default(),
             responses: Responses::default(),
@@ -102,6 +106,7 @@ impl Version1 {
                 well: status < 500,
                 ours,
                 took: now.saturating_duration_since(exchange.since),
+                arm: exchange.arm,
             });
         }
     }
@@ -145,6 +150,10 @@ impl Session for Version1 {
 
     fn change(&mut self, faults: &[MessageFault]) {
         self.deciders = Deciders::new(faults);
+    }
+
+    fn divide(&mut self, arms: Option<Arms>) {
+        self.arms = arms.filter(Arms::is_of_requests);
     }
 }
 

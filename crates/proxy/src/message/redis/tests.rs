@@ -10,6 +10,7 @@ fn fault(name: &str, share: f64, matching: RedisMatch, action: RedisAction) -> M
     MessageFault {
         name: name.into(),
         share,
+        arm: None,
         kind: Kind::Redis(RedisFault { matching, action }),
     }
 }

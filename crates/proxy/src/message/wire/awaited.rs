@@ -23,7 +23,8 @@ struct Entry<T> {
     since: Instant,
     /// Requests that came together and are alike are one entry.
     count: u32,
-    begun: bool,
+    /// Whether the answer that has begun went well.
+    begun: Option<bool>,
 }
 
 #[derive(Debug)]
@@ -47,7 +48,7 @@ impl<T: PartialEq> Awaited<T> {
         match self.entries.back_mut() {
             Some(last)
                 if last.since == since
-                    && !last.begun
+                    && last.begun.is_none()
                     && last.count < u32::MAX
                     && matches!(&last.what, What::Theirs(other) if *other == theirs) =>
             {
@@ -57,7 +58,7 @@ impl<T: PartialEq> Awaited<T> {
                 what: What::Theirs(theirs),
                 since,
                 count: 1,
-                begun: false,
+                begun: None,
             }),
         }
     }
@@ -69,7 +70,7 @@ impl<T: PartialEq> Awaited<T> {
             what: What::Ours { bytes, due },
             since,
             count: 1,
-            begun: false,
+            begun: None,
         });
     }
 
@@ -81,35 +82,49 @@ impl<T: PartialEq> Awaited<T> {
         }
     }
 
-    /// The next answer of the upstream begins; how it went, as far as its beginning tells.
-    pub(in crate::message) fn begin(&mut self, well: bool, now: Instant, out: &mut dyn Sink) {
-        if self.front().is_some() {
-            self.account(well, false, now, out);
-        }
-    }
-
-    /// The next answer begins, and it is ours in place of the upstream's.
-    pub(in crate::message) fn begin_replaced(&mut self, now: Instant, out: &mut dyn Sink) {
-        self.account(false, true, now, out);
-    }
-
-    fn account(&mut self, well: bool, ours: bool, now: Instant, out: &mut dyn Sink) {
-        if let Some(first) = self.entries.front_mut()
-            && !std::mem::replace(&mut first.begun, true)
+    /// The next answer of the upstream has begun, and says how it went.
+    pub(in crate::message) fn begin(&mut self, well: bool) {
+        if self.front().is_some()
+            && let Some(first) = self.entries.front_mut()
         {
-            let took = now.saturating_duration_since(first.since);
-            out.answered(Answered { well, ours, took });
+            first.begun = Some(well);
         }
     }
 
-    /// The next answer of the upstream has come, or will not.
-    pub(in crate::message) fn pop(&mut self) {
+    /// The next answer of the upstream has come.
+    pub(in crate::message) fn pop(&mut self, now: Instant, out: &mut dyn Sink) {
+        if let Some(first) = self.entries.front() {
+            out.answered(Answered {
+                well: first.begun.unwrap_or(true),
+                ours: false,
+                took: now.saturating_duration_since(first.since),
+                arm: None,
+            });
+        }
+        self.forget();
+    }
+
+    /// The next answer of the upstream has come, and was replaced by ours.
+    pub(in crate::message) fn pop_replaced(&mut self, now: Instant, out: &mut dyn Sink) {
+        if let Some(first) = self.entries.front() {
+            out.answered(Answered {
+                well: false,
+                ours: true,
+                took: now.saturating_duration_since(first.since),
+                arm: None,
+            });
+        }
+        self.forget();
+    }
+
+    /// The next answer will not come, or is none to be counted.
+    pub(in crate::message) fn forget(&mut self) {
         let Some(first) = self.entries.front_mut() else {
             return;
         };
         if first.count > 1 {
             first.count -= 1;
-            first.begun = false;
+            first.begun = None;
             return;
         }
         if let What::Ours { bytes, .. } = &first.what {
@@ -125,8 +140,7 @@ impl<T: PartialEq> Awaited<T> {
             && *due <= now
         {
             out.send(Direction::Downstream, bytes);
-            self.begin_replaced(now, out);
-            self.pop();
+            self.pop_replaced(now, out);
         }
     }
 

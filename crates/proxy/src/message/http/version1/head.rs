@@ -37,8 +37,9 @@ pub(super) struct Request<'a> {
     pub(super) body: Body,
     /// Whether other bytes than HTTP may follow.
     pub(super) may_become_other: bool,
-    /// Whether the sender waits to be told before it sends the body.
-    pub(super) waits: bool,
+    /// Whether the connection has to end with an answer of ours: its sender wants that, or waits to
+    /// be told before it sends the body and then may or may not.
+    pub(super) is_last: bool,
     pub(super) headers: Headers<'a>,
 }
 
@@ -91,10 +92,11 @@ impl<'a> Head<'a> {
             return Err(Wrong::Malformed);
         };
         let mut may_become_other = method == "CONNECT";
-        let mut waits = false;
+        let mut is_last = request.version == Some(0);
         for header in &*request.headers {
             may_become_other |= header.name.eq_ignore_ascii_case("upgrade");
-            waits |= header.name.eq_ignore_ascii_case("expect");
+            is_last |= header.name.eq_ignore_ascii_case("expect")
+                || (header.name.eq_ignore_ascii_case("connection") && closes(header.value));
         }
         let body = match told(request.headers)? {
             Told::Nothing => Body::Length(0),
@@ -108,7 +110,7 @@ impl<'a> Head<'a> {
             path: path.as_bytes(),
             body,
             may_become_other,
-            waits,
+            is_last,
             headers: Headers { bytes: self.bytes },
         })
     }
@@ -171,6 +173,12 @@ fn told(headers: &[httparse::Header<'_>]) -> Result<Told, Wrong> {
         }
     }
     Ok(told)
+}
+
+/// Whether a list of options has the one that ends the connection.
+fn closes(options: &[u8]) -> bool {
+    let mut options = options.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    options.any(|option| option.eq_ignore_ascii_case(b"close"))
 }
 
 /// Digits and nothing else.

@@ -241,15 +241,19 @@ impl Version1 {
     }
 
     fn decision(&self, head: Head<'_>) -> Result<Decision, Wrong> {
-        if self.deciders.is_empty() {
+        if self.deciders.is_empty() && self.arms.is_none() {
             return Ok(Decision::default());
         }
         let request = head.request()?;
         let headers = request.headers.list();
+        let arm = self
+            .arms
+            .as_ref()
+            .and_then(|arms| arms.of_request(&headers));
         let (chance, number) = (self.chance, self.requests.count);
-        Ok(self
-            .deciders
-            .decide(chance, number, request.method, request.path, &headers))
+        let Request { method, path, .. } = request;
+        let deciders = &self.deciders;
+        Ok(deciders.decide(chance, number, method, path, &headers, arm))
     }
 
     /// Sends a request on, or answers it; its head is the first that is in `passing`.
@@ -279,6 +283,7 @@ impl Version1 {
         };
         let mut exchange = Exchange {
             since,
+            arm: decision.arm,
             method,
             may_become_other: request.may_become_other,
             changes: decision.response,
@@ -292,7 +297,7 @@ impl Version1 {
                 return false;
             }
             Some(Instead::Answer { status, body }) => {
-                let closes = request.waits;
+                let closes = request.is_last;
                 let has_body = method != Method::Head;
                 exchange.ours = Some(Ours {
                     status,
@@ -362,6 +367,7 @@ impl Version1 {
         let bytes = rewrite::answer(status, &bytes::Bytes::new(), false, true);
         self.exchanges.push_back(Exchange {
             since: now,
+            arm: None,
             method: Method::Other,
             may_become_other: false,
             changes: Changes::default(),

@@ -81,6 +81,7 @@ fn fault(name: &str, share: f64, matching: HttpMatch, action: HttpAction) -> Mes
     MessageFault {
         name: Arc::from(name),
         share,
+        arm: None,
         kind: Kind::Http(HttpFault { matching, action }),
     }
 }
@@ -256,6 +257,21 @@ fn a_request_that_can_be_read_in_two_ways_goes_no_further() {
 }
 
 #[test]
+fn an_answer_of_ours_ends_what_the_client_said_is_its_last() {
+    for last in [
+        "GET /b HTTP/1.1\r\nConnection: x, Close\r\n\r\n",
+        "GET /b HTTP/1.0\r\n\r\n",
+        "POST /b HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n",
+    ] {
+        let mut bed = Bed::with(&on_all(unavailable()));
+        bed.client(last);
+        assert!(bed.client_got().contains("503 "), "{last}");
+        assert!(bed.client_got().contains("Connection: close\r\n"), "{last}");
+        assert_eq!(bed.said.ends, [(Direction::Downstream, End::Close)]);
+    }
+}
+
+#[test]
 fn a_head_that_never_ends_is_given_up() {
     let mut bed = Bed::with(&[]);
     bed.client("GET / HTTP/1.1\r\n");
@@ -396,7 +412,7 @@ proptest! {
         let two = fault("two", 0.5, HttpMatch::default(), HttpAction::Reset);
         let alone = Deciders::new(std::slice::from_ref(&one));
         let beside = Deciders::new(&[two, one]);
-        let decide = |deciders: &Deciders| deciders.decide(Chance::new(seed), number, b"GET", b"/", &[]).instead;
+        let decide = |deciders: &Deciders| deciders.decide(Chance::new(seed), number, b"GET", b"/", &[], None).instead;
         if let Some(instead) = decide(&alone) {
             let both = decide(&beside);
             prop_assert!(both == Some(instead) || both == Some(super::super::decision::Instead::Reset));

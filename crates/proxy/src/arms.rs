@@ -1,0 +1,203 @@
+//! Control and experiment: two small, equal shares of a route's traffic, of which one has the fault.
+//!
+//! Who is in which follows from a key of the request and the seed, so that the same user is always
+//! in the same arm, on every connection and after a restart with the same seed.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::chance::Chance;
+
+/// A share of the traffic that is looked at by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arm {
+    /// As everybody, for comparison.
+    Control,
+    /// Where the faults are.
+    Experiment,
+}
+
+/// How a route's traffic is divided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Split {
+    /// Another name divides anew.
+    pub name: Arc<str>,
+    /// Of each arm, 0 to 0.5. Raised, it keeps those who are in an arm there.
+    pub share: f64,
+    pub by: Key,
+}
+
+/// What has the same value for those who belong together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key {
+    /// Each connection by itself.
+    Connection,
+    /// The client's address.
+    Client,
+    /// A header of this name; requests without it are in no arm.
+    Header(String),
+    /// A cookie of this name; requests without it are in no arm.
+    Cookie(String),
+}
+
+impl Key {
+    /// Whether requests of one connection may be in different arms.
+    #[must_use]
+    pub const fn is_of_requests(&self) -> bool {
+        matches!(self, Self::Header(_) | Self::Cookie(_))
+    }
+}
+
+impl Split {
+    /// The arm of what has this key. `chance` is the route's.
+    #[must_use]
+    pub fn arm(&self, chance: Chance, key: &[u8]) -> Option<Arm> {
+        let draw = chance.named(&self.name).keyed(key).unit();
+        if draw < self.share {
+            Some(Arm::Experiment)
+        } else if draw >= 1.0 - self.share {
+            Some(Arm::Control)
+        } else {
+            None
+        }
+    }
+
+    /// The share of the traffic that is in one arm or the other.
+    #[must_use]
+    pub fn total(&self) -> f64 {
+        2.0 * self.share
+    }
+}
+
+/// The split of a route, for one connection.
+#[derive(Debug, Clone)]
+pub struct Arms {
+    split: Split,
+    chance: Chance,
+}
+
+impl Arms {
+    /// `chance` is the route's.
+    #[must_use]
+    pub const fn new(split: Split, chance: Chance) -> Self {
+        Self { split, chance }
+    }
+
+    /// The arm of a connection, where it has one as a whole.
+    pub(crate) fn of_connection(
+        &self,
+        number: u64,
+        client: impl FnOnce() -> Option<IpAddr>,
+    ) -> Option<Arm> {
+        match self.split.by {
+            Key::Connection => self.split.arm(self.chance, &number.to_le_bytes()),
+            Key::Client => match client()?.to_canonical() {
+                IpAddr::V4(address) => self.split.arm(self.chance, &address.octets()),
+                IpAddr::V6(address) => self.split.arm(self.chance, &address.octets()),
+            },
+            Key::Header(_) | Key::Cookie(_) => None,
+        }
+    }
+
+    /// The arm of a request by what it says, where that decides.
+    #[must_use]
+    pub fn of_request(&self, headers: &[(&[u8], &[u8])]) -> Option<Arm> {
+        let value = match &self.split.by {
+            Key::Connection | Key::Client => return None,
+            Key::Header(name) => value(headers, name)?,
+            Key::Cookie(name) => cookie(value(headers, "cookie")?, name)?,
+        };
+        self.split.arm(self.chance, value)
+    }
+
+    /// Whether a request's headers have to be known.
+    #[must_use]
+    pub const fn is_of_requests(&self) -> bool {
+        self.split.by.is_of_requests()
+    }
+}
+
+fn value<'a>(headers: &[(&[u8], &'a [u8])], name: &str) -> Option<&'a [u8]> {
+    let mut headers = headers.iter();
+    headers
+        .find(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))
+        .map(|(_, value)| *value)
+}
+
+/// The value of a cookie, of a header `a=1; b=2` (RFC 6265, section 4.2.1).
+fn cookie<'a>(header: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    let pairs = header.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+    pairs
+        .filter_map(|pair| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
+        .next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(share: f64) -> Split {
+        Split {
+            name: Arc::from("one"),
+            share,
+            by: Key::Cookie("user".into()),
+        }
+    }
+
+    fn arms(share: f64, seed: u64) -> Vec<Option<Arm>> {
+        let arms = Arms::new(split(share), Chance::new(seed));
+        let of = |user: u64| {
+            let cookie = format!("theme=dark; user={user}; x=y");
+            arms.of_request(&[(b"Cookie", cookie.as_bytes())])
+        };
+        (0..100_000).map(of).collect()
+    }
+
+    #[test]
+    fn the_arms_are_as_large_as_asked_and_apart() {
+        let arms = arms(0.05, 7);
+        for arm in [Arm::Control, Arm::Experiment] {
+            let count = arms.iter().filter(|one| **one == Some(arm)).count();
+            // Six deviations of a binomial of 100,000 at 5 %: 68.9 each.
+            assert!(count.abs_diff(5000) < 414, "{arm:?}: {count}");
+        }
+    }
+
+    #[test]
+    fn a_share_that_is_raised_keeps_who_is_in_an_arm() {
+        let (small, large) = (arms(0.02, 7), arms(0.3, 7));
+        let kept = small.iter().zip(&large);
+        assert!(
+            kept.filter(|(before, _)| before.is_some())
+                .all(|(before, after)| before == after)
+        );
+    }
+
+    #[test]
+    fn another_seed_or_name_divides_anew() {
+        assert_ne!(arms(0.5, 7), arms(0.5, 8));
+        let other = Split {
+            name: Arc::from("two"),
+            ..split(0.5)
+        };
+        let chance = Chance::new(7);
+        let differs = |key: u64| {
+            let key = key.to_le_bytes();
+            other.arm(chance, &key) != split(0.5).arm(chance, &key)
+        };
+        assert!((0..100).any(differs));
+    }
+
+    #[test]
+    fn who_says_nothing_of_itself_is_in_no_arm() {
+        let arms = Arms::new(split(0.5), Chance::new(1));
+        let cookies: [&[u8]; 3] = [b"", b"users=1", b"theme=user=1"];
+        for cookie in cookies {
+            assert_eq!(arms.of_request(&[(b"cookie", cookie)]), None);
+        }
+        assert_eq!(arms.of_request(&[]), None);
+    }
+}

@@ -1,0 +1,248 @@
+//! Connections that rules of the kernel lead through the proxy, in a worker of the guardian.
+//!
+//! Everything ends with the process, in an order that the kernel keeps: it closes descriptors from
+//! the highest number down. First the connections, whose peers are sent a RST, which the rules'
+//! translation still carries to whom it is meant for; then the listeners; and last the table, whose
+//! end is the end of the translation too where nobody else translates.
+
+use std::convert::Infallible;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use firedrill_kernel::clock::boottime;
+use firedrill_kernel::netlink::{Protocol, Socket};
+use firedrill_kernel::nftables::{Action, Match, RuleCount, Ruleset, Table};
+use firedrill_worker::interception::{
+    ConnectionFault, ConnectionFaultKind, Interception, InterceptionError, Towards,
+};
+use firedrill_worker::queue::Distribution;
+use firedrill_worker::queue::loss::Loss;
+use firedrill_worker::queue::random::Share;
+use firedrill_worker::{Control, Measurement, Quantity};
+use rustix::event::{PollFd, PollFlags, Timespec};
+
+use crate::fabric::{Fabric, Options, RouteConfig};
+use crate::route::Upstream;
+use crate::stream::{
+    Bandwidth, Corrupt, Direction, Hang, Kind, Latency, Limit, Reset, Slicer, SlowClose, Stalls,
+    StreamFault, Timeout,
+};
+use crate::tls::Tls;
+
+/// A renewal of the lease is passed on to the rules at the latest after this.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// As long as Linux itself tries (`tcp_syn_retries`): whoever connects does not know that we do.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(127);
+
+/// More than this is not faster for one target's connections.
+const THREADS: usize = 2;
+
+/// Leads connections through the proxy for as long as the process lives.
+///
+/// # Errors
+/// When the namespace is gone, a port of it is taken, or its rules cannot be made.
+pub fn run(job: &Interception, control: &Control) -> Result<Infallible, InterceptionError> {
+    let failed = |doing| {
+        move |errno: rustix::io::Errno| InterceptionError::Proxy {
+            doing,
+            source: Box::new(errno),
+        }
+    };
+    let passage = job.namespace.within(|| Passage::open(job))?;
+    // Before there is a connection, and after the namespace's own descriptors are closed.
+    let _lower = take_lower_than(&passage.table())?;
+    let mut renewed = control.deadline();
+    passage.renew(renewed)?;
+    let call = control.call_to_leave().map_err(failed("make an event"))?;
+    let observer = passage.clone();
+    control.ready(move || observer.measurements());
+    while !control.has_expired() {
+        let mut fds = [PollFd::new(&call, PollFlags::IN)];
+        let look = Timespec {
+            tv_sec: 0,
+            tv_nsec: i64::from(LOOK.subsec_nanos()),
+        };
+        // Interrupted, it looks a little earlier.
+        if rustix::event::poll(&mut fds, Some(&look)) == Ok(1) {
+            break;
+        }
+        let deadline = control.deadline();
+        if deadline != renewed {
+            passage.renew(deadline)?;
+            renewed = deadline;
+        }
+    }
+    // From here on new connections go their own way; those that are here end with this process.
+    passage.table().stop()?;
+    control.released();
+    loop {
+        control.wait(LOOK);
+    }
+}
+
+/// The rules, and the proxy behind them.
+#[derive(Clone, Debug)]
+struct Passage {
+    table: Arc<Mutex<Table>>,
+    fabric: Arc<Fabric>,
+    routes: Vec<String>,
+    ruleset: Arc<Ruleset>,
+}
+
+impl Passage {
+    /// In the network namespace of the calling thread.
+    fn open(job: &Interception) -> Result<Self, InterceptionError> {
+        let socket = Socket::open(Protocol::Netfilter)?;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let options = Options {
+            threads: threads.min(THREADS),
+            seed: job.seed,
+            arms_most: 0.0,
+        };
+        let fabric = Fabric::start(&options).map_err(|source| InterceptionError::Proxy {
+            doing: "start its threads",
+            source: Box::new(source),
+        })?;
+        let mut routes = Vec::new();
+        for listen in &job.listen {
+            let name = if listen.is_ipv4() { "v4" } else { "v6" };
+            let route = RouteConfig {
+                name: name.into(),
+                listen: *listen,
+                upstream: Upstream::Original { mark: job.mark },
+                connect_timeout: CONNECT_TIMEOUT,
+                tls: Tls::None,
+                protocol: crate::message::Protocol::Tcp,
+                faults: stream_faults(&job.faults).into(),
+            };
+            fabric
+                .open(route)
+                .map_err(|source| InterceptionError::Proxy {
+                    doing: "listen",
+                    source: Box::new(source),
+                })?;
+            routes.push(name.into());
+        }
+        let table = Table::create(socket, &job.ruleset)?;
+        Ok(Self {
+            table: Arc::new(Mutex::new(table)),
+            fabric: Arc::new(fabric),
+            routes,
+            ruleset: Arc::new(job.ruleset.clone()),
+        })
+    }
+
+    fn renew(&self, deadline: Duration) -> Result<(), InterceptionError> {
+        let left = deadline.saturating_sub(boottime());
+        Ok(self.table().renew(left)?)
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn measurements(&self) -> Vec<Measurement> {
+        let passed = self
+            .routes
+            .iter()
+            .filter_map(|route| self.fabric.passed(route).ok());
+        let connections: u64 = passed.map(|passed| passed.connections).sum();
+        let mut all = vec![Measurement::exact(
+            Quantity::ConnectionsProxied,
+            None,
+            connections as f64,
+        )];
+        // Rules that do not answer are gone, which the next renewal finds out.
+        let counts = self.table().counters().unwrap_or_default();
+        all.extend(share(&self.ruleset, &counts));
+        all
+    }
+}
+
+/// Takes every free descriptor below this one, so that whatever is opened later lies above it.
+fn take_lower_than(table: &Table) -> Result<Vec<OwnedFd>, InterceptionError> {
+    let mut taken = Vec::new();
+    loop {
+        let copy = rustix::io::fcntl_dupfd_cloexec(table, 0).map_err(|errno| {
+            InterceptionError::Proxy {
+                doing: "take a descriptor",
+                source: Box::new(errno),
+            }
+        })?;
+        if copy.as_raw_fd() > table.as_fd().as_raw_fd() {
+            return Ok(taken);
+        }
+        taken.push(copy);
+    }
+}
+
+/// What share of the connections was led here, where only a share was asked for.
+fn share(ruleset: &Ruleset, counts: &[RuleCount]) -> Option<Measurement> {
+    let (mut asked, mut hit, mut requested) = (0, 0, None);
+    for chain in &ruleset.chains {
+        for (index, rule) in chain.rules.iter().enumerate() {
+            let is_it = |count: &&RuleCount| count.chain == chain.name && count.rule == index;
+            let packets: u64 = counts.iter().filter(is_it).map(|count| count.packets).sum();
+            match rule.action {
+                Action::Count => asked += packets,
+                Action::Redirect(_) => hit += packets,
+                _ => {}
+            }
+            let share = rule.matches.iter().find_map(|found| match found {
+                Match::Random { share } => Some(*share),
+                _ => None,
+            });
+            requested = requested.or(share);
+        }
+    }
+    requested?;
+    Measurement::share(Quantity::ShareProxied, requested, hit, asked)
+}
+
+fn stream_faults(faults: &[ConnectionFault]) -> Vec<StreamFault> {
+    let named = |(index, fault): (usize, &ConnectionFault)| StreamFault {
+        name: format!("fault {index}").into(),
+        direction: match fault.towards {
+            Towards::Server => Direction::Upstream,
+            Towards::Client => Direction::Downstream,
+        },
+        toxicity: 1.0,
+        arm: None,
+        kind: kind(&fault.kind),
+    };
+    faults.iter().enumerate().map(named).collect()
+}
+
+fn kind(kind: &ConnectionFaultKind) -> Kind {
+    match *kind {
+        ConnectionFaultKind::Latency { delay, jitter } => Kind::Latency(Latency {
+            delay,
+            jitter,
+            distribution: Distribution::Uniform,
+            correlation: 0.0,
+        }),
+        ConnectionFaultKind::Bandwidth { bytes_per_second } => {
+            Kind::Bandwidth(Bandwidth { bytes_per_second })
+        }
+        ConnectionFaultKind::Loss { share, stall } => Kind::Loss(Stalls {
+            loss: Loss::Random(Share {
+                share,
+                correlation: 0.0,
+            }),
+            stall,
+        }),
+        ConnectionFaultKind::Corrupt { share } => Kind::Corrupt(Corrupt { share }),
+        ConnectionFaultKind::Slicer { size, delay } => Kind::Slicer(Slicer {
+            size,
+            variation: 0,
+            delay,
+        }),
+        ConnectionFaultKind::Limit { bytes } => Kind::Limit(Limit { bytes }),
+        ConnectionFaultKind::Timeout { after } => Kind::Timeout(Timeout { after: Some(after) }),
+        ConnectionFaultKind::Reset { after } => Kind::Reset(Reset { after }),
+        ConnectionFaultKind::Hang => Kind::Hang(Hang),
+        ConnectionFaultKind::SlowClose { delay } => Kind::SlowClose(SlowClose { delay }),
+    }
+}

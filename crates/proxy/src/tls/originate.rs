@@ -1,0 +1,165 @@
+//! TLS begins here: the proxy's handshake is with the upstream.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
+use rustls_platform_verifier::BuilderVerifierExt as _;
+
+use super::hello::Hello;
+use super::{protocol_versions, provider};
+use crate::route::Upstream;
+
+/// How upstreams are asked.
+#[derive(Debug, Clone)]
+pub struct Originate {
+    /// Whom the upstream has to be; if not given, whom the client asked for, or else the
+    /// upstream's host.
+    name: Option<ServerName<'static>>,
+    /// What is offered where no client has a say.
+    alpn: Vec<Vec<u8>>,
+    config: Arc<ClientConfig>,
+}
+
+/// Who is believed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// Whom the system trusts.
+    #[default]
+    System,
+    /// Those in this PEM file, and nobody else.
+    File(PathBuf),
+    /// Anybody, unasked.
+    Anybody,
+}
+
+/// Why upstreams cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum OriginateError {
+    #[error("{path} cannot be read as PEM: {why}")]
+    Pem { path: String, why: String },
+    #[error("{path} holds no certificate of an authority")]
+    Empty { path: String },
+    #[error("TLS cannot be set up: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+impl Originate {
+    /// # Errors
+    /// When there is nobody to trust.
+    pub fn new(
+        trust: &Trust,
+        name: Option<ServerName<'static>>,
+        alpn: Vec<Vec<u8>>,
+    ) -> Result<Self, OriginateError> {
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(protocol_versions())?;
+        let builder = match trust {
+            Trust::System => builder.with_platform_verifier()?,
+            Trust::File(path) => builder.with_root_certificates(roots(path)?),
+            Trust::Anybody => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider()))),
+        };
+        Ok(Self {
+            name,
+            alpn,
+            config: Arc::new(builder.with_no_client_auth()),
+        })
+    }
+
+    /// The client's end of a handshake, in the place of the client that said this.
+    ///
+    /// # Errors
+    /// When the upstream has no name to be known by.
+    pub fn connection(
+        &self,
+        hello: Option<&Hello>,
+        upstream: &Upstream,
+    ) -> Result<ClientConnection, rustls::Error> {
+        let asked = || {
+            let name = hello?.name.clone()?;
+            ServerName::try_from(name).ok()
+        };
+        let name = self.name.clone().or_else(asked).or_else(|| host(upstream));
+        let name = name.ok_or_else(|| rustls::Error::General("no name".into()))?;
+        let mut config = ClientConfig::clone(&self.config);
+        config.alpn_protocols = match hello {
+            Some(hello) => hello.alpn.clone(),
+            None => self.alpn.clone(),
+        };
+        ClientConnection::new(Arc::new(config), name)
+    }
+}
+
+fn host(upstream: &Upstream) -> Option<ServerName<'static>> {
+    match upstream {
+        Upstream::Addresses(addresses) => Some(addresses.first()?.ip().into()),
+        Upstream::Name { host, .. } => ServerName::try_from(host.clone()).ok(),
+        // Another for each connection.
+        Upstream::Original { .. } => None,
+    }
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, OriginateError> {
+    let told = || path.display().to_string();
+    let all = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| OriginateError::Pem {
+            path: told(),
+            why: error.to_string(),
+        })?;
+    let mut roots = RootCertStore::empty();
+    let (added, _ignored) = roots.add_parsable_certificates(all);
+    if added == 0 {
+        return Err(OriginateError::Empty { path: told() });
+    }
+    Ok(roots)
+}
+
+/// Signatures are checked all the same: a broken handshake is not a question of trust.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

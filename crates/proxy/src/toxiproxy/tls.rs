@@ -1,0 +1,235 @@
+//! What a proxy does with TLS, as it is written: `"tls": {"mode": "terminate", …}`. Toxiproxy has
+//! nothing of the kind.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use rustls::pki_types::ServerName;
+use serde::{Deserialize, Serialize};
+
+use super::address;
+use super::answer::ApiError;
+use crate::tls::Tls;
+use crate::tls::authority::Authority;
+use crate::tls::flaw;
+use crate::tls::names::Names;
+use crate::tls::originate::{Originate, Trust};
+use crate::tls::terminate::{Shown, Terminate};
+
+/// What becomes of TLS.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSettings {
+    pub mode: Mode,
+    /// A PEM file with the certificate that clients are shown, and its chain. If not given, one is
+    /// made for the name that a client asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<PathBuf>,
+    /// Its key; if not given, in the same file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<PathBuf>,
+    /// The name in a certificate that is made for a client that asks for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// A PEM file with whom to believe about upstreams, in the place of those the system trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
+    /// Believe any upstream.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub insecure: bool,
+    /// Whose certificate the upstream has to have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<String>,
+    /// Protocols to agree to, or to ask for, where only one side speaks TLS.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alpn: Vec<String>,
+    /// Upstreams by the name that a client asks for: `shop.example.org`, `*.example.org`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub upstreams: BTreeMap<String, String>,
+    /// What becomes of those who ask for none of these.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub otherwise: Otherwise,
+}
+
+/// Where TLS ends and begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    Terminate,
+    Originate,
+    Reencrypt,
+    Passthrough,
+}
+
+/// What becomes of a connection whose name is not among those that were told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Otherwise {
+    /// It goes to the upstream of the proxy.
+    #[default]
+    Upstream,
+    /// A RST.
+    Reset,
+}
+
+/// How a handshake comes to nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HandshakeEnd {
+    #[default]
+    Alert,
+    Stall,
+}
+
+impl From<HandshakeEnd> for flaw::Kind {
+    fn from(end: HandshakeEnd) -> Self {
+        match end {
+            HandshakeEnd::Alert => Self::Alert,
+            HandshakeEnd::Stall => Self::Stall,
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+type Cell = OnceLock<Arc<Authority>>;
+
+/// The authority, made when it is first needed.
+pub(super) fn authority(cell: &Cell) -> Result<Arc<Authority>, ApiError> {
+    if let Some(authority) = cell.get() {
+        return Ok(Arc::clone(authority));
+    }
+    let made = Authority::new().map_err(|error| ApiError::Internal {
+        why: error.to_string(),
+    })?;
+    Ok(Arc::clone(cell.get_or_init(|| Arc::new(made))))
+}
+
+/// Everything that stands against these settings.
+pub(super) fn check(settings: Option<&TlsSettings>, cell: &Cell) -> Result<(), ApiError> {
+    let Some(settings) = settings else {
+        return Ok(());
+    };
+    settings.tls(cell).map(drop)
+}
+
+impl TlsSettings {
+    pub(super) fn terminates(&self) -> bool {
+        matches!(self.mode, Mode::Terminate | Mode::Reencrypt)
+    }
+
+    fn originates(&self) -> bool {
+        matches!(self.mode, Mode::Originate | Mode::Reencrypt)
+    }
+
+    /// What they mean; or every reason why they mean nothing.
+    pub(super) fn tls(&self, cell: &Cell) -> Result<Tls, ApiError> {
+        let mut reasons = self.out_of_place();
+        let authority = authority(cell)?;
+        let terminate = self.terminate(authority).map_err(|why| reasons.push(why));
+        let originate = self.originate().map_err(|why| reasons.push(why));
+        let names = self.names(&mut reasons);
+        if let (true, Ok(terminate), Ok(originate)) = (reasons.is_empty(), terminate, originate) {
+            return Ok(match (terminate, originate) {
+                (Some(terminate), None) => Tls::Terminate(terminate),
+                (None, Some(originate)) => Tls::Originate(originate),
+                (Some(terminate), Some(originate)) => Tls::Reencrypt(terminate, originate),
+                (None, None) => Tls::Pass {
+                    names,
+                    others: self.otherwise == Otherwise::Upstream,
+                },
+            });
+        }
+        Err(ApiError::body(format!("tls: {}", reasons.join("; "))))
+    }
+
+    /// What is said though the mode has no use for it.
+    fn out_of_place(&self) -> Vec<String> {
+        let passes = self.mode == Mode::Passthrough;
+        let said = [
+            ("certificate", self.certificate.is_some(), self.terminates()),
+            ("key", self.key.is_some(), self.certificate.is_some()),
+            (
+                "name",
+                self.name.is_some(),
+                self.terminates() && self.certificate.is_none(),
+            ),
+            ("ca", self.ca.is_some(), self.originates() && !self.insecure),
+            ("insecure", self.insecure, self.originates()),
+            ("server_name", self.server_name.is_some(), self.originates()),
+            (
+                "alpn",
+                !self.alpn.is_empty(),
+                self.terminates() != self.originates(),
+            ),
+            ("upstreams", !self.upstreams.is_empty(), passes),
+            ("otherwise", !is_default(&self.otherwise), passes),
+        ];
+        let wrong = said.into_iter().filter(|(_, said, fits)| *said && !fits);
+        wrong
+            .map(|(field, ..)| format!("`{field}` has no meaning with what else is given"))
+            .collect()
+    }
+
+    fn alpn(&self) -> Vec<Vec<u8>> {
+        let names = self.alpn.iter();
+        names.map(|name| name.clone().into_bytes()).collect()
+    }
+
+    fn terminate(&self, authority: Arc<Authority>) -> Result<Option<Arc<Terminate>>, String> {
+        if !self.terminates() {
+            return Ok(None);
+        }
+        let words = |error: crate::tls::terminate::TerminateError| error.to_string();
+        let shown = match &self.certificate {
+            Some(file) => Shown::read(file, self.key.as_ref().unwrap_or(file)).map_err(words)?,
+            None => Shown::Made {
+                name: self.name.clone(),
+            },
+        };
+        if let Shown::Made { name: Some(name) } = &shown {
+            let made = authority.certificate(name, None);
+            made.map_err(|error| format!("name {name}: {error}"))?;
+        }
+        let made = Terminate::new(authority, shown, self.alpn());
+        made.map(|made| Some(Arc::new(made))).map_err(words)
+    }
+
+    fn originate(&self) -> Result<Option<Arc<Originate>>, String> {
+        if !self.originates() {
+            return Ok(None);
+        }
+        let trust = match &self.ca {
+            _ if self.insecure => Trust::Anybody,
+            Some(file) => Trust::File(file.clone()),
+            None => Trust::System,
+        };
+        let name = self.server_name.clone().map(ServerName::try_from);
+        let name = name.transpose().map_err(|_| {
+            let given = self.server_name.as_deref().unwrap_or_default();
+            format!("server_name {given} is neither a name nor an address")
+        })?;
+        let made = Originate::new(&trust, name, self.alpn());
+        let made = made.map_err(|error| error.to_string())?;
+        Ok(Some(Arc::new(made)))
+    }
+
+    fn names(&self, reasons: &mut Vec<String>) -> Names {
+        let mut names = Names::default();
+        for (pattern, upstream) in &self.upstreams {
+            match address::to_reach(upstream) {
+                Ok(upstream) => {
+                    if !names.add(pattern, upstream) {
+                        let why = "is neither a name nor `*.` and a name";
+                        reasons.push(format!("upstreams: {pattern} {why}"));
+                    }
+                }
+                Err(error) => reasons.push(format!("upstreams: {pattern}: {error}")),
+            }
+        }
+        names
+    }
+}

@@ -1,0 +1,112 @@
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use serde_json::{Value, json};
+
+use crate::bed::{Answer, Bed, echo};
+
+fn proxy(bed: &Bed, tls: &Value) -> Answer {
+    let upstream = echo().to_string();
+    let body = json!({ "name": "echo", "listen": "127.0.0.1:0", "upstream": upstream, "tls": tls });
+    bed.post("/proxies", &body.to_string())
+}
+
+/// The first bytes of what a server of TLS answers.
+fn answer_to_hello(proxy: &Value) -> Vec<u8> {
+    let address = proxy["listen"].as_str().expect("an address");
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    let mut config = rustls::ClientConfig::builder_with_provider(
+        rustls::crypto::ring::default_provider().into(),
+    )
+    .with_safe_default_protocol_versions()
+    .expect("versions")
+    .with_root_certificates(rustls::RootCertStore::empty())
+    .with_no_client_auth();
+    config.enable_sni = true;
+    let name = "shop.example.org".try_into().expect("a name");
+    let mut client = rustls::ClientConnection::new(config.into(), name).expect("a client");
+    let mut hello = Vec::new();
+    client.write_tls(&mut hello).expect("bytes");
+    stream.write_all(&hello).expect("sent");
+    let mut answer = vec![0; 7];
+    stream.read_exact(&mut answer).expect("an answer");
+    answer
+}
+
+#[test]
+fn a_proxy_that_ends_tls_is_made_told_and_given_a_flaw() {
+    let bed = Bed::new();
+    let made = proxy(&bed, &json!({ "mode": "terminate", "alpn": ["h2"] }));
+    assert_eq!(made.status, 201, "{made:?}");
+    let proxy = made.json();
+    assert_eq!(proxy["tls"], json!({ "mode": "terminate", "alpn": ["h2"] }));
+    assert_eq!(answer_to_hello(&proxy)[0], 22);
+    let toxic = json!({ "type": "tls_handshake", "name": "no", "attributes": { "fail": "alert" } });
+    assert_eq!(
+        bed.post("/proxies/echo/toxics", &toxic.to_string()).status,
+        200
+    );
+    assert_eq!(answer_to_hello(&proxy), [21, 3, 3, 0, 2, 2, 40]);
+    bed.delete("/proxies/echo/toxics/no");
+    let toxic = json!({ "type": "tls_certificate", "attributes": { "flaw": "not-yet-valid" } });
+    let told = bed.post("/proxies/echo/toxics", &toxic.to_string()).json();
+    assert_eq!(told["attributes"], json!({ "flaw": "not-yet-valid" }));
+    assert_eq!(answer_to_hello(&proxy)[0], 22);
+}
+
+#[test]
+fn what_becomes_of_tls_changes_with_the_proxy() {
+    let bed = Bed::new();
+    let made = proxy(
+        &bed,
+        &json!({ "mode": "passthrough", "otherwise": "reset" }),
+    )
+    .json();
+    assert_eq!(made["tls"]["otherwise"], "reset");
+    let change = json!({ "tls": { "mode": "terminate" } }).to_string();
+    let changed = bed.post("/proxies/echo", &change).json();
+    assert_eq!(changed["tls"], json!({ "mode": "terminate" }));
+    assert_eq!(answer_to_hello(&changed)[0], 22);
+}
+
+#[test]
+fn settings_that_mean_nothing_are_refused_with_every_reason() {
+    let bed = Bed::new();
+    let wrong = json!({
+        "mode": "originate", "certificate": "no-such-file.pem", "server_name": "a b",
+        "upstreams": { "a*b": "nowhere", "a b": "127.0.0.1:1" },
+    });
+    let refused = proxy(&bed, &wrong);
+    assert_eq!(refused.status, 400);
+    let error = refused.json()["error"].as_str().map(str::to_owned);
+    let error = error.expect("an error");
+    for reason in [
+        "`certificate` has no meaning",
+        "`upstreams` has no meaning",
+        "server_name a b is neither a name nor an address",
+        "a*b: address nowhere: no port",
+        "a b is neither a name",
+    ] {
+        assert!(error.contains(reason), "{error}");
+    }
+    let missing = json!({ "mode": "terminate", "certificate": "no-such-file.pem" });
+    let error = proxy(&bed, &missing).body;
+    assert!(error.contains("no-such-file.pem cannot be read"), "{error}");
+    for form in [
+        json!({ "mode": "none" }),
+        json!({}),
+        json!({ "mode": "terminate", "x": 1 }),
+    ] {
+        assert_eq!(proxy(&bed, &form).status, 400, "{form}");
+    }
+    assert_eq!(bed.get("/proxies").json(), json!({}));
+}
+
+#[test]
+fn a_flaw_needs_a_handshake_of_ours() {
+    let (bed, _) = Bed::with_echo();
+    let toxic = r#"{"type":"tls_certificate"}"#;
+    let refused = bed.post("/proxies/echo/toxics", toxic);
+    assert_eq!(refused.status, 400);
+    assert!(refused.body.contains("no handshake to put"), "{refused:?}");
+}

@@ -1,0 +1,143 @@
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use firedrill_proxy::tls::Tls;
+use firedrill_proxy::tls::names::Names;
+
+use crate::bed::{Bed, ask, authority, echo, serve, terminate, text, trusting};
+
+fn passing() -> Tls {
+    let names = Names::default();
+    Tls::Pass {
+        names,
+        others: true,
+    }
+}
+
+/// Bytes that this process has in memory.
+fn resident() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").expect("figures");
+    let pages: usize = text
+        .split(' ')
+        .nth(1)
+        .and_then(|p| p.parse().ok())
+        .expect("a number");
+    pages * 4096
+}
+
+#[test]
+fn who_does_not_speak_tls_is_told_so_in_tls_or_by_a_reset() {
+    let authority = authority();
+    let bed = Bed::new(
+        Tls::Terminate(terminate(&authority, &[])),
+        serve(echo),
+        vec![],
+    );
+    for garbage in [
+        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+        vec![0; 100],
+        text(100_000),
+    ] {
+        let mut client = bed.connect();
+        let _reset = client.write_all(&garbage);
+        let mut answer = Vec::new();
+        let end = client.read_to_end(&mut answer);
+        // decode_error; with more on its way a RST may come with it.
+        let told = answer == [21, 3, 3, 0, 2, 2, 50] || end.is_err();
+        assert!(told, "{answer:?}");
+    }
+    let bed = Bed::new(passing(), serve(echo), vec![]);
+    let mut client = bed.connect();
+    client.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("sent");
+    let error = client.read(&mut [0]).expect_err("a reset");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn garbage_behind_a_good_beginning_ends_the_connection() {
+    let authority = authority();
+    let bed = Bed::new(
+        Tls::Terminate(terminate(&authority, &[])),
+        serve(echo),
+        vec![],
+    );
+    let config = trusting(&authority, &[]);
+    let mut client = bed.client(&config);
+    ask(&mut client, b"question");
+    client.sock.write_all(&[23, 3, 3, 0, 30]).expect("sent");
+    client.sock.write_all(&[7; 30]).expect("sent");
+    let mut rest = Vec::new();
+    // bad_record_mac, which rustls tells as an error.
+    client.read_to_end(&mut rest).expect_err("an alert");
+    let mut client = bed.client(&config);
+    assert_eq!(ask(&mut client, b"question"), b"question");
+}
+
+#[test]
+fn a_thousand_half_handshakes_hold_up_nobody_and_cost_next_to_nothing() {
+    let authority = authority();
+    let hello = [22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3];
+    for tls in [Tls::Terminate(terminate(&authority, &[])), passing()] {
+        let ends_here = tls.terminate().is_some();
+        let bed = Bed::new(tls, serve(echo), vec![]);
+        let config = trusting(&authority, &[]);
+        let before = resident();
+        let half: Vec<TcpStream> = (0..1000)
+            .map(|_| {
+                let mut client = bed.connect();
+                client.write_all(&hello).expect("sent");
+                client
+            })
+            .collect();
+        if ends_here {
+            assert_eq!(ask(&mut bed.client(&config), b"question"), b"question");
+        }
+        let cost = resident().saturating_sub(before);
+        assert!(cost < 20 << 20, "{cost} bytes");
+        // After the three seconds that the route gives them, all of them are told.
+        let begin = Instant::now();
+        for mut client in half {
+            let error = client.read(&mut [0]).expect_err("a reset");
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        }
+        assert!(begin.elapsed() < Duration::from_secs(60));
+        assert_eq!(bed.failed(), 1000);
+    }
+}
+
+#[test]
+fn a_hello_that_comes_byte_by_byte_does_not_stop_the_clock() {
+    let authority = authority();
+    let bed = Bed::new(
+        Tls::Terminate(terminate(&authority, &[])),
+        serve(echo),
+        vec![],
+    );
+    let mut client = bed.connect();
+    client
+        .write_all(&[22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3])
+        .expect("sent");
+    let begin = Instant::now();
+    let pause = Some(Duration::from_millis(20));
+    client.set_read_timeout(pause).expect("an option");
+    while client.write_all(&[0]).is_ok() {
+        assert!(begin.elapsed() < Duration::from_secs(60));
+        let _nothing_yet = client.read(&mut [0]);
+    }
+    assert!(begin.elapsed() > Duration::from_secs(2));
+    assert_eq!(bed.failed(), 1);
+}
+
+#[test]
+fn an_upstream_that_never_shakes_hands_holds_up_only_its_own() {
+    let silent = serve(|mut stream| {
+        let _until_it_ends = stream.read_to_end(&mut Vec::new());
+    });
+    let trust = firedrill_proxy::tls::originate::Trust::Anybody;
+    let tls = Tls::Originate(crate::bed::originate(&trust, &[]));
+    let bed = Bed::new(tls, silent, vec![]);
+    let error = bed.connect().read(&mut [0]).expect_err("a reset");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    assert_eq!(bed.failed(), 1);
+}
