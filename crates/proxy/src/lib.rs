@@ -5,6 +5,7 @@
 //! - [`stream`]: what faults do to one direction of a connection; pure;
 //! - [`message`]: protocols, and what faults do to one request; pure;
 //! - [`arms`]: control and experiment, two shares of the traffic; pure;
+//! - [`datagram`]: what faults do to datagrams; pure;
 //! - [`tls`]: TLS ended, begun, or led by its name; certificates with a flaw;
 //! - [`fabric`]: routes that are opened, changed and closed while connections run;
 //! - [`interception`]: connections that rules of the kernel lead here;
@@ -17,6 +18,7 @@
 pub mod arms;
 pub mod chance;
 mod counters;
+pub mod datagram;
 pub mod fabric;
 mod histogram;
 pub mod interception;
@@ -30,4 +32,4 @@ pub mod toxiproxy;
 pub use counters::{Bytes, Passed, Requests};
 pub use fabric::{ARMS_MOST, Fabric, Options, RouteConfig, RouteError};
 pub use histogram::Times;
-pub use route::{Faults, Upstream};
+pub use route::{Faults, FlowLimits, Upstream};
