@@ -45,6 +45,7 @@ use self::tally::Tally;
 use self::turn::Turn;
 use self::way::{Block, Way};
 use super::{MessageFault, Session, Sink};
+use crate::arms::Arms;
 use crate::chance::Chance;
 use crate::stream::{Direction, End};
 
@@ -437,6 +438,10 @@ impl Session for Http2 {
 
     fn change(&mut self, faults: &[MessageFault]) {
         self.faults.change(faults);
+    }
+
+    fn divide(&mut self, arms: Option<Arms>) {
+        self.faults.divide(arms);
     }
 }
 

@@ -31,6 +31,7 @@ async fn requests_through_real_sockets_meet_the_same_faults() {
     let fabric = Fabric::start(&Options {
         threads: 1,
         seed: 3,
+        arms_most: 1.0,
     })
     .expect("a fabric");
     let address = fabric
@@ -40,6 +41,7 @@ async fn requests_through_real_sockets_meet_the_same_faults() {
             upstream: Upstream::Addresses(vec![upstream]),
             connect_timeout: Duration::from_secs(5),
             tls: Default::default(),
+            flows: Default::default(),
             protocol: Protocol::Http2,
             faults: Faults {
                 messages: messages.clone(),
@@ -53,7 +55,7 @@ async fn requests_through_real_sockets_meet_the_same_faults() {
         let chance = Chance::new(3).named("shop").of(number).of(MESSAGES);
         busy(&mut client, chance, &messages, &page, 100).await;
     }
-    let requests = fabric.passed("shop").expect("a route").requests;
+    let requests = fabric.requests("shop", None).expect("a route");
     assert_eq!(requests.well + requests.badly, 300, "{requests:?}");
     assert!(requests.ours > 0 && requests.ours < requests.badly + requests.well);
 }

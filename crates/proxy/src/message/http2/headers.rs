@@ -13,6 +13,7 @@ use super::tally::Look;
 use super::turn::Turn;
 use super::way::Block;
 use super::{Http2, Mode};
+use crate::arms::Arm;
 use crate::stream::Direction;
 
 impl Http2 {
@@ -32,7 +33,7 @@ impl Http2 {
             let decoder = &mut self.way(direction).decoder;
             decoder.each(&block.fragment, &mut |name, value, _| look.at(name, value))?;
             if is_request {
-                self.count(block, turn);
+                self.count(block, None, turn);
             } else if direction == Direction::Downstream && block.promised.is_none() {
                 self.judge(block.stream, &look, block.end_stream, false, turn);
             }
@@ -48,16 +49,16 @@ impl Http2 {
     }
 
     /// There is a new request.
-    fn count(&mut self, block: &Block, turn: &Turn<'_>) {
+    fn count(&mut self, block: &Block, arm: Option<Arm>, turn: &Turn<'_>) {
         self.streams.last[0] = block.stream;
         if self.mode == Mode::Clear {
             self.streams.last[1] = block.stream;
         }
         self.requests += 1;
-        self.tally.asked(block.stream, turn.now);
+        self.tally.asked(block.stream, arm, turn.now);
     }
 
-    /// Counts an answer that goes to the client, if how it went is known by now.
+    /// Headers of an answer go to the client: it is counted, if they are its end.
     pub(super) fn judge(
         &mut self,
         key: u32,
@@ -66,7 +67,8 @@ impl Http2 {
         ours: bool,
         turn: &mut Turn<'_>,
     ) {
-        let answered = self.tally.headers(key, look, end, ours, turn.now);
+        let end = end.then_some(turn.now);
+        let answered = self.tally.headers(key, look, ours, end);
         turn.answered(answered);
     }
 
@@ -77,17 +79,17 @@ impl Http2 {
         turn: &mut Turn<'_>,
     ) -> Result<(), Code> {
         let known = fields.as_deref().unwrap_or_default();
-        let plan = self.faults.plan(self.requests, known);
+        let (plan, arm) = self.faults.plan(self.requests, known);
         if self.mode == Mode::Clear {
             if plan.is_none() {
-                self.count(block, turn);
+                self.count(block, arm, turn);
                 self.way(Direction::Upstream).pass(&block.raw, turn);
                 return Ok(());
             }
             self.streams.begin();
             self.mode = Mode::Managed;
         }
-        self.count(block, turn);
+        self.count(block, arm, turn);
         let refused = match &fields {
             None => Some(Code::ENHANCE_YOUR_CALM),
             Some(_) if self.streams.is_full() => Some(Code::REFUSED_STREAM),

@@ -1,9 +1,10 @@
 //! Which requests have their answers, and how they went. Nothing else depends on it.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::hpack::Field;
+use crate::arms::Arm;
 use crate::message::Answered;
 use crate::message::grpc::is_grpc;
 
@@ -19,8 +20,19 @@ pub(super) struct Tally {
 #[derive(Debug)]
 struct Open {
     since: Instant,
-    /// The answer has begun; a call's is judged by its end.
-    begun: Option<Duration>,
+    arm: Option<Arm>,
+    answer: Answer,
+}
+
+/// How an answer looks that has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    None,
+    Begun {
+        well: bool,
+    },
+    /// A call's, whose status is to come.
+    Call,
 }
 
 /// What a header block says of how a request went.
@@ -54,54 +66,59 @@ impl Look {
 }
 
 impl Tally {
-    pub(super) fn asked(&mut self, key: u32, now: Instant) {
+    pub(super) fn asked(&mut self, key: u32, arm: Option<Arm>, now: Instant) {
         if self.open.len() < OPEN {
-            let since = now;
-            let begun = None;
-            self.open.insert(key, Open { since, begun });
+            let open = Open {
+                since: now,
+                arm,
+                answer: Answer::None,
+            };
+            self.open.insert(key, open);
         }
     }
 
-    /// Headers or trailers of an answer.
+    /// Headers or trailers of an answer; whether they are its end.
     pub(super) fn headers(
         &mut self,
         key: u32,
         look: &Look,
-        end: bool,
         ours: bool,
-        now: Instant,
+        end: Option<Instant>,
     ) -> Option<Answered> {
         let open = self.open.get_mut(&key)?;
-        let took = match (open.begun, look.status) {
-            (Some(took), _) if end => took,
-            (Some(_), _) | (None, None | Some(..200)) => return None,
-            (None, Some(_)) => now.saturating_duration_since(open.since),
+        open.answer = match (open.answer, look.status) {
+            (Answer::None, None | Some(..200)) => return None,
+            (Answer::None, Some(status)) => match look.call_is_well {
+                None if look.is_call && end.is_none() => Answer::Call,
+                call_is_well => Answer::Begun {
+                    well: status < 500 && call_is_well != Some(false),
+                },
+            },
+            (Answer::Call, _) => Answer::Begun {
+                well: look.call_is_well == Some(true),
+            },
+            (begun, _) => begun,
         };
-        if look.is_call && look.call_is_well.is_none() && !end {
-            open.begun = Some(took);
-            return None;
-        }
-        let call_is_well = look.call_is_well.unwrap_or(open.begun.is_none());
-        let well = call_is_well && look.status.is_none_or(|status| status < 500);
-        self.open.remove(&key);
-        Some(Answered { well, ours, took })
+        self.ended(key, ours, end?)
     }
 
-    /// An answer's last byte is there. A call's has ended without a status, if it was not judged.
-    pub(super) fn ended(&mut self, key: u32, ours: bool) -> Option<Answered> {
-        let took = self.open.remove(&key)?.begun?;
-        let well = false;
-        Some(Answered { well, ours, took })
+    /// An answer's last byte is there. A call's without a status went badly.
+    pub(super) fn ended(&mut self, key: u32, ours: bool, now: Instant) -> Option<Answered> {
+        let open = self.open.remove(&key)?;
+        Some(Answered {
+            well: open.answer == Answer::Begun { well: true },
+            ours,
+            took: now.saturating_duration_since(open.since),
+            arm: open.arm,
+        })
     }
 
     /// There will be no answer, or no more of it.
     pub(super) fn reset(&mut self, key: u32, ours: bool, now: Instant) -> Option<Answered> {
-        let open = self.open.remove(&key)?;
-        let so_far = now.saturating_duration_since(open.since);
+        let answered = self.ended(key, ours, now)?;
         Some(Answered {
             well: false,
-            ours,
-            took: open.begun.unwrap_or(so_far),
+            ..answered
         })
     }
 

@@ -31,7 +31,13 @@ impl Http2 {
         let taking = if self.mode == Mode::Clear {
             if head.kind == frame::DATA {
                 self.way(direction).connection.pass(head.length);
-                self.judge_end(direction, head.stream, head.has(frame::END_STREAM), turn);
+                self.judge_end(
+                    direction,
+                    head.stream,
+                    head.has(frame::END_STREAM),
+                    false,
+                    turn,
+                );
             }
             self.pass_begin(direction, raw, turn)
         } else if head.kind == frame::DATA {
@@ -70,7 +76,13 @@ impl Http2 {
             }
             Found::Free if free => {
                 self.way(direction).connection.pass(head.length);
-                self.judge_end(direction, head.stream, head.has(frame::END_STREAM), turn);
+                self.judge_end(
+                    direction,
+                    head.stream,
+                    head.has(frame::END_STREAM),
+                    false,
+                    turn,
+                );
                 Ok(self.pass_begin(direction, raw, turn))
             }
             Found::Free => {
@@ -117,7 +129,7 @@ impl Http2 {
         half.ended |= end;
         half.told |= end;
         self.way(direction).connection.pass(head.length);
-        self.judge_end(direction, key, end, turn);
+        self.judge_end(direction, key, end, false, turn);
         let raw = frame::head(head.length, head.kind, head.flags, number);
         let taking = self.pass_begin(direction, &raw, turn);
         self.finish(key, turn);
@@ -270,7 +282,7 @@ impl Http2 {
         };
         let is_known = stream.upstream.is_some();
         let half = stream.half(direction);
-        let ours = half.swallow || !is_known;
+        let of_fault = half.swallow || !is_known;
         let way = &mut self.ways[direction as usize];
         let flags = |end: bool| if end { frame::END_STREAM } else { 0 };
         match item {
@@ -282,7 +294,9 @@ impl Http2 {
                 match direction {
                     // Of a request that was held: what the client has granted meanwhile.
                     Direction::Upstream => self.settle_up(opposite(direction), Some(key), turn),
-                    Direction::Downstream => self.judge(key, &Look::of(&fields), end, ours, turn),
+                    Direction::Downstream => {
+                        self.judge(key, &Look::of(&fields), end, of_fault, turn);
+                    }
                 }
             }
             Item::Data { bytes, end, ours } => {
@@ -297,7 +311,7 @@ impl Http2 {
                 let mut data = frame::head(bytes.len(), frame::DATA, flags(end), number).to_vec();
                 data.extend_from_slice(&bytes);
                 way.say(&data, turn);
-                self.judge_end(direction, key, end, turn);
+                self.judge_end(direction, key, end, of_fault, turn);
             }
             Item::Reset(code) => {
                 way.say(&frame::short(frame::RST_STREAM, number, code.0), turn);
@@ -307,16 +321,23 @@ impl Http2 {
                     let reset = frame::short(frame::RST_STREAM, key, Code::INTERNAL_ERROR.0);
                     self.way(Direction::Downstream).say(&reset, turn);
                 }
-                turn.answered(self.tally.reset(key, ours, turn.now));
+                turn.answered(self.tally.reset(key, of_fault, turn.now));
                 self.close(key, turn);
             }
         }
     }
 
     /// An answer's body ends, perhaps.
-    fn judge_end(&mut self, direction: Direction, key: u32, end: bool, turn: &mut Turn<'_>) {
+    fn judge_end(
+        &mut self,
+        direction: Direction,
+        key: u32,
+        end: bool,
+        ours: bool,
+        turn: &mut Turn<'_>,
+    ) {
         if end && direction == Direction::Downstream {
-            turn.answered(self.tally.ended(key, false));
+            turn.answered(self.tally.ended(key, ours, turn.now));
         }
     }
 

@@ -439,9 +439,9 @@ fn each_answer_is_counted_once_with_how_it_went() {
         assert_eq!(counted(&mut bed), NONE, "a call is judged by its end");
         bed.later();
         bed.upstream(&headers(9, &[("grpc-status", "0")], true));
-        assert_eq!(counted(&mut bed), [(true, false, LATER)]);
+        assert_eq!(counted(&mut bed), [(true, false, 2 * LATER)]);
         bed.upstream(&headers(11, &[("grpc-status", "13")], true));
-        assert_eq!(counted(&mut bed), [(false, false, LATER)]);
+        assert_eq!(counted(&mut bed), [(false, false, 2 * LATER)]);
     }
     let mut bed = Bed::greeted(&[http("abort", 1.0, abort())]);
     bed.client(&get(1, "/"));
