@@ -3,8 +3,8 @@
 //! `guardian …` and `worker …` are the hidden commands of the guardian and of its workers.
 //! `owner STATE LEASE_MS FAULT ARGUMENTS TARGET` (the last two in JSON) applies a fault, says in one
 //! line of JSON what came of it, and renews until it is killed or its standard input ends. Each line
-//! of input is answered by one of output: `observe`, `revert`, and `replace`, which waits for the
-//! guardian's death and starts another.
+//! of input is answered by one of output: `observe`, which waits for the whole effect, `look`, which
+//! does not, `revert`, and `replace`, which waits for the guardian's death and starts another.
 //! `recover STATE` undoes what the dead left.
 
 use std::error::Error;
@@ -104,12 +104,13 @@ fn serve(guardian: &Guardian, id: u64, beat: Duration) -> Result<(), Box<dyn Err
 fn answer(guardian: &Guardian, id: u64, line: &str) -> Result<Value, Box<dyn Error>> {
     Ok(match line {
         "observe" => serde_json::to_value(guardian.observe_until(id, LONG)?)?,
+        "look" => serde_json::to_value(guardian.observe(id)?)?,
         "revert" => serde_json::to_value(guardian.revert(id)?)?,
         "replace" => {
             guardian.watch(LONG)?;
             serde_json::to_value(guardian.recover_after_guardian_death()?)?
         }
-        _ => return Err("observe, revert or replace".into()),
+        _ => return Err("observe, look, revert or replace".into()),
     })
 }
 

@@ -13,7 +13,8 @@ use crate::infrastructure::{
 };
 use crate::switching::{
     bandwidth, blackhole, connection_reset, corrupt, dns_block, dns_delay, dns_error, dns_spoof,
-    duplicate, interface_down, latency, loss, partition, port_occupy, reject, reorder, stream,
+    duplicate, interface_down, latency, lb_drain, loss, partition, port_occupy, reject, reorder,
+    stream, zone_evacuate,
 };
 use crate::target::TargetKind;
 
@@ -120,12 +121,14 @@ pub(crate) const KINDS: &[Kind] = &[
     duplicate::KIND,
     interface_down::KIND,
     latency::KIND,
+    lb_drain::KIND,
     loss::KIND,
     partition::KIND,
     port_occupy::KIND,
     reject::KIND,
     reorder::KIND,
     stream::KIND,
+    zone_evacuate::KIND,
 ];
 
 /// Every fault, layer by layer.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use firedrill_kernel::namespace::NamespaceId;
 use firedrill_kernel::qdisc::QdiscError;
 use firedrill_kernel::{KernelError, ProcessIdentity};
-use firedrill_undo::Primitive;
+use firedrill_undo::{HaproxyError, Primitive};
 use firedrill_worker::JobError;
 use serde_json::{Map, Value};
 
@@ -116,6 +116,8 @@ pub enum CompileError {
     NoMechanism { what: &'static str },
     #[error(transparent)]
     Unfit(#[from] Unfit),
+    #[error(transparent)]
+    Haproxy(#[from] HaproxyError),
     #[error(transparent)]
     Job(JobError),
     #[error(transparent)]

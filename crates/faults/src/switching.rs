@@ -1,5 +1,6 @@
 //! Faults of the network between what is up: packets that come late, changed, or not at all.
 
+mod balancer;
 pub mod bandwidth;
 pub mod blackhole;
 pub mod connection_reset;
@@ -14,6 +15,7 @@ mod filter;
 pub mod hosts;
 pub mod interface_down;
 pub mod latency;
+pub mod lb_drain;
 pub mod loss;
 mod netem;
 pub mod partition;
@@ -28,3 +30,4 @@ mod rules;
 mod shaping;
 mod share;
 pub mod stream;
+pub mod zone_evacuate;

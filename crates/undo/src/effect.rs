@@ -4,6 +4,7 @@
 //! is open already: it allocates, forks and opens nothing, so it works on a starved host.
 //! [`Effect::restore`] does what may need more (moving back, restarting), after every release.
 
+mod balancer;
 mod clock;
 mod connections;
 mod container_end;
@@ -32,11 +33,13 @@ use firedrill_kernel::{Capability, KernelError, ProcessIdentity};
 use firedrill_worker::{JobError, Measurement, WorkerError};
 use serde::{Deserialize, Serialize};
 
+use crate::haproxy::HaproxyError;
 use crate::primitive::Primitive;
 use crate::residue::Reverted;
 use crate::state::DrillId;
 use crate::systemd::ServiceError;
 
+use balancer::DrainedServers;
 use clock::ShiftedClock;
 use connections::ResetConnections;
 use container_end::EndedContainer;
@@ -153,6 +156,8 @@ pub(crate) enum EffectError {
     GuardianNotSpared,
     #[error(transparent)]
     Engine(#[from] EngineError),
+    #[error(transparent)]
+    Haproxy(#[from] HaproxyError),
     #[error("{what} is taken by {by}, which is left alone")]
     Taken { what: String, by: String },
     #[error("{what} takes {capability}, which is missing")]
@@ -218,6 +223,7 @@ pub(crate) fn prepare(primitive: Primitive) -> Result<Prepared, EffectError> {
         Primitive::EndHost(ending) => EndedHost::prepare(ending),
         Primitive::PauseContainer(run) => PausedContainer::prepare(run),
         Primitive::EndContainer(end) => EndedContainer::prepare(end),
+        Primitive::TakeServersOut(out) => DrainedServers::prepare(out),
         Primitive::RunRollbacks { argv } => Ok(Prepared::ready(Rollbacks::new(argv))),
     }
 }
@@ -247,6 +253,7 @@ pub(crate) fn resume(primitive: Primitive) -> Result<Option<Held>, KernelError> 
         Primitive::SignalProcess(_) | Primitive::EndHost(_) => return Ok(None),
         Primitive::PauseContainer(run) => Box::new(PausedContainer::resume(run)),
         Primitive::EndContainer(end) => Box::new(EndedContainer::resume(end)?),
+        Primitive::TakeServersOut(out) => return Ok(DrainedServers::resume(out).map(held)),
         Primitive::RunRollbacks { argv } => Box::new(Rollbacks::new(argv)),
     }))
 }

@@ -26,6 +26,7 @@ mod crash;
 mod drill;
 mod effect;
 pub mod guardian;
+pub mod haproxy;
 pub mod log;
 pub mod primitive;
 mod protocol;
@@ -42,12 +43,13 @@ pub use client::{Guardian, GuardianError, SpawnConfig, Watch};
 pub use effect::{Observed, SkipReason, Skipped};
 pub use firedrill_worker::{Measurement, Quantity, worker_main, worker_main_with};
 pub use guardian::guardian_main;
+pub use haproxy::{HaproxyError, RuntimeSocket};
 pub use log::Ending;
 pub use primitive::{
-    CgroupLimit, ClockBefore, ClockChange, ClockShift, Comeback, ConnectionChoice,
+    BalancerBefore, CgroupLimit, ClockBefore, ClockChange, ClockShift, Comeback, ConnectionChoice,
     ConnectionHolder, ConnectionReset, ContainerEnd, ContainerRun, EndHow, Ending as HostEnding,
-    Expected, Freeze, FreezeKind, FrozenMember, InterfaceDown, Mechanism, PacketFilter, Primitive,
-    RestartCommand, RootQdisc, ServiceStop, Signalling, Work,
+    Expected, Freeze, FreezeKind, FrozenMember, InterfaceDown, Mechanism, OutOfUse, PacketFilter,
+    Primitive, RestartCommand, RootQdisc, ServerBefore, ServersOut, ServiceStop, Signalling, Work,
 };
 pub use protocol::{Applied, Ended, Ready, Refusal};
 pub use recovery::{Filter, LeftAlone, Recovered, RecoveryError, RecoveryReport, recover};

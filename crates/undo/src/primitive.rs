@@ -1,5 +1,6 @@
 //! The closed set of effects, each with its inverse.
 
+mod balancer;
 mod container;
 mod network;
 
@@ -18,6 +19,7 @@ use firedrill_worker::Job;
 use firedrill_worker::interception::Interception;
 use serde::{Deserialize, Serialize};
 
+pub use balancer::{BalancerBefore, OutOfUse, ServerBefore, ServersOut};
 pub use container::{Comeback, ContainerEnd, ContainerRun, EndHow};
 pub use network::{ConnectionChoice, ConnectionHolder, ConnectionReset, InterfaceDown};
 
@@ -69,6 +71,9 @@ pub enum Primitive {
     PauseContainer(ContainerRun),
     /// A container's run ended; inverse: its start, where there is one.
     EndContainer(ContainerEnd),
+    /// Servers taken out of use by their load balancer; inverse: what each was told before, unless
+    /// somebody else told it otherwise meanwhile.
+    TakeServersOut(ServersOut),
     /// No effect; inverse: this command, run only when the owner is dead or lost its lease. A
     /// living owner runs its own rollbacks.
     RunRollbacks { argv: Vec<String> },
@@ -250,6 +255,7 @@ pub enum Mechanism {
     Systemd,
     Reboot,
     EngineApi,
+    RuntimeSocket,
     Rollbacks,
 }
 
@@ -290,6 +296,7 @@ impl Primitive {
                 EndHow::Signal { .. } => Mechanism::Signal,
                 EndHow::Stop { .. } | EndHow::Restart { .. } => Mechanism::EngineApi,
             },
+            Self::TakeServersOut(_) => Mechanism::RuntimeSocket,
             Self::RunRollbacks { .. } => Mechanism::Rollbacks,
         }
     }
@@ -314,6 +321,7 @@ impl Primitive {
             | Self::ResetConnections(_)
             | Self::StopService(_)
             | Self::EndHost(_)
+            | Self::TakeServersOut(_)
             | Self::RunRollbacks { .. } => Vec::new(),
         }
     }
@@ -323,6 +331,8 @@ impl Primitive {
     pub fn is_volatile(&self) -> bool {
         match self {
             Self::RunRollbacks { .. } => false,
+            // HAProxy's is, unless it reads a file of states as it starts.
+            Self::TakeServersOut(_) => false,
             // Docker remembers what was stopped by hand, and does not start it at boot.
             Self::EndContainer(end) => !matches!(end.how, EndHow::Stop { .. }),
             _ => true,
@@ -371,6 +381,7 @@ impl fmt::Display for Mechanism {
             Self::Systemd => "systemd",
             Self::Reboot => "reboot(2)",
             Self::EngineApi => "Engine API",
+            Self::RuntimeSocket => "HAProxy's runtime socket",
             Self::Rollbacks => "rollback command",
         })
     }

@@ -125,6 +125,8 @@ impl Subject {
             | Primitive::EndHost(_)
             | Primitive::PauseContainer(_)
             | Primitive::EndContainer(_)
+            // Compared by its own undo: only what it touched is its.
+            | Primitive::TakeServersOut(_)
             | Primitive::RunRollbacks { .. } => return None,
         })
     }

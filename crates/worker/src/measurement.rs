@@ -51,6 +51,10 @@ pub enum Quantity {
     ConnectionsProxied,
     /// Share of the connections that matched, 0 to 1.
     ShareProxied,
+    /// Sessions that go on with servers which a load balancer was told to leave out.
+    SessionsLeft,
+    /// Share of new sessions that such servers got all the same, 0 to 1.
+    ShareOfSessions,
     /// Milliseconds between the clock as it was and as it is.
     ClockOffset,
 }
@@ -80,6 +84,8 @@ impl Quantity {
             Self::PacketsMatched => "packets-matched",
             Self::ConnectionsProxied => "connections-proxied",
             Self::ShareProxied => "share-proxied",
+            Self::SessionsLeft => "sessions-left",
+            Self::ShareOfSessions => "share-of-sessions",
             Self::ClockOffset => "clock-offset",
         }
     }
@@ -119,6 +125,8 @@ impl Quantity {
             Self::PacketsMatched => "packets matched",
             Self::ConnectionsProxied => "connections led through the proxy",
             Self::ShareProxied => "of the connections led through the proxy",
+            Self::SessionsLeft => "sessions left",
+            Self::ShareOfSessions => "of the new sessions on servers out of use",
             Self::ClockOffset => "clock offset",
         }
     }
@@ -133,6 +141,7 @@ impl Quantity {
                 | Self::ShareRejected
                 | Self::ShareAnswered
                 | Self::ShareProxied
+                | Self::ShareOfSessions
         )
     }
 

@@ -68,6 +68,11 @@ const PACKAGES: &[Package] = &[
         "what it says to certificates",
     ),
     package("nginx-light", Program("nginx"), "a server behind the proxy"),
+    package(
+        "haproxy",
+        Program("haproxy"),
+        "a load balancer to take servers from",
+    ),
     package("docker.io", Program("dockerd"), "containers to break"),
     package("podman", Program("podman"), "containers to break"),
 ];

@@ -114,6 +114,19 @@ fn out_of_bounds(parameter: &Parameter) -> Vec<Value> {
         "the name of a unit with its ending, such as nginx.service" => {
             vec![json!(""), json!("nginx"), json!("a b.service")]
         }
+        "absolute, a socket of root or of this user with `level admin`" => {
+            vec![json!("relative/path"), json!("")]
+        }
+        "a name, in which * is any part of it, or a list of them" => {
+            vec![
+                json!(""),
+                json!("a;b"),
+                json!("a b"),
+                json!("a/b"),
+                json!([]),
+            ]
+        }
+        "the name of a backend" => vec![json!(""), json!("a;b"), json!("a\nb"), json!("a*")],
         "system, or the absolute path of a manager's private socket" => {
             vec![json!(""), json!("relative/path")]
         }
@@ -168,6 +181,7 @@ fn with(entry: &Entry, parameter: &str, value: &Value) -> Map<String, Value> {
         ("count", "percent"),
         ("throttle", "percent"),
         ("gilbert-elliott", "percent"),
+        ("network", "zone"),
     ] {
         // Only one of both may be given.
         if parameter == one {

@@ -502,6 +502,35 @@ const MEASURED: &[Row] = &[
         ],
     ),
     (
+        "switching.lb-drain",
+        &[
+            (
+                "socket",
+                "balancer/draining::a_drained_server_gets_no_new_session_keeps_the_ones_it_has_and_is_put_back",
+            ),
+            (
+                "backend",
+                "balancer/draining::a_drained_server_gets_no_new_session_keeps_the_ones_it_has_and_is_put_back",
+            ),
+            (
+                "server",
+                "balancer/draining::a_drained_server_gets_no_new_session_keeps_the_ones_it_has_and_is_put_back",
+            ),
+            (
+                "state",
+                "balancer/draining::a_server_in_maintenance_loses_its_sessions_where_that_is_asked_for",
+            ),
+            (
+                "shutdown-sessions",
+                "balancer/draining::a_server_in_maintenance_loses_its_sessions_where_that_is_asked_for",
+            ),
+            (
+                "remaining-min",
+                "balancer/evacuating::a_zone_without_which_a_backend_would_be_empty_is_refused",
+            ),
+        ],
+    ),
+    (
         "switching.loss",
         &[
             ("percent", "netem/shares::netem_loses_a_share_at_random"),
@@ -681,6 +710,39 @@ const MEASURED: &[Row] = &[
             ),
         ],
     ),
+    (
+        "switching.zone-evacuate",
+        &[
+            (
+                "zone",
+                "balancer/evacuating::every_server_of_a_zone_leaves_every_backend_and_comes_back",
+            ),
+            (
+                "network",
+                "balancer/evacuating::every_server_of_a_zone_leaves_every_backend_and_comes_back",
+            ),
+            (
+                "backend",
+                "balancer/evacuating::a_zone_is_evacuated_from_the_backends_that_were_asked_for",
+            ),
+            (
+                "socket",
+                "balancer/evacuating::every_server_of_a_zone_leaves_every_backend_and_comes_back",
+            ),
+            (
+                "state",
+                "balancer/evacuating::a_zone_is_evacuated_from_the_backends_that_were_asked_for",
+            ),
+            (
+                "shutdown-sessions",
+                "balancer/evacuating::a_zone_is_evacuated_from_the_backends_that_were_asked_for",
+            ),
+            (
+                "remaining-min",
+                "balancer/evacuating::a_zone_without_which_a_backend_would_be_empty_is_refused",
+            ),
+        ],
+    ),
 ];
 
 /// The parameters by which faults choose packets. One filter reads and compiles them for all, so they
@@ -809,8 +871,10 @@ fn shared(fault: &str) -> &'static [(&'static str, &'static str)] {
     match fault {
         "switching.connection-reset"
         | "switching.interface-down"
+        | "switching.lb-drain"
         | "switching.port-occupy"
-        | "switching.stream" => &[],
+        | "switching.stream"
+        | "switching.zone-evacuate" => &[],
         dns if dns.starts_with("switching.dns-") => OF_QUESTIONS,
         packets if packets.starts_with("switching.") => OF_PACKETS,
         _ => &[],

@@ -145,6 +145,7 @@ fn arguments(entry: &Entry, nobody: &Nobody) -> Map<String, Value> {
     };
     set("path", json!(nobody.work()));
     set("manager", json!(nobody.work().join("no-manager")));
+    set("socket", json!(nobody.work().join("no-haproxy")));
     match entry.name {
         "infrastructure.cpu" => set("percent", json!(5)),
         "infrastructure.disk-fill" => {
@@ -180,8 +181,9 @@ const WORKS: [&str; 10] = [
     "switching.port-occupy",
 ];
 
-/// What is lacking before any privilege is: a container engine, a service manager, a policy.
-const LACKS: [(&str, &str); 7] = [
+/// What is lacking before any privilege is: a container engine, a service manager, a policy, a load
+/// balancer.
+const LACKS: [(&str, &str); 9] = [
     ("infrastructure.container-kill", "no engine listens"),
     ("infrastructure.container-pause", "no engine listens"),
     ("infrastructure.container-restart", "no engine listens"),
@@ -189,6 +191,8 @@ const LACKS: [(&str, &str); 7] = [
     ("infrastructure.service-stop", "no service manager"),
     ("infrastructure.host-reboot", "not allowed by the policy"),
     ("infrastructure.host-shutdown", "not allowed by the policy"),
+    ("switching.lb-drain", "no HAProxy answers"),
+    ("switching.zone-evacuate", "no HAProxy answers"),
 ];
 
 #[test]
