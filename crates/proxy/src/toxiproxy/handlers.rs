@@ -19,6 +19,7 @@ use super::answer::ApiError;
 use super::collection::{Collection, ProxyView};
 use super::toxic::Toxic;
 use super::{VERSION, metrics};
+use crate::tls::failures::Failures;
 
 type Shared = State<Arc<Collection>>;
 
@@ -41,6 +42,7 @@ pub(super) fn router(collection: Arc<Collection>) -> Router {
         .route("/proxies/{proxy}/toxics", get(list_toxics).post(add_toxic))
         .route("/proxies/{proxy}/toxics/{toxic}", toxic)
         .route("/proxies/{proxy}/split", split)
+        .route("/proxies/{proxy}/handshakes", get(read_handshakes))
         .route("/reset", post(reset))
         .route("/version", get(version))
         .route("/metrics", get(measure))
@@ -150,6 +152,13 @@ async fn delete_toxic(
 ) -> Result<StatusCode, ApiError> {
     all.remove_toxic(&proxy, &toxic)
         .map(|()| StatusCode::NO_CONTENT)
+}
+
+async fn read_handshakes(
+    State(all): Shared,
+    Path(proxy): Path<String>,
+) -> Result<Json<Failures>, ApiError> {
+    all.failed_handshakes(&proxy).map(Json)
 }
 
 async fn read_arms(State(all): Shared, Path(proxy): Path<String>) -> Result<Json<Value>, ApiError> {

@@ -12,6 +12,7 @@ use crate::reactor::handshake::{self, Greeted};
 use crate::reactor::lookup::Question;
 use crate::reactor::socket::{Socket, begin_to_connect};
 use crate::route::{Route, Upstream};
+use crate::tls::failures::Party;
 
 /// The client is there, the upstream not yet.
 #[derive(Debug)]
@@ -151,7 +152,8 @@ impl Worker {
                     self.pump(key, now);
                 }
                 // Nothing can be said to an upstream that has no name to be known by.
-                Err(_) => {
+                Err(error) => {
+                    route.handshakes.add(Party::Upstream, &error.to_string());
                     let counters = route.counters.of(self.number);
                     counters.failed.add(1);
                     counters.closed.add(1);
