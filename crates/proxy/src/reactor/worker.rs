@@ -23,7 +23,9 @@ use super::handshake::{self, Greeted};
 use super::lookup::{self, Question};
 use super::socket::{Socket, begin_to_connect};
 use super::timers::Timers;
+use crate::group::Group;
 use crate::route::{Route, Upstream};
+use crate::stream::Direction;
 use greeting::Greeting;
 
 /// Bytes of a read. Larger ones are quicker up to this, and there is one buffer for each thread.
@@ -34,6 +36,9 @@ const ACCEPTS: usize = 64;
 /// How long nothing is accepted when there are no descriptors left.
 const NO_DESCRIPTORS: Duration = Duration::from_millis(100);
 
+/// How long one of several endpoints may take until the next is tried.
+const ATTEMPT: Duration = Duration::from_secs(1);
+
 /// What a worker is told. Where somebody waits for it to be done, it says so.
 #[derive(Debug)]
 pub(crate) enum Order {
@@ -42,6 +47,11 @@ pub(crate) enum Order {
     Open(Arc<Route>),
     /// The faults of this route are others now.
     Change {
+        route: u64,
+        done: SyncSender<()>,
+    },
+    /// Connections of this route to endpoints that are drained end with a RST.
+    Leave {
         route: u64,
         done: SyncSender<()>,
     },
@@ -148,7 +158,11 @@ struct Dialling {
     ticket: u64,
     client: Socket,
     /// The address that is tried now.
-    upstream: Option<Socket>,
+    upstream: Option<(Socket, SocketAddr)>,
+    /// Where there are others to be tried, this one has until then.
+    attempt: Option<Instant>,
+    /// Who wants to know how it went.
+    group: Option<Arc<Group>>,
     rest: std::vec::IntoIter<SocketAddr>,
     deadline: Instant,
     /// What the client said, where the route wanted to know before.
@@ -264,6 +278,10 @@ impl Worker {
                     self.change(route, now);
                     let _gone = done.send(());
                 }
+                Order::Leave { route, done } => {
+                    self.leave(route);
+                    let _gone = done.send(());
+                }
                 Order::Close { route, done } => {
                     self.close(route);
                     let _gone = done.send(());
@@ -314,6 +332,16 @@ impl Worker {
             if let Entry::Connected(connection) = &mut self.entries[key] {
                 connection.change(now);
                 self.pump(key, now);
+            }
+        }
+    }
+
+    fn leave(&mut self, route: u64) {
+        for key in self.of_route(route) {
+            if let Entry::Connected(connection) = &self.entries[key]
+                && connection.is_unwanted()
+            {
+                self.reset(key);
             }
         }
     }
@@ -412,6 +440,11 @@ impl Worker {
             ticket: self.tickets,
             client,
             upstream: None,
+            attempt: None,
+            group: match &upstream {
+                Upstream::Group(group) => Some(Arc::clone(group)),
+                _ => None,
+            },
             rest: Vec::new().into_iter(),
             deadline,
             greeted: greeted.map(Box::new),
@@ -419,6 +452,11 @@ impl Worker {
         self.timers.add(deadline, key);
         match upstream {
             Upstream::Addresses(addresses) => self.found(key, self.tickets, addresses, now),
+            Upstream::Group(group) => {
+                let chance = route.chance(number, Direction::Upstream);
+                let order = group.order(now, chance.bits());
+                self.found(key, self.tickets, order, now);
+            }
             Upstream::Original { .. } => {
                 let meant = meant.into_iter().collect();
                 self.found(key, self.tickets, meant, now);
@@ -458,15 +496,34 @@ impl Worker {
                 if epoll::add(&self.epoll, &socket, data, flags).is_err() {
                     continue;
                 }
-                dialling.upstream = Some(socket);
+                dialling.upstream = Some((socket, address));
                 if connected {
                     self.connected(key, now);
+                } else if dialling.group.is_some() {
+                    let limit = now + ATTEMPT;
+                    dialling.attempt = Some(limit);
+                    self.timers.add(limit, key);
                 }
                 return;
+            }
+            if let Some(group) = &dialling.group {
+                group.failed(address, now);
             }
         }
         dialling.route.counters.of(self.number).failed.add(1);
         self.reset(key);
+    }
+
+    /// There is no connection to be had there: the next is tried.
+    fn went_wrong(&mut self, key: usize, address: SocketAddr, now: Instant) {
+        let Entry::Dialling(dialling) = &mut self.entries[key] else {
+            return;
+        };
+        dialling.attempt = None;
+        if let Some(group) = &dialling.group {
+            group.failed(address, now);
+        }
+        self.dial(key, now);
     }
 
     /// The dial ended: with a connection, or with the next dial.
@@ -474,14 +531,16 @@ impl Worker {
         let Entry::Dialling(dialling) = &mut self.entries[key] else {
             return;
         };
-        let Some(socket) = dialling.upstream.take() else {
+        let Some((socket, address)) = dialling.upstream.take() else {
             return;
         };
         if socket.error().is_err() {
             drop(socket);
-            self.dial(key, now);
+            self.went_wrong(key, address, now);
             return;
         }
+        let group = dialling.group.as_ref();
+        let seat = group.map(|group| group.connected(address));
         if self.watch_client(key).is_err() {
             self.reset(key);
             return;
@@ -499,7 +558,8 @@ impl Worker {
             match handshake::sides(&route, client, upstream, greeted, now) {
                 Ok(sides) => {
                     let connection = Connection::new(Arc::clone(&route), number, sides, now);
-                    self.entries[key] = Entry::Connected(Box::new(connection));
+                    let connection = Box::new(connection.seated(seat));
+                    self.entries[key] = Entry::Connected(connection);
                     self.pump(key, now);
                 }
                 // Nothing can be said to an upstream that has no name to be known by.
@@ -561,7 +621,7 @@ impl Worker {
         // All of them first: what is pumped may ask to be woken again at once.
         let due: Vec<_> = std::iter::from_fn(|| self.timers.pop(now)).collect();
         for key in due {
-            match self.entries.get(key) {
+            match self.entries.get_mut(key) {
                 Some(Entry::Greeting(greeting)) if greeting.until.is_some_and(|at| at <= now) => {
                     greeting.route.counters.of(self.number).failed.add(1);
                     self.reset(key);
@@ -569,6 +629,13 @@ impl Worker {
                 Some(Entry::Dialling(dialling)) if dialling.deadline <= now => {
                     dialling.route.counters.of(self.number).failed.add(1);
                     self.reset(key);
+                }
+                Some(Entry::Dialling(dialling)) => {
+                    if dialling.attempt.is_some_and(|limit| limit <= now)
+                        && let Some((_, address)) = dialling.upstream.take()
+                    {
+                        self.went_wrong(key, address, now);
+                    }
                 }
                 Some(Entry::Connected(_)) => self.pump(key, now),
                 _ => {}
