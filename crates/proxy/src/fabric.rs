@@ -18,7 +18,7 @@ use crate::counters::{Passed, Requests};
 use crate::group::{Checker, Refused, State, Which};
 use crate::message::Protocol;
 use crate::reactor::{self, Handle, Order};
-use crate::route::{Faults, Parts, Route, Upstream};
+use crate::route::{Faults, FlowLimits, Parts, Route, Upstream};
 use crate::tls::Tls;
 
 /// How many connections wait to be accepted, at most (as far as `net.core.somaxconn` goes).
@@ -49,6 +49,8 @@ pub struct RouteConfig {
     pub connect_timeout: Duration,
     pub tls: Tls,
     pub protocol: Protocol,
+    /// Where the protocol is [`Protocol::Udp`].
+    pub flows: FlowLimits,
     pub faults: Faults,
 }
 
@@ -127,9 +129,16 @@ impl Fabric {
         let address = config.listen;
         let failed = |source| RouteError::Listen { address, source };
         let one_version = matches!(config.upstream, Upstream::Original { .. });
-        let (listener, bound) = listen(address, one_version).map_err(failed)?;
+        let listener = match config.protocol {
+            Protocol::Udp => bind(address),
+            _ => listen(address, one_version),
+        };
+        let (listener, bound) = listener.map_err(failed)?;
         let checker = match &config.upstream {
-            Upstream::Group(group) => group.checks.map(|checks| Checker::start(group, checks)),
+            // A connection says nothing of who takes datagrams.
+            Upstream::Group(group) if config.protocol != Protocol::Udp => {
+                group.checks.map(|checks| Checker::start(group, checks))
+            }
             _ => None,
         };
         let parts = Parts {
@@ -141,11 +150,16 @@ impl Fabric {
             tls: config.tls,
             chance: Chance::new(self.seed).named(&config.name),
             protocol: config.protocol,
+            flows: config.flows,
             faults: config.faults,
         };
         let route = Arc::new(Route::new(parts, self.workers.len()));
-        for worker in &self.workers {
-            worker.tell(Order::Open(Arc::clone(&route)));
+        // One worker hears all datagrams of a route: two would put those of a client out of order.
+        let only = route.id as usize % self.workers.len();
+        for (number, worker) in self.workers.iter().enumerate() {
+            if number == only || !route.is_udp() {
+                worker.tell(Order::Open(Arc::clone(&route)));
+            }
         }
         routes.insert(config.name, route);
         Ok(bound)
@@ -285,6 +299,23 @@ impl Drop for Fabric {
             let _panicked = thread.join();
         }
     }
+}
+
+/// Bytes of datagrams that wait to be read, as far as `net.core.rmem_max` goes.
+const UDP_BUFFER: usize = 4 << 20;
+
+fn bind(address: SocketAddr) -> std::io::Result<(OwnedFd, SocketAddr)> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    // Without SO_REUSEADDR, with which another could take the datagrams away.
+    let socket = rustix::net::socket_with(family, SocketType::DGRAM, flags, None)?;
+    rustix::net::sockopt::set_socket_recv_buffer_size(&socket, UDP_BUFFER)?;
+    rustix::net::bind(&socket, &address)?;
+    let bound = SocketAddr::try_from(rustix::net::getsockname(&socket)?)?;
+    Ok((socket, bound))
 }
 
 /// `one_version`: an IPv6 listener takes no IPv4 connections.

@@ -23,7 +23,7 @@ use firedrill_worker::{Control, Measurement, Quantity};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::fabric::{Fabric, Options, RouteConfig};
-use crate::route::Upstream;
+use crate::route::{FlowLimits, Upstream};
 use crate::stream::{
     Bandwidth, Corrupt, Direction, Hang, Kind, Latency, Limit, Reset, Slicer, SlowClose, Stalls,
     StreamFault, Timeout,
@@ -115,6 +115,7 @@ impl Passage {
                 connect_timeout: CONNECT_TIMEOUT,
                 tls: Tls::None,
                 protocol: crate::message::Protocol::Tcp,
+                flows: FlowLimits::default(),
                 faults: stream_faults(&job.faults).into(),
             };
             fabric

@@ -5,6 +5,7 @@
 //! - [`stream`]: what faults do to one direction of a connection; pure;
 //! - [`message`]: protocols, and what faults do to one request; pure;
 //! - [`arms`]: control and experiment, two shares of the traffic; pure;
+//! - [`datagram`]: what faults do to datagrams; pure;
 //! - [`tls`]: TLS ended, begun, or led by its name; certificates with a flaw;
 //! - [`group`]: endpoints behind a route: balance, health, drain;
 //! - [`fabric`]: routes that are opened, changed and closed while connections run;
@@ -18,6 +19,7 @@
 pub mod arms;
 pub mod chance;
 mod counters;
+pub mod datagram;
 pub mod fabric;
 pub mod group;
 mod histogram;
@@ -32,4 +34,4 @@ pub mod toxiproxy;
 pub use counters::{Bytes, Passed, Requests};
 pub use fabric::{ARMS_MOST, Drained, Fabric, Options, RouteConfig, RouteError};
 pub use histogram::Times;
-pub use route::{Faults, Upstream};
+pub use route::{Faults, FlowLimits, Upstream};

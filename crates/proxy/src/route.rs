@@ -1,6 +1,6 @@
 //! Where connections come in and where they go: a name, a listener, an upstream and its faults.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::arms::{Arm, Arms, Split};
 use crate::chance::Chance;
 use crate::counters::Counters;
+use crate::datagram::{Budget, DatagramFault, Lane as FlowLane};
 use crate::group::{Checker, Group};
 use crate::message::{MessageFault, Protocol, Session};
 use crate::stream::{Direction, Lane, StreamFault};
@@ -30,6 +31,24 @@ pub enum Upstream {
     Original { mark: u32 },
 }
 
+/// How many flows of datagrams a route has, and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FlowLimits {
+    /// One without a datagram for so long is over.
+    pub idle: Duration,
+    /// With as many as this, those go that were idle for longest.
+    pub most: usize,
+}
+
+impl Default for FlowLimits {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(60),
+            most: 4096,
+        }
+    }
+}
+
 /// The faults of a route.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Faults {
@@ -40,6 +59,8 @@ pub struct Faults {
     pub split: Option<Split>,
     /// On new connections of routes that end TLS.
     pub handshakes: Vec<HandshakeFault>,
+    /// On routes for datagrams, in the place of those on streams.
+    pub datagrams: Vec<DatagramFault>,
 }
 
 impl From<Vec<StreamFault>> for Faults {
@@ -63,9 +84,12 @@ pub(crate) struct Route {
     pub(crate) tls: Tls,
     pub(crate) counters: Counters,
     protocol: Protocol,
+    pub(crate) flows: FlowLimits,
     chance: Chance,
     faults: Mutex<Arc<Faults>>,
     accepted: AtomicU64,
+    /// What datagrams that wait may take.
+    budget: Budget,
 }
 
 /// What a route is made of.
@@ -78,6 +102,7 @@ pub(crate) struct Parts {
     pub(crate) connect_timeout: Duration,
     pub(crate) tls: Tls,
     pub(crate) protocol: Protocol,
+    pub(crate) flows: FlowLimits,
     pub(crate) chance: Chance,
     pub(crate) faults: Faults,
 }
@@ -96,9 +121,11 @@ impl Route {
             tls: parts.tls,
             counters: Counters::new(workers),
             protocol: parts.protocol,
+            flows: parts.flows,
             chance: parts.chance,
             faults: Mutex::new(Arc::new(parts.faults)),
             accepted: AtomicU64::new(0),
+            budget: Budget::default(),
         }
     }
 
@@ -131,15 +158,46 @@ impl Route {
     }
 
     /// What understands a connection, where something does.
-    pub(crate) fn session(&self, connection: u64) -> Option<Box<dyn Session>> {
+    pub(crate) fn session(
+        &self,
+        connection: u64,
+        agreed: Option<&[u8]>,
+    ) -> Option<Box<dyn Session>> {
         let chance = self.chance.of(connection).of(MESSAGES);
-        self.protocol.session(chance, &[])
+        let protocol = self.protocol.agreed(agreed);
+        protocol.session(chance, &[])
     }
 
     /// What befalls the handshake of a connection.
-    pub(crate) fn handshake_fault(&self, connection: u64) -> Option<flaw::Kind> {
-        let faults = &self.faults().handshakes;
-        flaw::first(faults, |direction| self.chance(connection, direction))
+    pub(crate) fn handshake_fault(
+        &self,
+        connection: u64,
+        client: impl FnOnce() -> Option<IpAddr>,
+    ) -> Option<flaw::Kind> {
+        let faults = self.faults();
+        let arm = self.arm_of(&faults, connection, client);
+        let chance = |direction| self.chance(connection, direction);
+        flaw::first(&faults.handshakes, arm, chance)
+    }
+
+    pub(crate) fn is_udp(&self) -> bool {
+        self.protocol == Protocol::Udp
+    }
+
+    /// A lane of a flow of datagrams, without a fault.
+    pub(crate) fn flow_lane(&self, flow: u64, direction: Direction, now: Instant) -> FlowLane {
+        let chance = self.chance(flow, direction);
+        FlowLane::new(chance, self.budget.clone(), &[], now)
+    }
+
+    /// The arm of a connection, or a flow, as a whole.
+    pub(crate) fn arm_of(
+        &self,
+        faults: &Faults,
+        number: u64,
+        client: impl FnOnce() -> Option<IpAddr>,
+    ) -> Option<Arm> {
+        self.arms(faults)?.of_connection(number, client)
     }
 
     /// The split of the route.
@@ -158,6 +216,18 @@ impl Faults {
     /// Those on the stream in this direction, of a connection in this arm.
     pub(crate) fn on_stream(&self, direction: Direction, arm: Option<Arm>) -> Vec<&StreamFault> {
         let mine = self.stream.iter().filter(|fault| {
+            fault.direction == direction && (fault.arm.is_none() || fault.arm == arm)
+        });
+        mine.collect()
+    }
+
+    /// Those on the datagrams in this direction, of a flow in this arm.
+    pub(crate) fn on_datagrams(
+        &self,
+        direction: Direction,
+        arm: Option<Arm>,
+    ) -> Vec<&DatagramFault> {
+        let mine = self.datagrams.iter().filter(|fault| {
             fault.direction == direction && (fault.arm.is_none() || fault.arm == arm)
         });
         mine.collect()

@@ -61,6 +61,13 @@ const PACKAGES: &[Package] = &[
     ),
     package("gcc", Program("gcc"), "a static program for a container"),
     package("libc6-dev", File("/usr/include/stdio.h"), "its library"),
+    package("curl", Program("curl"), "a client of TLS for the proxy"),
+    package(
+        "openssl",
+        Program("openssl"),
+        "what it says to certificates",
+    ),
+    package("nginx-light", Program("nginx"), "a server behind the proxy"),
     package("docker.io", Program("dockerd"), "containers to break"),
     package("podman", Program("podman"), "containers to break"),
 ];

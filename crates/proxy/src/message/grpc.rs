@@ -88,7 +88,7 @@ impl GrpcMatch {
 
 /// `application/grpc`, `application/grpc+proto`, `application/grpc; charset=utf-8`; not
 /// `application/grpc-web`, whose trailers are in its body.
-fn is_grpc(content_type: &[u8]) -> bool {
+pub(super) fn is_grpc(content_type: &[u8]) -> bool {
     let rest = content_type.strip_prefix(b"application/grpc");
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
 }

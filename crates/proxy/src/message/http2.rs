@@ -27,7 +27,9 @@ mod hpack;
 mod plan;
 mod stream;
 mod streams;
+mod tally;
 mod transfer;
+mod turn;
 mod way;
 mod window;
 
@@ -39,8 +41,11 @@ use self::frame::{Event, Head};
 use self::plan::Faults;
 use self::stream::Item;
 use self::streams::{Found, Streams};
+use self::tally::Tally;
+use self::turn::Turn;
 use self::way::{Block, Way};
 use super::{MessageFault, Session, Sink};
+use crate::arms::Arms;
 use crate::chance::Chance;
 use crate::stream::{Direction, End};
 
@@ -59,6 +64,7 @@ pub struct Http2 {
     /// By direction.
     ways: [Way; 2],
     streams: Streams,
+    tally: Tally,
     /// The upstream takes no stream of a higher number any more.
     leaving: bool,
 }
@@ -81,12 +87,6 @@ fn opposite(direction: Direction) -> Direction {
     }
 }
 
-/// What is going on right now.
-struct Turn<'a> {
-    now: Instant,
-    out: &'a mut dyn Sink,
-}
-
 impl Http2 {
     /// `chance` is the connection's.
     #[must_use]
@@ -101,6 +101,7 @@ impl Http2 {
                 Way::new(Direction::Downstream),
             ],
             streams: Streams::default(),
+            tally: Tally::default(),
             leaving: false,
         }
     }
@@ -118,7 +119,7 @@ impl Http2 {
             return false;
         }
         self.preface += length;
-        turn.out.send(Direction::Upstream, part);
+        turn.send(Direction::Upstream, part);
         *bytes = rest;
         true
     }
@@ -135,9 +136,9 @@ impl Http2 {
                     let done = self.frame(direction, &head, &raw, turn);
                     (raw, done)
                 }
-                Event::Begun(head) => {
-                    let done = self.begin(direction, &head, turn);
-                    (Cow::Owned(head.raw.to_vec()), done)
+                Event::Begun(head, raw) => {
+                    let done = self.begin(direction, &head, &raw, turn);
+                    (raw, done)
                 }
                 Event::Part { bytes, last } => {
                     let done = self.part(direction, bytes, last, turn);
@@ -158,7 +159,7 @@ impl Http2 {
             for way in order {
                 self.let_go(way, turn);
             }
-            turn.out.send(direction, raw);
+            turn.send(direction, raw);
             return;
         }
         let last = self.streams.last[0];
@@ -168,7 +169,7 @@ impl Http2 {
             }
         }
         self.mode = Mode::Over;
-        turn.out.end(Direction::Downstream, End::Close);
+        turn.end(Direction::Downstream, End::Close);
     }
 
     /// Passes on what was kept back of a frame or of a header block.
@@ -178,7 +179,7 @@ impl Http2 {
         let rest = way.reader.rest();
         for raw in block.into_iter().chain([rest]) {
             if !raw.is_empty() {
-                turn.out.send(direction, &raw);
+                turn.send(direction, &raw);
             }
         }
     }
@@ -230,7 +231,7 @@ impl Http2 {
             let done = self.block(direction, &block, turn);
             // Nothing was done with it: it is passed on with what is behind it.
             if done.is_err() && self.mode == Mode::Clear {
-                turn.out.send(
+                turn.send(
                     direction,
                     &block.raw[..block.raw.len() - frame::HEAD - head.length],
                 );
@@ -317,7 +318,13 @@ impl Http2 {
             Mode::Clear => Found::Free,
             _ => self.streams.find(head.stream, direction),
         };
+        if direction == Direction::Upstream {
+            self.tally.forget(head.stream);
+        }
         let Found::Known(key) = found else {
+            if found == Found::Free && direction == Direction::Downstream {
+                turn.answered(self.tally.reset(head.stream, false, turn.now));
+            }
             self.relay(direction, head, raw, turn);
             return Ok(());
         };
@@ -377,7 +384,7 @@ impl Http2 {
 
 impl Session for Http2 {
     fn receive(&mut self, direction: Direction, bytes: &[u8], now: Instant, out: &mut dyn Sink) {
-        let mut turn = Turn { now, out };
+        let mut turn = Turn::with(now, out, direction, bytes);
         let mut rest = bytes;
         if direction == Direction::Upstream
             && self.mode == Mode::Clear
@@ -388,23 +395,25 @@ impl Session for Http2 {
             self.let_go(Direction::Downstream, &mut turn);
         }
         self.read(direction, &mut rest, &mut turn);
-        if self.mode == Mode::Opaque && !rest.is_empty() {
-            turn.out.send(direction, rest);
+        if self.mode == Mode::Opaque {
+            turn.send(direction, rest);
         }
+        turn.flush();
     }
 
     fn end(&mut self, direction: Direction, now: Instant, out: &mut dyn Sink) {
-        let mut turn = Turn { now, out };
+        let mut turn = Turn::new(now, out);
         if self.mode == Mode::Clear {
             self.let_go(direction, &mut turn);
         }
         let way = self.way(direction);
         way.ended = true;
         way.finish(&mut turn);
+        turn.flush();
     }
 
     fn wake(&mut self, now: Instant, out: &mut dyn Sink) {
-        let mut turn = Turn { now, out };
+        let mut turn = Turn::new(now, out);
         while self.mode == Mode::Managed
             && let Some((due, key)) = self.streams.timers.first().copied()
             && due <= now
@@ -413,6 +422,7 @@ impl Session for Http2 {
             self.pump(key, Direction::Upstream, &mut turn);
             self.pump(key, Direction::Downstream, &mut turn);
         }
+        turn.flush();
     }
 
     fn due(&self) -> Option<Instant> {
@@ -428,6 +438,10 @@ impl Session for Http2 {
 
     fn change(&mut self, faults: &[MessageFault]) {
         self.faults.change(faults);
+    }
+
+    fn divide(&mut self, arms: Option<Arms>) {
+        self.faults.divide(arms);
     }
 }
 

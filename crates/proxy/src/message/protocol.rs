@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Http2, MessageFault, Session, http};
+use super::{Http2, MessageFault, Session, http, redis};
 use crate::chance::Chance;
 
 /// What the proxy understands of a route's connections.
@@ -18,10 +18,13 @@ pub enum Protocol {
     Http,
     /// With prior knowledge, or behind TLS; gRPC too.
     Http2,
+    Redis,
+    /// Datagrams, each for itself.
+    Udp,
 }
 
 impl Protocol {
-    pub const ALL: [Self; 3] = [Self::Tcp, Self::Http, Self::Http2];
+    pub const ALL: [Self; 5] = [Self::Tcp, Self::Http, Self::Http2, Self::Redis, Self::Udp];
 
     /// As it is written.
     #[must_use]
@@ -30,6 +33,26 @@ impl Protocol {
             Self::Tcp => "tcp",
             Self::Http => "http",
             Self::Http2 => "http2",
+            Self::Redis => "redis",
+            Self::Udp => "udp",
+        }
+    }
+
+    /// What is spoken where TLS agreed on this (RFC 7301): of HTTP, which version.
+    pub(crate) fn agreed(self, alpn: Option<&[u8]>) -> Self {
+        match (self, alpn) {
+            (Self::Http, Some(b"h2")) => Self::Http2,
+            (Self::Http2, Some(b"http/1.1" | b"http/1.0")) => Self::Http,
+            _ => self,
+        }
+    }
+
+    /// The names under which TLS agrees on it.
+    pub(crate) fn alpn(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Http => vec![b"http/1.1".to_vec()],
+            Self::Http2 => vec![b"h2".to_vec()],
+            Self::Tcp | Self::Redis | Self::Udp => Vec::new(),
         }
     }
 
@@ -40,9 +63,10 @@ impl Protocol {
         faults: &[MessageFault],
     ) -> Option<Box<dyn Session>> {
         match self {
-            Self::Tcp => None,
+            Self::Tcp | Self::Udp => None,
             Self::Http => Some(Box::new(http::Version1::new(chance, faults))),
             Self::Http2 => Some(Box::new(Http2::new(chance, faults))),
+            Self::Redis => Some(Box::new(redis::Redis::new(chance, faults))),
         }
     }
 }

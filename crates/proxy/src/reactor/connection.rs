@@ -59,6 +59,16 @@ pub(super) enum Next {
     Over,
 }
 
+impl Next {
+    /// When time alone is to be waited for.
+    pub(super) fn due(self) -> Option<Instant> {
+        match self {
+            Self::Wait(due) => due,
+            Self::Again | Self::Over => None,
+        }
+    }
+}
+
 /// Where a connection ends before its bytes do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stop {
@@ -80,7 +90,11 @@ impl Connection {
             // Until it ends in order, a RST is what the end of this process sends.
             sides.iter().for_each(Side::will_reset);
         }
-        let session = route.session(number);
+        // What is spoken may be a matter of the handshake.
+        let session = match &handshake {
+            Some(_) => None,
+            None => route.session(number, None),
+        };
         let mut connection = Self {
             route,
             sides,
@@ -194,7 +208,11 @@ impl Connection {
         let handshake = self.handshake.as_mut()?;
         match handshake.go_on(&mut self.sides, now, buffer) {
             Progress::Over => {
+                let [client, upstream] = &self.sides;
+                let agreed = client.alpn().or(upstream.alpn());
+                self.session = self.route.session(self.number, agreed);
                 self.handshake = None;
+                self.change(now);
                 None
             }
             Progress::Waits => Some(Next::Wait(Some(handshake.until))),

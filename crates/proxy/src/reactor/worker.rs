@@ -1,5 +1,7 @@
 //! The loop of a thread: events, timers and orders in; reads, writes and dials out.
 
+mod dialling;
+mod flows;
 mod greeting;
 
 use std::collections::HashMap;
@@ -19,13 +21,12 @@ use rustix::net::SocketFlags;
 use slab::Slab;
 
 use super::connection::{Connection, Next};
-use super::handshake::{self, Greeted};
 use super::lookup::{self, Question};
-use super::socket::{Socket, begin_to_connect};
+use super::socket::Socket;
 use super::timers::Timers;
-use crate::group::Group;
-use crate::route::{Route, Upstream};
-use crate::stream::Direction;
+use crate::route::Route;
+use dialling::Dialling;
+use flows::Flow;
 use greeting::Greeting;
 
 /// Bytes of a read. Larger ones are quicker up to this, and there is one buffer for each thread.
@@ -35,9 +36,6 @@ const EVENTS: usize = 256;
 const ACCEPTS: usize = 64;
 /// How long nothing is accepted when there are no descriptors left.
 const NO_DESCRIPTORS: Duration = Duration::from_millis(100);
-
-/// How long one of several endpoints may take until the next is tried.
-const ATTEMPT: Duration = Duration::from_secs(1);
 
 /// What a worker is told. Where somebody waits for it to be done, it says so.
 #[derive(Debug)]
@@ -144,35 +142,18 @@ impl Token {
 enum Entry {
     Greeting(Greeting),
     Dialling(Dialling),
+    Flow(Box<Flow>),
     Connected(Box<Connection>),
     /// It is over; the key is free after this round, so that no event meets a stranger.
     Over,
-}
-
-/// The client is there, the upstream not yet.
-#[derive(Debug)]
-struct Dialling {
-    route: Arc<Route>,
-    number: u64,
-    /// Tells it from one that had its key before.
-    ticket: u64,
-    client: Socket,
-    /// The address that is tried now.
-    upstream: Option<(Socket, SocketAddr)>,
-    /// Where there are others to be tried, this one has until then.
-    attempt: Option<Instant>,
-    /// Who wants to know how it went.
-    group: Option<Arc<Group>>,
-    rest: std::vec::IntoIter<SocketAddr>,
-    deadline: Instant,
-    /// What the client said, where the route wanted to know before.
-    greeted: Option<Box<Greeted>>,
 }
 
 #[derive(Debug)]
 struct Listener {
     route: Arc<Route>,
     paused: bool,
+    /// Of a route for datagrams: who sends, by address.
+    flows: HashMap<SocketAddr, usize>,
 }
 
 #[derive(Debug)]
@@ -290,7 +271,10 @@ impl Worker {
                     key,
                     ticket,
                     addresses,
-                } => self.found(key, ticket, addresses, now),
+                } => {
+                    self.lead(key, ticket, &addresses, now);
+                    self.found(key, ticket, addresses, now);
+                }
                 Order::Stop => return false,
             }
         }
@@ -302,6 +286,7 @@ impl Worker {
         let key = self.listeners.insert(Listener {
             route,
             paused: true,
+            flows: HashMap::new(),
         });
         self.routes.insert(id, key);
         self.listen(key);
@@ -320,6 +305,7 @@ impl Worker {
         let is = |entry: &Entry| match entry {
             Entry::Greeting(greeting) => greeting.route.id == route,
             Entry::Dialling(dialling) => dialling.route.id == route,
+            Entry::Flow(flow) => flow.route().id == route,
             Entry::Connected(connection) => connection.route().id == route,
             Entry::Over => false,
         };
@@ -329,10 +315,12 @@ impl Worker {
 
     fn change(&mut self, route: u64, now: Instant) {
         for key in self.of_route(route) {
-            if let Entry::Connected(connection) = &mut self.entries[key] {
-                connection.change(now);
-                self.pump(key, now);
+            match &mut self.entries[key] {
+                Entry::Connected(connection) => connection.change(now),
+                Entry::Flow(flow) => flow.change(now),
+                Entry::Greeting(_) | Entry::Dialling(_) | Entry::Over => continue,
             }
+            self.pump(key, now);
         }
     }
 
@@ -361,6 +349,8 @@ impl Worker {
             Entry::Greeting(greeting) => greeting.client.will_reset(),
             Entry::Dialling(dialling) => dialling.client.will_reset(),
             Entry::Connected(connection) => connection.will_reset(),
+            // Nobody can be told.
+            Entry::Flow(_) => {}
             Entry::Over => return,
         }
         self.end(key);
@@ -371,6 +361,12 @@ impl Worker {
             Entry::Greeting(greeting) => &greeting.route,
             Entry::Dialling(dialling) => &dialling.route,
             Entry::Connected(connection) => connection.route(),
+            Entry::Flow(flow) => {
+                if let Some(listener) = self.listeners.get_mut(flow.listener()) {
+                    listener.flows.remove(&flow.client());
+                }
+                flow.route()
+            }
             Entry::Over => return,
         };
         route.counters.of(self.number).closed.add(1);
@@ -383,6 +379,10 @@ impl Worker {
             return;
         };
         let route = Arc::clone(&listener.route);
+        if route.is_udp() {
+            self.receive(key, &route, now);
+            return;
+        }
         for _ in 0..ACCEPTS {
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
             match rustix::net::accept_with(&route.listener, flags) {
@@ -419,160 +419,6 @@ impl Worker {
         self.begin(key, route, (number, client), (upstream, None), now);
     }
 
-    /// Begins to reach the upstream of a client.
-    fn begin(
-        &mut self,
-        key: usize,
-        route: &Arc<Route>,
-        client: (u64, Socket),
-        upstream: (Upstream, Option<Greeted>),
-        now: Instant,
-    ) {
-        let (number, client) = client;
-        let (upstream, greeted) = upstream;
-        let deadline = now + route.connect_timeout;
-        self.tickets += 1;
-        let redirected = matches!(upstream, Upstream::Original { .. });
-        let meant = redirected.then(|| client.meant_for()).flatten();
-        self.entries[key] = Entry::Dialling(Dialling {
-            route: Arc::clone(route),
-            number,
-            ticket: self.tickets,
-            client,
-            upstream: None,
-            attempt: None,
-            group: match &upstream {
-                Upstream::Group(group) => Some(Arc::clone(group)),
-                _ => None,
-            },
-            rest: Vec::new().into_iter(),
-            deadline,
-            greeted: greeted.map(Box::new),
-        });
-        self.timers.add(deadline, key);
-        match upstream {
-            Upstream::Addresses(addresses) => self.found(key, self.tickets, addresses, now),
-            Upstream::Group(group) => {
-                let chance = route.chance(number, Direction::Upstream);
-                let order = group.order(now, chance.bits());
-                self.found(key, self.tickets, order, now);
-            }
-            Upstream::Original { .. } => {
-                let meant = meant.into_iter().collect();
-                self.found(key, self.tickets, meant, now);
-            }
-            Upstream::Name { host, port } => {
-                if let Some(ask) = &self.lookup {
-                    let _gone = ask.send(Question {
-                        host,
-                        port,
-                        key,
-                        ticket: self.tickets,
-                        asked_by: self.number,
-                    });
-                }
-            }
-        }
-    }
-
-    fn found(&mut self, key: usize, ticket: u64, addresses: Vec<SocketAddr>, now: Instant) {
-        if let Some(Entry::Dialling(dialling)) = self.entries.get_mut(key)
-            && dialling.ticket == ticket
-        {
-            dialling.rest = addresses.into_iter();
-            self.dial(key, now);
-        }
-    }
-
-    /// Tries the next address; without one the client is told by a RST.
-    fn dial(&mut self, key: usize, now: Instant) {
-        let Entry::Dialling(dialling) = &mut self.entries[key] else {
-            return;
-        };
-        for address in dialling.rest.by_ref() {
-            if let Ok((socket, connected)) = begin_to_connect(address, dialling.route.mark()) {
-                let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-                let data = Token::Side { key, side: 1 }.data();
-                if epoll::add(&self.epoll, &socket, data, flags).is_err() {
-                    continue;
-                }
-                dialling.upstream = Some((socket, address));
-                if connected {
-                    self.connected(key, now);
-                } else if dialling.group.is_some() {
-                    let limit = now + ATTEMPT;
-                    dialling.attempt = Some(limit);
-                    self.timers.add(limit, key);
-                }
-                return;
-            }
-            if let Some(group) = &dialling.group {
-                group.failed(address, now);
-            }
-        }
-        dialling.route.counters.of(self.number).failed.add(1);
-        self.reset(key);
-    }
-
-    /// There is no connection to be had there: the next is tried.
-    fn went_wrong(&mut self, key: usize, address: SocketAddr, now: Instant) {
-        let Entry::Dialling(dialling) = &mut self.entries[key] else {
-            return;
-        };
-        dialling.attempt = None;
-        if let Some(group) = &dialling.group {
-            group.failed(address, now);
-        }
-        self.dial(key, now);
-    }
-
-    /// The dial ended: with a connection, or with the next dial.
-    fn connected(&mut self, key: usize, now: Instant) {
-        let Entry::Dialling(dialling) = &mut self.entries[key] else {
-            return;
-        };
-        let Some((socket, address)) = dialling.upstream.take() else {
-            return;
-        };
-        if socket.error().is_err() {
-            drop(socket);
-            self.went_wrong(key, address, now);
-            return;
-        }
-        let group = dialling.group.as_ref();
-        let seat = group.map(|group| group.connected(address));
-        if self.watch_client(key).is_err() {
-            self.reset(key);
-            return;
-        }
-        if let Entry::Dialling(dialling) = std::mem::replace(&mut self.entries[key], Entry::Over) {
-            let Dialling {
-                route,
-                number,
-                client,
-                greeted,
-                ..
-            } = dialling;
-            let upstream = (socket, &route.upstream);
-            let greeted = greeted.map(|greeted| *greeted);
-            match handshake::sides(&route, client, upstream, greeted, now) {
-                Ok(sides) => {
-                    let connection = Connection::new(Arc::clone(&route), number, sides, now);
-                    let connection = Box::new(connection.seated(seat));
-                    self.entries[key] = Entry::Connected(connection);
-                    self.pump(key, now);
-                }
-                // Nothing can be said to an upstream that has no name to be known by.
-                Err(_) => {
-                    let counters = route.counters.of(self.number);
-                    counters.failed.add(1);
-                    counters.closed.add(1);
-                    self.over.push(key);
-                }
-            }
-        }
-    }
-
     fn ready(&mut self, key: usize, side: usize, flags: EventFlags, now: Instant) {
         match self.entries.get_mut(key) {
             Some(Entry::Greeting(_)) => self.listen_to(key, now),
@@ -597,18 +443,28 @@ impl Worker {
                 }
                 self.pump(key, now);
             }
+            Some(Entry::Flow(_)) => self.pump(key, now),
             Some(Entry::Over) | None => {}
         }
     }
 
     fn pump(&mut self, key: usize, now: Instant) {
-        let Some(Entry::Connected(connection)) = self.entries.get_mut(key) else {
-            return;
+        let (buffer, number) = (&mut self.buffer, self.number);
+        let (next, wake) = match self.entries.get_mut(key) {
+            Some(Entry::Connected(connection)) => {
+                let route = Arc::clone(connection.route());
+                let next = connection.pump(now, buffer, route.counters.of(number));
+                (next, connection.wake(next.due(), now))
+            }
+            Some(Entry::Flow(flow)) => {
+                let next = flow.pump(now, buffer, number);
+                (next, flow.wake(next.due(), now))
+            }
+            _ => return,
         };
-        let route = Arc::clone(connection.route());
-        match connection.pump(now, &mut self.buffer, route.counters.of(self.number)) {
-            Next::Wait(due) => {
-                if let Some(at) = connection.wake(due, now) {
+        match next {
+            Next::Wait(_) => {
+                if let Some(at) = wake {
                     self.timers.add(at, key);
                 }
             }
@@ -637,7 +493,7 @@ impl Worker {
                         self.went_wrong(key, address, now);
                     }
                 }
-                Some(Entry::Connected(_)) => self.pump(key, now),
+                Some(Entry::Connected(_) | Entry::Flow(_)) => self.pump(key, now),
                 _ => {}
             }
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::arms::Arm;
 use crate::chance::Chance;
 use crate::stream::Direction;
 
@@ -15,6 +16,8 @@ pub struct HandshakeFault {
     pub direction: Direction,
     /// The share of the connections that it is on, 0 to 1.
     pub toxicity: f64,
+    /// Only connections of this arm meet it.
+    pub arm: Option<Arm>,
     pub kind: Kind,
 }
 
@@ -46,13 +49,17 @@ pub enum Flaw {
     WrongName,
 }
 
-/// What befalls a handshake: of several faults the first that falls on the connection. `chance` is
-/// the connection's in a direction.
+/// What befalls a handshake: of several faults the first that falls on the connection, which is in
+/// this arm. `chance` is the connection's in a direction.
 #[must_use]
-pub fn first(faults: &[HandshakeFault], chance: impl Fn(Direction) -> Chance) -> Option<Kind> {
+pub fn first(
+    faults: &[HandshakeFault],
+    arm: Option<Arm>,
+    chance: impl Fn(Direction) -> Chance,
+) -> Option<Kind> {
     let falls = |fault: &&HandshakeFault| {
         let chance = chance(fault.direction).named(&fault.name);
-        chance.happens(fault.toxicity)
+        (fault.arm.is_none() || fault.arm == arm) && chance.happens(fault.toxicity)
     };
     faults.iter().find(falls).map(|fault| fault.kind)
 }

@@ -17,7 +17,7 @@ use crate::arms::Arm;
 use crate::counters::{Passed, Requests};
 use crate::fabric::{Fabric, RouteConfig, RouteError};
 use crate::message::Protocol;
-use crate::route::Faults;
+use crate::route::{Faults, FlowLimits};
 use crate::tls::Tls;
 use crate::tls::authority::Authority;
 
@@ -161,7 +161,7 @@ impl Collection {
     /// When a field is missing or wrong, the name is taken, or the address cannot be listened on.
     pub fn create(&self, new: &NewProxy) -> Result<ProxyView, ApiError> {
         new.check("")?;
-        tls::check(new.tls.as_ref(), &self.authority)?;
+        tls::check(new.tls.as_ref(), new.protocol, &self.authority)?;
         let mut proxies = self.proxies();
         if proxies.contains_key(&new.name) {
             return Err(ApiError::ProxyExists);
@@ -180,7 +180,7 @@ impl Collection {
     pub fn populate(&self, all: &[NewProxy]) -> Result<Populated, ApiError> {
         for (at, new) in all.iter().enumerate() {
             new.check(&format!(" at proxy {}", at + 1))?;
-            tls::check(new.tls.as_ref(), &self.authority)?;
+            tls::check(new.tls.as_ref(), new.protocol, &self.authority)?;
         }
         let mut proxies = self.proxies();
         let mut made = Vec::new();
@@ -229,7 +229,7 @@ impl Collection {
         address::to_listen(&listen)?;
         address::to_reach(&upstream, None)?;
         let tls = change.tls.or_else(|| proxy.tls.clone());
-        tls::check(tls.as_ref(), &self.authority)?;
+        tls::check(tls.as_ref(), proxy.protocol, &self.authority)?;
         let moved = listen != proxy.listen || upstream != proxy.upstream || tls != proxy.tls;
         if proxy.enabled && (moved || !enabled) {
             self.stop(name);
@@ -445,6 +445,7 @@ impl Collection {
             connect_timeout: CONNECT_TIMEOUT,
             tls: proxy.tls(&self.authority)?,
             protocol: proxy.protocol,
+            flows: FlowLimits::default(),
             faults: proxy.faults()?,
         };
         let bound = self.fabric.open(config)?;
@@ -519,7 +520,9 @@ impl Proxy {
 
     fn tls(&self, authority: &OnceLock<Arc<Authority>>) -> Result<Tls, ApiError> {
         let settings = self.tls.as_ref();
-        settings.map_or(Ok(Tls::None), |settings| settings.tls(authority))
+        settings.map_or(Ok(Tls::None), |settings| {
+            settings.tls(self.protocol, authority)
+        })
     }
 
     /// Whether it listens and leads where the new one would.
@@ -538,6 +541,16 @@ impl Proxy {
         if toxic.is_on_handshakes() && !ends_tls {
             let why = "there is no handshake to put this toxic on; make the proxy with \
                        \"tls\": {\"mode\": \"terminate\"}, or \"reencrypt\"";
+            return Err(ApiError::body(why.into()));
+        }
+        let only = toxic.attributes.is_on_datagrams_only();
+        if self.protocol != Protocol::Udp && only {
+            let why = "this toxic is on datagrams; make the proxy with \"protocol\": \"udp\"";
+            return Err(ApiError::body(why.into()));
+        }
+        if self.protocol == Protocol::Udp && toxic.attributes.on_datagrams().is_none() {
+            let why = "this toxic is on streams, and the proxy's protocol is udp, where there is \
+                       none";
             return Err(ApiError::body(why.into()));
         }
         match toxic.message() {

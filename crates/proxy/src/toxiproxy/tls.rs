@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address;
 use super::answer::ApiError;
+use crate::message::Protocol;
 use crate::tls::Tls;
 use crate::tls::authority::Authority;
 use crate::tls::flaw;
@@ -41,7 +42,8 @@ pub struct TlsSettings {
     /// Whose certificate the upstream has to have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
-    /// Protocols to agree to, or to ask for, where only one side speaks TLS.
+    /// Protocols to agree to, or to ask for, where only one side speaks TLS; if not given, what the
+    /// proxy's protocol says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alpn: Vec<String>,
     /// Upstreams by the name that a client asks for: `shop.example.org`, `*.example.org`.
@@ -109,11 +111,19 @@ pub(super) fn authority(cell: &Cell) -> Result<Arc<Authority>, ApiError> {
 }
 
 /// Everything that stands against these settings.
-pub(super) fn check(settings: Option<&TlsSettings>, cell: &Cell) -> Result<(), ApiError> {
+pub(super) fn check(
+    settings: Option<&TlsSettings>,
+    protocol: Protocol,
+    cell: &Cell,
+) -> Result<(), ApiError> {
     let Some(settings) = settings else {
         return Ok(());
     };
-    settings.tls(cell).map(drop)
+    if protocol == Protocol::Udp {
+        let why = "tls: there is none with the protocol udp; leave it out";
+        return Err(ApiError::body(why.into()));
+    }
+    settings.tls(protocol, cell).map(drop)
 }
 
 impl TlsSettings {
@@ -126,11 +136,17 @@ impl TlsSettings {
     }
 
     /// What they mean; or every reason why they mean nothing.
-    pub(super) fn tls(&self, cell: &Cell) -> Result<Tls, ApiError> {
+    pub(super) fn tls(&self, protocol: Protocol, cell: &Cell) -> Result<Tls, ApiError> {
         let mut reasons = self.out_of_place();
+        if self.mode == Mode::Passthrough && protocol != Protocol::Tcp {
+            let why = format!("nobody can read {protocol} in what passes through");
+            reasons.push(why);
+        }
         let authority = authority(cell)?;
-        let terminate = self.terminate(authority).map_err(|why| reasons.push(why));
-        let originate = self.originate().map_err(|why| reasons.push(why));
+        let terminate = self
+            .terminate(authority, protocol)
+            .map_err(|why| reasons.push(why));
+        let originate = self.originate(protocol).map_err(|why| reasons.push(why));
         let names = self.names(&mut reasons);
         if let (true, Ok(terminate), Ok(originate)) = (reasons.is_empty(), terminate, originate) {
             return Ok(match (terminate, originate) {
@@ -174,12 +190,19 @@ impl TlsSettings {
             .collect()
     }
 
-    fn alpn(&self) -> Vec<Vec<u8>> {
+    fn alpn(&self, protocol: Protocol) -> Vec<Vec<u8>> {
+        if self.alpn.is_empty() {
+            return protocol.alpn();
+        }
         let names = self.alpn.iter();
         names.map(|name| name.clone().into_bytes()).collect()
     }
 
-    fn terminate(&self, authority: Arc<Authority>) -> Result<Option<Arc<Terminate>>, String> {
+    fn terminate(
+        &self,
+        authority: Arc<Authority>,
+        protocol: Protocol,
+    ) -> Result<Option<Arc<Terminate>>, String> {
         if !self.terminates() {
             return Ok(None);
         }
@@ -194,11 +217,11 @@ impl TlsSettings {
             let made = authority.certificate(name, None);
             made.map_err(|error| format!("name {name}: {error}"))?;
         }
-        let made = Terminate::new(authority, shown, self.alpn());
+        let made = Terminate::new(authority, shown, self.alpn(protocol));
         made.map(|made| Some(Arc::new(made))).map_err(words)
     }
 
-    fn originate(&self) -> Result<Option<Arc<Originate>>, String> {
+    fn originate(&self, protocol: Protocol) -> Result<Option<Arc<Originate>>, String> {
         if !self.originates() {
             return Ok(None);
         }
@@ -212,7 +235,7 @@ impl TlsSettings {
             let given = self.server_name.as_deref().unwrap_or_default();
             format!("server_name {given} is neither a name nor an address")
         })?;
-        let made = Originate::new(&trust, name, self.alpn());
+        let made = Originate::new(&trust, name, self.alpn(protocol));
         let made = made.map_err(|error| error.to_string())?;
         Ok(Some(Arc::new(made)))
     }

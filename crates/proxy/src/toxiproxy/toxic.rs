@@ -2,6 +2,7 @@
 
 pub(super) mod http;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use firedrill_worker::queue::distribution::Distribution;
@@ -13,6 +14,7 @@ use serde_json::{Map, Value};
 use super::answer::ApiError;
 use super::tls::HandshakeEnd;
 use crate::arms::Arm;
+use crate::datagram::{self, DatagramFault};
 use crate::message::{self, MessageFault};
 use crate::route::Faults;
 use crate::stream::{
@@ -107,6 +109,20 @@ pub enum Attributes {
         #[serde(default)]
         fail: HandshakeEnd,
     },
+    /// Ours: datagrams that come twice.
+    Duplicate {
+        /// Of datagrams, 0 to 1.
+        #[serde(default)]
+        share: f64,
+    },
+    /// Ours: datagrams that others overtake.
+    Reorder {
+        /// Of datagrams, 0 to 1.
+        #[serde(default)]
+        share: f64,
+        #[serde(default = "late")]
+        delay: u64,
+    },
     HttpDelay(HttpDelay),
     HttpAbort(HttpAbort),
     HttpReset(HttpReset),
@@ -119,6 +135,8 @@ enum Effect {
     Stream(Kind),
     Message(message::Kind),
     Handshake(flaw::Kind),
+    /// On datagrams, and on nothing else.
+    Datagram,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -148,6 +166,11 @@ impl LatencyToxic {
 
 pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+/// Long enough that what was sent a little later comes before, in milliseconds.
+fn late() -> u64 {
+    10
 }
 
 /// The least time after which Linux sends a segment again, in milliseconds.
@@ -227,7 +250,9 @@ impl Toxic {
         share("toxicity", self.toxicity)?;
         match &self.attributes {
             Attributes::Loss { share: lost, .. } => share("share", *lost)?,
-            Attributes::Corrupt { share: hit } => share("share", *hit)?,
+            Attributes::Corrupt { share: hit }
+            | Attributes::Duplicate { share: hit }
+            | Attributes::Reorder { share: hit, .. } => share("share", *hit)?,
             _ => {}
         }
         if let Some(why) = self.attributes.wrong() {
@@ -249,7 +274,7 @@ impl Toxic {
     /// What it is on messages, if that is what it is on.
     pub(super) fn message(&self) -> Option<message::Kind> {
         match self.effect() {
-            Effect::Stream(_) | Effect::Handshake(_) => None,
+            Effect::Stream(_) | Effect::Handshake(_) | Effect::Datagram => None,
             Effect::Message(kind) => Some(kind),
         }
     }
@@ -267,7 +292,16 @@ impl Toxic {
 pub(super) fn faults(toxics: &[Toxic]) -> Faults {
     let mut faults = Faults::default();
     for toxic in toxics {
-        let name = toxic.name.as_str().into();
+        let name: Arc<str> = toxic.name.as_str().into();
+        if let Some(kind) = toxic.attributes.on_datagrams() {
+            faults.datagrams.push(DatagramFault {
+                name: Arc::clone(&name),
+                direction: toxic.stream.direction(),
+                toxicity: toxic.toxicity,
+                arm: toxic.arm,
+                kind,
+            });
+        }
         match toxic.effect() {
             Effect::Stream(kind) => faults.stream.push(StreamFault {
                 name,
@@ -286,8 +320,10 @@ pub(super) fn faults(toxics: &[Toxic]) -> Faults {
                 name,
                 direction: toxic.stream.direction(),
                 toxicity: toxic.toxicity,
+                arm: toxic.arm,
                 kind,
             }),
+            Effect::Datagram => {}
         }
     }
     faults
@@ -359,6 +395,7 @@ impl Attributes {
             Self::Timeout { timeout } | Self::ResetPeer { timeout } => vec![*timeout],
             Self::Slicer { delay, .. } => vec![*delay / 1000],
             Self::Loss { stall, .. } => vec![*stall],
+            Self::Reorder { delay, .. } => vec![*delay],
             Self::Bandwidth { .. }
             | Self::LimitData { .. }
             | Self::Noop {}
@@ -369,8 +406,35 @@ impl Attributes {
             | Self::HttpBody(_)
             | Self::HttpHeader(_)
             | Self::TlsCertificate { .. }
-            | Self::TlsHandshake { .. } => vec![],
+            | Self::TlsHandshake { .. }
+            | Self::Duplicate { .. } => vec![],
         }
+    }
+
+    pub(super) fn is_on_datagrams_only(&self) -> bool {
+        matches!(self, Self::Duplicate { .. } | Self::Reorder { .. })
+    }
+
+    /// What it is on datagrams, if it is anything there.
+    pub(super) fn on_datagrams(&self) -> Option<datagram::Kind> {
+        use datagram::Kind;
+        Some(match *self {
+            Self::Latency(ref latency) => Kind::Latency(latency.latency()),
+            Self::Bandwidth { rate } => Kind::Bandwidth(Bandwidth {
+                bytes_per_second: rate.saturating_mul(1000),
+            }),
+            Self::Loss { share, .. } => Kind::Loss { share },
+            Self::Corrupt { share } => Kind::Corrupt { share },
+            Self::Duplicate { share } => Kind::Duplicate { share },
+            Self::Reorder { share, delay } => Kind::Reorder {
+                share,
+                late: Duration::from_millis(delay),
+            },
+            Self::LimitData { bytes } => Kind::Limit { bytes },
+            Self::Timeout { .. } => Kind::Blackhole,
+            Self::Noop {} => Kind::Noop,
+            _ => return None,
+        })
     }
 
     fn effect(&self, direction: Direction) -> Effect {
@@ -382,6 +446,7 @@ impl Attributes {
             Self::HttpReset(ref reset) => return http(reset.fault()),
             Self::HttpBody(ref body) => return http(body.fault(direction)),
             Self::HttpHeader(ref header) => return http(header.fault(direction)),
+            Self::Duplicate { .. } | Self::Reorder { .. } => return Effect::Datagram,
             Self::TlsCertificate { flaw } => {
                 return Effect::Handshake(flaw::Kind::Certificate(flaw));
             }
@@ -416,7 +481,7 @@ impl Attributes {
     }
 }
 
-const KINDS: [&str; 18] = [
+const KINDS: [&str; 20] = [
     "latency",
     "bandwidth",
     "slow_close",
@@ -433,6 +498,8 @@ const KINDS: [&str; 18] = [
     "http_reset",
     "http_body",
     "http_header",
+    "duplicate",
+    "reorder",
     "tls_certificate",
     "tls_handshake",
 ];

@@ -9,7 +9,9 @@ use firedrill_proxy::stream::{Direction, End};
 use h2::client::SendRequest;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Request, Response, StatusCode};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::io::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, duplex,
+};
 use tokio::time::{Instant, sleep_until};
 
 /// The session's connection, in all tests.
@@ -51,11 +53,19 @@ pub(crate) async fn connect(faults: &[MessageFault], window: u32) -> SendRequest
     let session = Http2::new(CHANCE, faults);
     tokio::spawn(carry(near, far, session));
     tokio::spawn(serve(server, window));
+    begin(client, window).await
+}
+
+/// A client on this.
+pub(crate) async fn begin(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    window: u32,
+) -> SendRequest<Bytes> {
     let mut builder = h2::client::Builder::new();
     builder
         .initial_window_size(window)
         .initial_max_send_streams(1000);
-    let (send, connection) = builder.handshake(client).await.expect("a handshake");
+    let (send, connection) = builder.handshake(io).await.expect("a handshake");
     tokio::spawn(async move {
         connection.await.expect("a connection that ends well");
     });
@@ -131,7 +141,7 @@ async fn carry(client: DuplexStream, upstream: DuplexStream, mut session: Http2)
 
 /// Answers each request with what it saw: the path in a header, the body's bytes backwards, and
 /// its own length in a trailer.
-async fn serve(io: DuplexStream, window: u32) {
+pub(crate) async fn serve(io: impl AsyncRead + AsyncWrite + Unpin, window: u32) {
     let mut builder = h2::server::Builder::new();
     builder
         .initial_window_size(window)

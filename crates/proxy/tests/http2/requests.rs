@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use firedrill_proxy::chance::Chance;
 use firedrill_proxy::message::{
     BodyChange, HeaderChange, HttpAction, HttpFault, HttpMatch, Kind, MessageFault, Pattern,
 };
 use firedrill_proxy::stream::{Direction, Latency};
 use firedrill_worker::queue::distribution::Distribution;
 use h2::Reason;
+use h2::client::SendRequest;
 use http::{Method, Request};
 
 use super::peers::{Answer, CHANCE, ask, connect};
@@ -49,7 +51,7 @@ fn body(direction: Direction, change: BodyChange) -> HttpAction {
 }
 
 /// One fault of each kind, each on half of the requests below its path.
-fn faults(page: &Bytes) -> Vec<MessageFault> {
+pub(crate) fn faults(page: &Bytes) -> Vec<MessageFault> {
     use Direction::{Downstream, Upstream};
     let status = 503;
     let actions = [
@@ -93,7 +95,7 @@ const PATHS: [&str; 11] = [
     "header", "added",
 ];
 
-fn text(number: usize, length: usize) -> Vec<u8> {
+pub(crate) fn text(number: usize, length: usize) -> Vec<u8> {
     (0..length)
         .map(|at| ((at * 7 + number) % 251) as u8)
         .collect()
@@ -159,14 +161,17 @@ fn check(name: &str, path: &str, sent: &[u8], page: &[u8], answer: Result<Answer
     }
 }
 
-/// Many requests at the same time, of all lengths, with those faults.
-async fn busy(page: usize, window: u32, count: usize) {
-    let page = Bytes::from(text(0, page));
-    let faults = faults(&page);
-    let mut client = connect(&faults, window).await;
+/// Many requests at the same time, of all lengths, with those faults, on a connection of this chance.
+pub(crate) async fn busy(
+    client: &mut SendRequest<Bytes>,
+    chance: Chance,
+    faults: &[MessageFault],
+    page: &Bytes,
+    count: usize,
+) {
     let mut answers = Vec::new();
     for number in 0..count {
-        let draw = CHANCE.named("requests").of(number as u64);
+        let draw = chance.named("requests").of(number as u64);
         let name = PATHS[draw.below(PATHS.len() as u64) as usize];
         let path = format!("/{name}/{number}");
         let sent = text(number, 1 + draw.of(1).below(40_000) as usize);
@@ -177,25 +182,32 @@ async fn busy(page: usize, window: u32, count: usize) {
             .body(())
             .expect("a request");
         let fault = faults.iter().find(|fault| *fault.name == *name);
-        let hit = fault.is_some_and(|fault| fault.falls_on(CHANCE, number as u64));
-        let answer = tokio::spawn(ask(&mut client, request, sent.clone()).await);
+        let hit = fault.is_some_and(|fault| fault.falls_on(chance, number as u64));
+        let answer = tokio::spawn(ask(client, request, sent.clone()).await);
         answers.push((if hit { name } else { "plain" }, path, sent, answer));
     }
     for (name, path, sent, answer) in answers {
         let answer = tokio::time::timeout(Duration::from_secs(60), answer).await;
         let answer = answer.unwrap_or_else(|_| panic!("{path}: no end"));
-        check(name, &path, &sent, &page, answer.expect("an answer"));
+        check(name, &path, &sent, page, answer.expect("an answer"));
     }
+}
+
+async fn busy_between(page: usize, window: u32, count: usize) {
+    let page = Bytes::from(text(0, page));
+    let faults = faults(&page);
+    let mut client = connect(&faults, window).await;
+    busy(&mut client, CHANCE, &faults, &page, count).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_fault_does_what_it_says_and_other_requests_come_out_right() {
-    busy(300, 65_535, 300).await;
+    busy_between(300, 65_535, 300).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn bodies_of_ours_fit_the_windows_of_both_sides() {
-    busy(200_000, 20_000, 120).await;
+    busy_between(200_000, 20_000, 120).await;
 }
 
 #[tokio::test(start_paused = true)]

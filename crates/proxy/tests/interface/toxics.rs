@@ -110,3 +110,51 @@ fn a_limit_of_the_data_is_kept() {
     stream.read_to_end(&mut all).expect("an end");
     assert_eq!(all, b"quest");
 }
+
+#[test]
+fn datagrams_have_toxics_of_their_own() {
+    let bed = Bed::new();
+    let server = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let upstream = server.local_addr().expect("an address").to_string();
+    let body = json!({
+        "name": "dns", "listen": "127.0.0.1:0", "upstream": upstream, "protocol": "udp",
+    });
+    let made = bed.post("/proxies", &body.to_string()).json();
+    let client = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let listen = made["listen"].as_str().expect("an address");
+    client.connect(listen).expect("an address");
+    let toxic = r#"{"type":"duplicate","stream":"upstream","attributes":{"share":1}}"#;
+    assert_eq!(bed.post("/proxies/dns/toxics", toxic).status, 200);
+    client.send(b"question").expect("sent");
+    for _ in 0..2 {
+        let mut buffer = [0; 100];
+        assert_eq!(server.recv(&mut buffer).expect("a question"), 8);
+    }
+    // What is on streams, or on a protocol of streams, is not for these, and the other way round.
+    for wrong in [
+        "slicer",
+        "reset_peer",
+        "hang",
+        "http_delay",
+        "tls_certificate",
+    ] {
+        let body = json!({ "type": wrong }).to_string();
+        assert_eq!(
+            bed.post("/proxies/dns/toxics", &body).status,
+            400,
+            "{wrong}"
+        );
+    }
+    let (bed, _) = Bed::with_echo();
+    for wrong in ["duplicate", "reorder"] {
+        let body = json!({ "type": wrong }).to_string();
+        assert_eq!(
+            bed.post("/proxies/echo/toxics", &body).status,
+            400,
+            "{wrong}"
+        );
+    }
+    let tls = json!({ "name": "x", "upstream": "127.0.0.1:1", "protocol": "udp",
+                      "tls": { "mode": "terminate" } });
+    assert_eq!(bed.post("/proxies", &tls.to_string()).status, 400);
+}

@@ -55,6 +55,7 @@ pub(crate) fn route(upstream: Upstream, faults: Vec<StreamFault>) -> RouteConfig
         connect_timeout: Duration::from_secs(2),
         tls: Default::default(),
         protocol: Protocol::Tcp,
+        flows: Default::default(),
         faults: faults.into(),
     }
 }

@@ -35,6 +35,10 @@ pub(crate) struct Bed {
 
 impl Bed {
     pub(crate) fn new(tls: Tls, upstream: SocketAddr, faults: Vec<HandshakeFault>) -> Self {
+        Self::with(tls, upstream, Protocol::Tcp, on_handshakes(faults))
+    }
+
+    pub(crate) fn with(tls: Tls, upstream: SocketAddr, protocol: Protocol, faults: Faults) -> Self {
         let options = Options {
             threads: 1,
             seed: 1,
@@ -48,8 +52,9 @@ impl Bed {
                 upstream: Upstream::Addresses(vec![upstream]),
                 connect_timeout: Duration::from_secs(3),
                 tls,
-                protocol: Protocol::Tcp,
-                faults: on_handshakes(faults),
+                protocol,
+                flows: Default::default(),
+                faults,
             })
             .expect("a route");
         Self { fabric, address }

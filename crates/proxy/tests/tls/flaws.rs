@@ -16,6 +16,7 @@ fn fault(kind: Kind, toxicity: f64) -> HandshakeFault {
         name: "fault".into(),
         direction: Direction::Downstream,
         toxicity,
+        arm: None,
         kind,
     }
 }

@@ -4,4 +4,5 @@ mod bed;
 mod ended;
 mod flaws;
 mod hostile;
+mod messages;
 mod passed;

@@ -40,8 +40,6 @@ pub(super) struct Head {
     pub(super) kind: u8,
     pub(super) flags: u8,
     pub(super) stream: u32,
-    /// As it came: its reserved bit too.
-    pub(super) raw: [u8; HEAD],
 }
 
 impl Head {
@@ -52,7 +50,6 @@ impl Head {
             kind,
             flags,
             stream: u32::from_be_bytes(rest) & STREAM,
-            raw,
         }
     }
 
@@ -74,8 +71,8 @@ pub(super) const STREAM: u32 = 0x7fff_ffff;
 pub(super) enum Event<'a> {
     /// All of a frame, its head included.
     Whole(Head, Cow<'a, [u8]>),
-    /// The head of a frame that is taken in parts.
-    Begun(Head),
+    /// The head of a frame that is taken in parts, and its bytes as they came.
+    Begun(Head, Cow<'a, [u8]>),
     /// The next part of it. The last one may be empty.
     Part { bytes: &'a [u8], last: bool },
 }
@@ -100,12 +97,8 @@ impl Reader {
         }
         let head = Head::read(self.peek(bytes));
         if !head.is_whole() {
-            if self.begun.is_empty() {
-                *bytes = &bytes[HEAD..];
-            }
-            self.begun.clear();
             self.parts = Some(head.length);
-            return Ok(Some(Event::Begun(head)));
+            return Ok(Some(Event::Begun(head, self.taken(HEAD, bytes))));
         }
         if head.length > WHOLE {
             return Err(Code::FRAME_SIZE_ERROR);
@@ -114,14 +107,17 @@ impl Reader {
         if !self.fill(length, bytes) {
             return Ok(None);
         }
-        let raw = if self.begun.is_empty() {
-            let (raw, rest) = bytes.split_at(length);
-            *bytes = rest;
-            Cow::Borrowed(raw)
-        } else {
-            Cow::Owned(std::mem::take(&mut self.begun))
-        };
-        Ok(Some(Event::Whole(head, raw)))
+        Ok(Some(Event::Whole(head, self.taken(length, bytes))))
+    }
+
+    /// Bytes that are there: all that was begun, or these.
+    fn taken<'a>(&mut self, length: usize, bytes: &mut &'a [u8]) -> Cow<'a, [u8]> {
+        if !self.begun.is_empty() {
+            return Cow::Owned(std::mem::take(&mut self.begun));
+        }
+        let (raw, rest) = bytes.split_at(length);
+        *bytes = rest;
+        Cow::Borrowed(raw)
     }
 
     /// What was taken, and was no event yet.

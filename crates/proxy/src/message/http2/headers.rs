@@ -9,8 +9,11 @@ use super::hpack::Field;
 use super::plan::{Plan, Stop};
 use super::stream::{Item, Stream};
 use super::streams::Found;
+use super::tally::Look;
+use super::turn::Turn;
 use super::way::Block;
-use super::{Http2, Mode, Turn};
+use super::{Http2, Mode};
+use crate::arms::Arm;
 use crate::stream::Direction;
 
 impl Http2 {
@@ -26,9 +29,13 @@ impl Http2 {
             && block.stream > self.streams.last[0];
         let looks = is_request && !self.faults.is_empty();
         if self.mode == Mode::Clear && !looks {
-            self.way(direction).decoder.skip(&block.fragment)?;
+            let mut look = Look::default();
+            let decoder = &mut self.way(direction).decoder;
+            decoder.each(&block.fragment, &mut |name, value, _| look.at(name, value))?;
             if is_request {
-                self.count(block);
+                self.count(block, None, turn);
+            } else if direction == Direction::Downstream && block.promised.is_none() {
+                self.judge(block.stream, &look, block.end_stream, false, turn);
             }
             self.way(direction).pass(&block.raw, turn);
             return Ok(());
@@ -41,14 +48,28 @@ impl Http2 {
         Ok(())
     }
 
-    /// The number of a new request.
-    fn count(&mut self, block: &Block) -> u64 {
+    /// There is a new request.
+    fn count(&mut self, block: &Block, arm: Option<Arm>, turn: &Turn<'_>) {
         self.streams.last[0] = block.stream;
         if self.mode == Mode::Clear {
             self.streams.last[1] = block.stream;
         }
         self.requests += 1;
-        self.requests - 1
+        self.tally.asked(block.stream, arm, turn.now);
+    }
+
+    /// Headers of an answer go to the client: it is counted, if they are its end.
+    pub(super) fn judge(
+        &mut self,
+        key: u32,
+        look: &Look,
+        end: bool,
+        ours: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        let end = end.then_some(turn.now);
+        let answered = self.tally.headers(key, look, ours, end);
+        turn.answered(answered);
     }
 
     fn request(
@@ -58,17 +79,17 @@ impl Http2 {
         turn: &mut Turn<'_>,
     ) -> Result<(), Code> {
         let known = fields.as_deref().unwrap_or_default();
-        let plan = self.faults.plan(self.requests, known);
+        let (plan, arm) = self.faults.plan(self.requests, known);
         if self.mode == Mode::Clear {
             if plan.is_none() {
-                self.count(block);
+                self.count(block, arm, turn);
                 self.way(Direction::Upstream).pass(&block.raw, turn);
                 return Ok(());
             }
             self.streams.begin();
             self.mode = Mode::Managed;
         }
-        self.count(block);
+        self.count(block, arm, turn);
         let refused = match &fields {
             None => Some(Code::ENHANCE_YOUR_CALM),
             Some(_) if self.streams.is_full() => Some(Code::REFUSED_STREAM),
@@ -77,6 +98,7 @@ impl Http2 {
         if let Some(code) = refused {
             let reset = frame::short(frame::RST_STREAM, block.stream, code.0);
             self.way(Direction::Downstream).say(&reset, turn);
+            self.tally.forget(block.stream);
             return Ok(());
         }
         let plan = plan.unwrap_or_default();
@@ -184,6 +206,10 @@ impl Http2 {
         match (found, fields) {
             (Found::Nobody, _) => {}
             (Found::Free, Some(fields)) => {
+                if direction == Direction::Downstream {
+                    let look = Look::of(&fields);
+                    self.judge(block.stream, &look, block.end_stream, false, turn);
+                }
                 let way = self.way(direction);
                 let end = if block.end_stream {
                     frame::END_STREAM

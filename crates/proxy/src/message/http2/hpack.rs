@@ -53,11 +53,6 @@ pub(super) struct Decoder {
 }
 
 impl Decoder {
-    /// Follows a block without keeping what is in it.
-    pub(super) fn skip(&mut self, block: &[u8]) -> Result<(), Code> {
-        self.each(block, &mut |_, _, _| ())
-    }
-
     /// The fields of a block. None: they are more than [`LIST`].
     pub(super) fn decode(&mut self, block: &[u8]) -> Result<Option<Vec<Field>>, Code> {
         let mut size = 0_usize;
@@ -75,7 +70,8 @@ impl Decoder {
         Ok((size <= LIST).then_some(fields))
     }
 
-    fn each(&mut self, block: &[u8], take: Take<'_>) -> Result<(), Code> {
+    /// Takes each field of a block.
+    pub(super) fn each(&mut self, block: &[u8], take: Take<'_>) -> Result<(), Code> {
         let mut rest = block;
         self.follow(&mut rest, take).ok_or(Code::COMPRESSION_ERROR)
     }

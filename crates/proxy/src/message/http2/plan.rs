@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::body::{Break, Changes, Cut};
 use super::error::Code;
 use super::hpack::Field;
+use crate::arms::{Arm, Arms};
 use crate::chance::Chance;
 use crate::message::grpc::{GrpcAction, GrpcFault, GrpcStatus, Messages};
 use crate::message::http::decision::{DELAY, Deciders, Decision, Instead};
@@ -17,6 +18,7 @@ use crate::stream::Spread;
 #[derive(Debug)]
 pub(super) struct Faults {
     chance: Chance,
+    arms: Option<Arms>,
     http: Deciders,
     grpc: Vec<Grpc>,
 }
@@ -61,37 +63,50 @@ impl Faults {
         });
         Self {
             chance,
+            arms: None,
             http: Deciders::new(faults),
             grpc: grpc.collect(),
         }
     }
 
     pub(super) fn change(&mut self, faults: &[MessageFault]) {
-        *self = Self::new(self.chance, faults);
+        let arms = self.arms.take();
+        *self = Self {
+            arms,
+            ..Self::new(self.chance, faults)
+        };
     }
 
+    pub(super) fn divide(&mut self, arms: Option<Arms>) {
+        self.arms = arms.filter(Arms::is_of_requests);
+    }
+
+    /// Whether what a request says makes no difference.
     pub(super) fn is_empty(&self) -> bool {
-        self.http.is_empty() && self.grpc.is_empty()
+        self.http.is_empty() && self.grpc.is_empty() && self.arms.is_none()
     }
 
-    /// The plan for the request of this number; none if no fault is on it. Of several answers the
-    /// first is given, those in the words of HTTP before those in gRPC's; delays add up.
-    pub(super) fn plan(&self, number: u64, fields: &[Field]) -> Option<Plan> {
+    /// The plan for the request of this number, none if no fault is on it; and the request's arm. Of
+    /// several answers the first is given, those in the words of HTTP before those in gRPC's; delays
+    /// add up.
+    pub(super) fn plan(&self, number: u64, fields: &[Field]) -> (Option<Plan>, Option<Arm>) {
         let request = Request::of(fields);
         let Request {
             method,
             path,
             headers,
         } = &request;
-        let decided = self
-            .http
-            .decide(self.chance, number, method, path, headers, None);
+        let arm = self.arms.as_ref().and_then(|arms| arms.of_request(headers));
+        let http = &self.http;
+        let decided = http.decide(self.chance, number, method, path, headers, arm);
         let on_call = |one: &&Grpc| {
-            one.call.matching.fits(path, headers) && one.fault.falls_on(self.chance, number)
+            let meant = one.fault.arm.is_none() || one.fault.arm == arm;
+            let fits = one.call.matching.fits(path, headers);
+            fits && meant && one.fault.falls_on(self.chance, number)
         };
         let calls: Vec<&Grpc> = self.grpc.iter().filter(on_call).collect();
         if decided.is_none() && calls.is_empty() {
-            return None;
+            return (None, arm);
         }
         let mut plan = Plan::of(decided, *method == b"HEAD");
         for one in calls {
@@ -101,7 +116,7 @@ impl Faults {
             }
             plan.add(&one.call.action);
         }
-        Some(plan)
+        (Some(plan), arm)
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::message::{
-    BodyChange, GrpcAction, GrpcFault, GrpcMatch, GrpcStatus, HeaderChange, HttpAction, HttpFault,
-    HttpMatch, Kind,
+    Answered, BodyChange, GrpcAction, GrpcFault, GrpcMatch, GrpcStatus, HeaderChange, HttpAction,
+    HttpFault, HttpMatch, Kind,
 };
 use crate::stream::Latency;
 use firedrill_worker::queue::distribution::Distribution;
@@ -19,6 +19,7 @@ const LATER: Duration = Duration::from_secs(1);
 struct Said {
     bytes: [Vec<u8>; 2],
     ends: [Option<End>; 2],
+    answers: Vec<Answered>,
 }
 
 impl Sink for Said {
@@ -30,6 +31,10 @@ impl Sink for Said {
     fn end(&mut self, direction: Direction, end: End) {
         assert_eq!(self.ends[direction as usize], None, "a second end");
         self.ends[direction as usize] = Some(end);
+    }
+
+    fn answered(&mut self, answered: Answered) {
+        self.answers.push(answered);
     }
 }
 

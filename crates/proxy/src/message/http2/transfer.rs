@@ -6,8 +6,10 @@ use super::error::Code;
 use super::frame::{self, Head};
 use super::stream::{Item, Stream};
 use super::streams::Found;
+use super::tally::Look;
+use super::turn::Turn;
 use super::way::{Collected, Part, Taking};
-use super::{Http2, Mode, Turn, opposite};
+use super::{Http2, Mode, opposite};
 use crate::stream::Direction;
 
 /// Bytes of our own that a receiver was sent, and its sender does not know of yet, at most. So
@@ -20,6 +22,7 @@ impl Http2 {
         &mut self,
         direction: Direction,
         head: &Head,
+        raw: &[u8],
         turn: &mut Turn<'_>,
     ) -> Result<(), Code> {
         if self.way(direction).block.is_some() {
@@ -28,10 +31,17 @@ impl Http2 {
         let taking = if self.mode == Mode::Clear {
             if head.kind == frame::DATA {
                 self.way(direction).connection.pass(head.length);
+                self.judge_end(
+                    direction,
+                    head.stream,
+                    head.has(frame::END_STREAM),
+                    false,
+                    turn,
+                );
             }
-            self.pass_begin(direction, &head.raw, turn)
+            self.pass_begin(direction, raw, turn)
         } else if head.kind == frame::DATA {
-            self.begin_data(direction, head, turn)?
+            self.begin_data(direction, head, raw, turn)?
         } else {
             self.begin_unknown(direction, head, turn)
         };
@@ -50,6 +60,7 @@ impl Http2 {
         &mut self,
         direction: Direction,
         head: &Head,
+        raw: &[u8],
         turn: &mut Turn<'_>,
     ) -> Result<Taking, Code> {
         if head.stream == 0 {
@@ -65,7 +76,14 @@ impl Http2 {
             }
             Found::Free if free => {
                 self.way(direction).connection.pass(head.length);
-                Ok(self.pass_begin(direction, &head.raw, turn))
+                self.judge_end(
+                    direction,
+                    head.stream,
+                    head.has(frame::END_STREAM),
+                    false,
+                    turn,
+                );
+                Ok(self.pass_begin(direction, raw, turn))
             }
             Found::Free => {
                 self.streams.insert(head.stream, Stream::old(head.stream));
@@ -111,6 +129,7 @@ impl Http2 {
         half.ended |= end;
         half.told |= end;
         self.way(direction).connection.pass(head.length);
+        self.judge_end(direction, key, end, false, turn);
         let raw = frame::head(head.length, head.kind, head.flags, number);
         let taking = self.pass_begin(direction, &raw, turn);
         self.finish(key, turn);
@@ -261,7 +280,9 @@ impl Http2 {
         let Some(stream) = self.streams.get(key) else {
             return;
         };
+        let is_known = stream.upstream.is_some();
         let half = stream.half(direction);
+        let of_fault = half.swallow || !is_known;
         let way = &mut self.ways[direction as usize];
         let flags = |end: bool| if end { frame::END_STREAM } else { 0 };
         match item {
@@ -270,9 +291,12 @@ impl Http2 {
                 let block = way.encoder.encode(&fields);
                 let frames = frame::block(frame::HEADERS, flags(end), number, &block);
                 way.say(&frames, turn);
-                // Of a request that was held: what the client has granted meanwhile.
-                if direction == Direction::Upstream {
-                    self.settle_up(Direction::Downstream, Some(key), turn);
+                match direction {
+                    // Of a request that was held: what the client has granted meanwhile.
+                    Direction::Upstream => self.settle_up(opposite(direction), Some(key), turn),
+                    Direction::Downstream => {
+                        self.judge(key, &Look::of(&fields), end, of_fault, turn);
+                    }
                 }
             }
             Item::Data { bytes, end, ours } => {
@@ -287,6 +311,7 @@ impl Http2 {
                 let mut data = frame::head(bytes.len(), frame::DATA, flags(end), number).to_vec();
                 data.extend_from_slice(&bytes);
                 way.say(&data, turn);
+                self.judge_end(direction, key, end, of_fault, turn);
             }
             Item::Reset(code) => {
                 way.say(&frame::short(frame::RST_STREAM, number, code.0), turn);
@@ -296,8 +321,23 @@ impl Http2 {
                     let reset = frame::short(frame::RST_STREAM, key, Code::INTERNAL_ERROR.0);
                     self.way(Direction::Downstream).say(&reset, turn);
                 }
+                turn.answered(self.tally.reset(key, of_fault, turn.now));
                 self.close(key, turn);
             }
+        }
+    }
+
+    /// An answer's body ends, perhaps.
+    fn judge_end(
+        &mut self,
+        direction: Direction,
+        key: u32,
+        end: bool,
+        ours: bool,
+        turn: &mut Turn<'_>,
+    ) {
+        if end && direction == Direction::Downstream {
+            turn.answered(self.tally.ended(key, ours, turn.now));
         }
     }
 
@@ -461,6 +501,7 @@ impl Http2 {
         let reset = frame::short(frame::RST_STREAM, key, code.0);
         self.way(Direction::Downstream).say(&reset, turn);
         self.cancel(key, turn);
+        self.tally.forget(key);
         self.close(key, turn);
     }
 

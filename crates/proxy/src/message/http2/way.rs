@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::Turn;
 use super::error::Code;
 use super::frame::{self, Head, Reader};
 use super::hpack::{Decoder, Encoder};
+use super::turn::Turn;
 use super::window::{self, Window};
 use crate::stream::{Direction, End};
 
@@ -114,13 +114,13 @@ impl Way {
         if self.open {
             self.waiting.extend_from_slice(bytes);
         } else {
-            turn.out.send(self.direction, bytes);
+            turn.send(self.direction, bytes);
         }
     }
 
     /// Passes on what came, where it came.
     pub(super) fn pass(&mut self, bytes: &[u8], turn: &mut Turn<'_>) {
-        turn.out.send(self.direction, bytes);
+        turn.send(self.direction, bytes);
     }
 
     /// A frame is begun: nothing comes between its parts.
@@ -133,7 +133,7 @@ impl Way {
         self.open = false;
         if !self.waiting.is_empty() {
             let waiting = std::mem::take(&mut self.waiting);
-            turn.out.send(self.direction, &waiting);
+            turn.send(self.direction, &waiting);
         }
     }
 
@@ -141,7 +141,7 @@ impl Way {
     pub(super) fn finish(&mut self, turn: &mut Turn<'_>) {
         if self.ended && self.parts == 0 {
             self.ended = false;
-            turn.out.end(self.direction, End::Fin);
+            turn.end(self.direction, End::Fin);
         }
     }
 

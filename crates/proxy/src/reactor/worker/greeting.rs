@@ -50,7 +50,7 @@ impl Worker {
         let client = match &self.entries[key] {
             Entry::Greeting(greeting) => &greeting.client,
             Entry::Dialling(dialling) => &dialling.client,
-            Entry::Connected(_) | Entry::Over => return Ok(()),
+            Entry::Flow(_) | Entry::Connected(_) | Entry::Over => return Ok(()),
         };
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         let data = Token::Side { key, side: 0 }.data();
@@ -93,7 +93,7 @@ impl Worker {
             return;
         };
         let route = Arc::clone(&greeting.route);
-        let flaw = match route.handshake_fault(greeting.number) {
+        let flaw = match route.handshake_fault(greeting.number, || greeting.client.peer()) {
             Some(Kind::Stall) => {
                 greeting.until = None;
                 return;

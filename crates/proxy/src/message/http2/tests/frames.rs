@@ -103,7 +103,7 @@ pub(super) fn told(bytes: &[u8]) -> Vec<String> {
                     kind => format!("frame {kind} {stream}"),
                 });
             }
-            Event::Begun(head) => of_data = Some(head),
+            Event::Begun(head, _) => of_data = Some(head),
             Event::Part { bytes, last } => {
                 body.extend_from_slice(bytes);
                 if last {

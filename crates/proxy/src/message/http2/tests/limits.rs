@@ -389,3 +389,61 @@ fn faults_that_go_leave_what_they_decided_and_nothing_else() {
     );
     assert_eq!(bed.said.ends, [Some(End::Fin), None]);
 }
+
+/// How the answers since went, whose they are, and how long they took.
+fn counted(bed: &mut Bed) -> Vec<(bool, bool, Duration)> {
+    let answers = std::mem::take(&mut bed.said.answers);
+    let told = answers.iter().map(|one| (one.well, one.ours, one.took));
+    told.collect()
+}
+
+#[test]
+fn each_answer_is_counted_once_with_how_it_went() {
+    const NONE: &[(bool, bool, Duration)] = &[];
+    // With and without something done to the connection.
+    for faults in [vec![], vec![http("delay", 1.0, HttpAction::Delay(delay()))]] {
+        let mut bed = Bed::greeted(&faults);
+        for key in [1, 3, 5, 7] {
+            bed.client(&get(key, "/"));
+        }
+        bed.client(&[call(9), call(11)].concat());
+        bed.later();
+        bed.upstream(
+            &[
+                headers(1, &[(":status", "103")], false),
+                headers(1, OK, true),
+            ]
+            .concat(),
+        );
+        assert_eq!(counted(&mut bed), [(true, false, LATER)]);
+        bed.upstream(
+            &[
+                headers(3, &[(":status", "500")], false),
+                data(3, b"x", true),
+            ]
+            .concat(),
+        );
+        assert_eq!(counted(&mut bed), [(false, false, LATER)]);
+        bed.upstream(&reset(5, 2));
+        assert_eq!(counted(&mut bed), [(false, false, LATER)]);
+        bed.client(&reset(7, 8));
+        assert_eq!(counted(&mut bed), NONE);
+        let call_begins = [(":status", "200"), ("content-type", "application/grpc")];
+        bed.upstream(
+            &[
+                headers(9, &call_begins, false),
+                headers(11, &call_begins, false),
+            ]
+            .concat(),
+        );
+        assert_eq!(counted(&mut bed), NONE, "a call is judged by its end");
+        bed.later();
+        bed.upstream(&headers(9, &[("grpc-status", "0")], true));
+        assert_eq!(counted(&mut bed), [(true, false, 2 * LATER)]);
+        bed.upstream(&headers(11, &[("grpc-status", "13")], true));
+        assert_eq!(counted(&mut bed), [(false, false, 2 * LATER)]);
+    }
+    let mut bed = Bed::greeted(&[http("abort", 1.0, abort())]);
+    bed.client(&get(1, "/"));
+    assert_eq!(counted(&mut bed), [(false, true, Duration::ZERO)]);
+}

@@ -86,7 +86,7 @@ proptest! {
         }
         bed.end(Direction::Upstream);
         bed.end(Direction::Downstream);
-        prop_assert_eq!(bed.said, Said { bytes: sent, ends: [Some(End::Fin); 2] });
+        prop_assert_eq!((bed.said.bytes, bed.said.ends), (sent, [Some(End::Fin); 2]));
     }
 
     #[test]

@@ -1,0 +1,5 @@
+//! Datagrams through a fabric, over real sockets.
+
+mod bed;
+mod faults;
+mod flows;
