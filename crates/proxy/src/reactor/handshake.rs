@@ -59,7 +59,7 @@ pub(super) fn sides(
     let upstream = match route.tls.originate() {
         Some(originate) => {
             let hello = greeted.as_ref().map(|greeted| &greeted.hello);
-            let tls = originate.connection(hello, leads_to)?;
+            let tls = originate.connection(hello, leads_to, upstream.peer())?;
             Side::tls(upstream, Tls::Client(tls))
         }
         None => Side::clear(upstream),
