@@ -131,3 +131,45 @@ fn tls_value(field: &str, word: &str) -> Value {
         _ => word.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_tls_is_that_of_the_interface() {
+        let route = "web=:8443,shop:80,tls=terminate,tls-alpn=h2+http/1.1,tls-name=shop.test";
+        let route = route.parse::<RouteWords>().expect("a route");
+        let tls = serde_json::to_value(&route.tls).expect("JSON");
+        let alpn = ["h2", "http/1.1"];
+        assert_eq!(
+            tls,
+            json!({ "mode": "terminate", "alpn": alpn, "name": "shop.test" })
+        );
+        let route = "web=:80,shop:443,tls=originate,tls-insecure=true,tls-server-name=shop.test";
+        let route = route.parse::<RouteWords>().expect("a route");
+        let tls = serde_json::to_value(&route.tls).expect("JSON");
+        let expected = json!({
+            "mode": "originate", "insecure": true, "server_name": "shop.test",
+        });
+        assert_eq!(tls, expected);
+    }
+
+    #[test]
+    fn a_setting_that_is_none_is_told() {
+        for (setting, says) in [
+            ("tls=often", "unknown variant `often`"),
+            ("tls=originate,tls-x=1", "unknown field `x`"),
+            ("tls-name=shop.test", "missing field `mode`"),
+            ("tls=originate,tls-insecure=maybe", "invalid type: string"),
+            ("protocol=telnet", "telnet is no protocol"),
+            ("x=1", "`x=1` is no setting of a route"),
+        ] {
+            let error = format!("web=:80,shop:80,{setting}").parse::<RouteWords>();
+            let error = error.expect_err(setting);
+            assert!(error.contains(says), "{error}");
+        }
+    }
+}

@@ -24,6 +24,7 @@ use super::connection::{Connection, Next};
 use super::lookup::{self, Question};
 use super::socket::Socket;
 use super::timers::Timers;
+use super::tracking::Tracking;
 use crate::route::Route;
 use dialling::Dialling;
 use flows::Flow;
@@ -159,6 +160,7 @@ struct Worker {
     orders: Receiver<Order>,
     lookup: Option<Sender<Question>>,
     timers: Timers,
+    tracking: Tracking,
     entries: Slab<Entry>,
     listeners: Slab<Listener>,
     routes: HashMap<u64, usize>,
@@ -192,6 +194,7 @@ impl Worker {
             orders,
             lookup: None,
             timers,
+            tracking: Tracking::default(),
             entries: Slab::new(),
             listeners: Slab::new(),
             routes: HashMap::new(),
