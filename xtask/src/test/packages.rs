@@ -62,8 +62,17 @@ const PACKAGES: &[Package] = &[
     package("gcc", Program("gcc"), "a static program for a container"),
     package("libc6-dev", File("/usr/include/stdio.h"), "its library"),
     package("curl", Program("curl"), "a client of TLS for the proxy"),
-    package("openssl", Program("openssl"), "what it says to certificates"),
+    package(
+        "openssl",
+        Program("openssl"),
+        "what it says to certificates",
+    ),
     package("nginx-light", Program("nginx"), "a server behind the proxy"),
+    package(
+        "nghttp2-client",
+        Program("h2load"),
+        "a client of HTTP/2 for the proxy",
+    ),
     package("docker.io", Program("dockerd"), "containers to break"),
     package("podman", Program("podman"), "containers to break"),
 ];
