@@ -29,6 +29,8 @@ enum Bench {
     Undo(examples::Arguments),
     /// Every fault: to inject, to revert, from SIGKILL to clean; what was asked beside what was had
     Faults(examples::Arguments),
+    /// From SIGKILL of a proxy that connections are led through until they go directly
+    Proxied(examples::Arguments),
     /// Whoever is killed or stopped, whenever: nothing is left of any fault
     Kill(examples::Arguments),
 }
@@ -53,6 +55,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Bench::Faults(rest) => {
             let parts: [&[&str]; 2] = [&["times"], &["accuracy"]];
             examples::run("bench_faults", &parts, rest, arguments.json)
+        }
+        Bench::Proxied(rest) => {
+            examples::run("bench_faults", &[&["proxied"]], rest, arguments.json)
         }
         Bench::Kill(rest) => examples::run("bench_faults", &[&["kill"]], rest, arguments.json),
     }

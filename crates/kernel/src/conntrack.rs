@@ -72,6 +72,25 @@ pub fn list(socket: &mut Socket) -> Result<Vec<Tracked>, KernelError> {
     Ok(replies.iter().filter_map(Tracked::parse).collect())
 }
 
+/// What was begun as this answers it; nothing when it is not tracked.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn answered_by(socket: &mut Socket, reply: &Flow) -> Result<Option<Tracked>, KernelError> {
+    let doing = format!("look up the connection that {} answers", reply.source);
+    let tuple = Attributes::new().nested(REPLY, &reply.tuple());
+    let message = Message::new(doing, GET, 0, &[reply.family(), 0, 0, 0]).with(&tuple);
+    match socket.query(&message) {
+        // The kernel finds either direction by a tuple.
+        Ok(replies) => Ok(replies
+            .iter()
+            .filter_map(Tracked::parse)
+            .find(|found| found.reply == *reply)),
+        Err(error) if error.netlink_errno() == Some(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Forgets one: its next packet is tracked, and translated, anew. `false` if it is gone.
 ///
 /// # Errors
@@ -86,6 +105,33 @@ pub fn forget(socket: &mut Socket, tracked: &Tracked) -> Result<bool, KernelErro
         Ok(()) => Ok(true),
         Err(error) if error.netlink_errno() == Some(Errno::NOENT) => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+impl Flow {
+    fn family(&self) -> u8 {
+        match self.source {
+            SocketAddr::V4(_) => libc::AF_INET as u8,
+            SocketAddr::V6(_) => libc::AF_INET6 as u8,
+        }
+    }
+
+    fn tuple(&self) -> Attributes {
+        let ends = [self.source, self.destination];
+        let (mut ip, mut protocol) = (
+            Attributes::new(),
+            Attributes::new().u8(NUMBER, self.protocol),
+        );
+        for (side, end) in ends.iter().enumerate() {
+            ip = match end.ip() {
+                IpAddr::V4(address) => ip.bytes(V4[side], &address.octets()),
+                IpAddr::V6(address) => ip.bytes(V6[side], &address.octets()),
+            };
+            protocol = protocol.be16(PORTS[side], end.port());
+        }
+        Attributes::new()
+            .nested(IP, &ip)
+            .nested(PROTOCOL, &protocol)
     }
 }
 

@@ -5,29 +5,23 @@
 //! translation still carries to whom it is meant for; then the listeners; and last the table, whose
 //! end is the end of the translation too where nobody else translates.
 
+mod translate;
+
 use std::convert::Infallible;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use firedrill_kernel::clock::boottime;
-use firedrill_kernel::netlink::{Protocol, Socket};
+use firedrill_kernel::netlink::{self, Socket};
 use firedrill_kernel::nftables::{Action, Match, RuleCount, Ruleset, Table};
-use firedrill_worker::interception::{
-    ConnectionFault, ConnectionFaultKind, Interception, InterceptionError, Towards,
-};
-use firedrill_worker::queue::Distribution;
-use firedrill_worker::queue::loss::Loss;
-use firedrill_worker::queue::random::Share;
+use firedrill_worker::interception::{Carried, Interception, InterceptionError};
 use firedrill_worker::{Control, Measurement, Quantity};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::fabric::{Fabric, Options, RouteConfig};
+use crate::message::Protocol;
 use crate::route::{FlowLimits, Upstream};
-use crate::stream::{
-    Bandwidth, Corrupt, Direction, Hang, Kind, Latency, Limit, Reset, Slicer, SlowClose, Stalls,
-    StreamFault, Timeout,
-};
 use crate::tls::Tls;
 
 /// A renewal of the lease is passed on to the rules at the latest after this.
@@ -35,6 +29,13 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// As long as Linux itself tries (`tcp_syn_retries`): whoever connects does not know that we do.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(127);
+
+/// A flow of datagrams is over before connection tracking forgets one that nobody answered (30 s):
+/// what comes from the same port later may be meant for somebody else.
+const FLOWS: FlowLimits = FlowLimits {
+    idle: Duration::from_secs(20),
+    most: 4096,
+};
 
 /// More than this is not faster for one target's connections.
 const THREADS: usize = 2;
@@ -94,7 +95,7 @@ struct Passage {
 impl Passage {
     /// In the network namespace of the calling thread.
     fn open(job: &Interception) -> Result<Self, InterceptionError> {
-        let socket = Socket::open(Protocol::Netfilter)?;
+        let socket = Socket::open(netlink::Protocol::Netfilter)?;
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let options = Options {
             threads: threads.min(THREADS),
@@ -114,9 +115,12 @@ impl Passage {
                 upstream: Upstream::Original { mark: job.mark },
                 connect_timeout: CONNECT_TIMEOUT,
                 tls: Tls::None,
-                protocol: crate::message::Protocol::Tcp,
-                flows: FlowLimits::default(),
-                faults: stream_faults(&job.faults).into(),
+                protocol: match job.carried {
+                    Carried::Tcp => Protocol::Tcp,
+                    Carried::Udp => Protocol::Udp,
+                },
+                flows: FLOWS,
+                faults: translate::faults(job),
             };
             fabric
                 .open(route)
@@ -200,50 +204,4 @@ fn share(ruleset: &Ruleset, counts: &[RuleCount]) -> Option<Measurement> {
     }
     requested?;
     Measurement::share(Quantity::ShareProxied, requested, hit, asked)
-}
-
-fn stream_faults(faults: &[ConnectionFault]) -> Vec<StreamFault> {
-    let named = |(index, fault): (usize, &ConnectionFault)| StreamFault {
-        name: format!("fault {index}").into(),
-        direction: match fault.towards {
-            Towards::Server => Direction::Upstream,
-            Towards::Client => Direction::Downstream,
-        },
-        toxicity: 1.0,
-        arm: None,
-        kind: kind(&fault.kind),
-    };
-    faults.iter().enumerate().map(named).collect()
-}
-
-fn kind(kind: &ConnectionFaultKind) -> Kind {
-    match *kind {
-        ConnectionFaultKind::Latency { delay, jitter } => Kind::Latency(Latency {
-            delay,
-            jitter,
-            distribution: Distribution::Uniform,
-            correlation: 0.0,
-        }),
-        ConnectionFaultKind::Bandwidth { bytes_per_second } => {
-            Kind::Bandwidth(Bandwidth { bytes_per_second })
-        }
-        ConnectionFaultKind::Loss { share, stall } => Kind::Loss(Stalls {
-            loss: Loss::Random(Share {
-                share,
-                correlation: 0.0,
-            }),
-            stall,
-        }),
-        ConnectionFaultKind::Corrupt { share } => Kind::Corrupt(Corrupt { share }),
-        ConnectionFaultKind::Slicer { size, delay } => Kind::Slicer(Slicer {
-            size,
-            variation: 0,
-            delay,
-        }),
-        ConnectionFaultKind::Limit { bytes } => Kind::Limit(Limit { bytes }),
-        ConnectionFaultKind::Timeout { after } => Kind::Timeout(Timeout { after: Some(after) }),
-        ConnectionFaultKind::Reset { after } => Kind::Reset(Reset { after }),
-        ConnectionFaultKind::Hang => Kind::Hang(Hang),
-        ConnectionFaultKind::SlowClose { delay } => Kind::SlowClose(SlowClose { delay }),
-    }
 }

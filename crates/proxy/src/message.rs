@@ -17,6 +17,8 @@ pub mod http;
 pub mod http2;
 mod pattern;
 mod protocol;
+pub mod redis;
+mod wire;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ pub use http::{BodyChange, HeaderChange, HttpAction, HttpFault, HttpMatch};
 pub use http2::Http2;
 pub use pattern::Pattern;
 pub use protocol::{Protocol, UnknownProtocol};
+pub use redis::{RedisAction, RedisError, RedisFault, RedisMatch};
 
 use crate::arms::{Arm, Arms};
 use crate::chance::Chance;
@@ -107,6 +110,7 @@ impl MessageFault {
 pub enum Kind {
     Http(HttpFault),
     Grpc(GrpcFault),
+    Redis(RedisFault),
 }
 
 impl Kind {
@@ -116,6 +120,7 @@ impl Kind {
         match self {
             Self::Http(_) => Protocol::Http,
             Self::Grpc(_) => Protocol::Http2,
+            Self::Redis(_) => Protocol::Redis,
         }
     }
 

@@ -4,7 +4,8 @@
 //! - [`connection`]: two sockets and the two lanes between them;
 //! - [`side`], [`handshake`]: TLS between a lane and its socket;
 //! - [`timers`]: when which connection wants to be looked at;
-//! - [`lookup`]: names to addresses, beside the loop.
+//! - [`lookup`]: names to addresses, beside the loop;
+//! - [`tracking`]: where redirected datagrams were meant for.
 
 mod connection;
 mod handshake;
@@ -12,6 +13,7 @@ mod lookup;
 mod side;
 mod socket;
 mod timers;
+mod tracking;
 mod worker;
 
 pub(crate) use worker::{Handle, Order, start};

@@ -20,6 +20,7 @@ pub struct Interception {
     /// Its rules lead connections to the port of the proxy. The table belongs to the worker: it goes
     /// with it.
     pub ruleset: Ruleset,
+    pub carried: Carried,
     /// Where the proxy listens: the same port everywhere.
     pub listen: Vec<SocketAddr>,
     /// What the proxy sends has this mark, by which the rules spare it.
@@ -28,6 +29,17 @@ pub struct Interception {
     pub seed: u64,
     /// In their order, each on every connection that comes.
     pub faults: Vec<ConnectionFault>,
+}
+
+/// What is led through the proxy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Carried {
+    /// Connections.
+    #[default]
+    Tcp,
+    /// Datagrams, of which all between the same two ends are one connection here.
+    Udp,
 }
 
 /// What is done to one direction of a connection.
@@ -59,12 +71,12 @@ pub enum ConnectionFaultKind {
     Bandwidth {
         bytes_per_second: u64,
     },
-    /// Segments that come again after this time.
+    /// Segments that come again after this time; datagrams do not come again.
     Loss {
         share: f64,
         stall: Duration,
     },
-    /// One bit flipped in this share of the segments.
+    /// One bit flipped in this share of the segments or datagrams.
     Corrupt {
         share: f64,
     },
@@ -72,7 +84,7 @@ pub enum ConnectionFaultKind {
         size: u64,
         delay: Duration,
     },
-    /// Closed after so many bytes.
+    /// Closed after so many bytes; of datagrams, nothing passes any more.
     Limit {
         bytes: u64,
     },
@@ -101,6 +113,8 @@ pub enum InterceptionError {
     LeadsElsewhere,
     #[error("the share {share} is not from 0 to 1")]
     Share { share: f64 },
+    #[error("{what} is of connections, not of datagrams")]
+    OfConnections { what: &'static str },
     #[error("this program has no proxy in it")]
     NoProxy,
     #[error(transparent)]
@@ -138,6 +152,9 @@ impl Interception {
             return Err(InterceptionError::LeadsElsewhere);
         }
         for fault in &self.faults {
+            if let (Carried::Udp, Some(what)) = (self.carried, fault.kind.only_of_connections()) {
+                return Err(InterceptionError::OfConnections { what });
+            }
             match fault.kind {
                 ConnectionFaultKind::Loss { share, .. }
                 | ConnectionFaultKind::Corrupt { share }
@@ -149,5 +166,23 @@ impl Interception {
             }
         }
         Ok(())
+    }
+}
+
+impl ConnectionFaultKind {
+    /// Its name, if datagrams cannot have it.
+    fn only_of_connections(&self) -> Option<&'static str> {
+        match self {
+            Self::Slicer { .. } => Some("slicer"),
+            Self::Timeout { .. } => Some("timeout"),
+            Self::Reset { .. } => Some("reset"),
+            Self::SlowClose { .. } => Some("slow-close"),
+            Self::Latency { .. }
+            | Self::Bandwidth { .. }
+            | Self::Loss { .. }
+            | Self::Corrupt { .. }
+            | Self::Limit { .. }
+            | Self::Hang => None,
+        }
     }
 }

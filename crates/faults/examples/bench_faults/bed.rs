@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use firedrill_faults::{Site, Target, Usability, faults_here};
+use firedrill_faults::{Fault, Site, Target, Usability, faults_here};
 use firedrill_kernel::cgroup::{Controller, Hierarchy};
 use firedrill_kernel::freezer::Version;
 use firedrill_kernel::namespace::NetNamespace;
@@ -15,6 +15,7 @@ use firedrill_undo::{Guardian, Primitive, SpawnConfig, StateDir};
 use tempfile::TempDir;
 
 use crate::Outcome;
+use crate::asking::Asking;
 use crate::cases::{Aim, Case, Seen, parse};
 use crate::engine::{self, Contained};
 use crate::flow::{ECHO, Flow};
@@ -44,6 +45,7 @@ pub(crate) struct Bed {
     flow: Option<Flow>,
     names: Option<Flow>,
     talk: Option<Talk>,
+    asking: Option<Asking>,
     container: Option<Contained>,
     unit: Option<Unit>,
     victim: Option<Child>,
@@ -66,6 +68,7 @@ impl Bed {
             flow: None,
             names: None,
             talk: None,
+            asking: None,
             container: None,
             unit: None,
             victim: None,
@@ -132,6 +135,9 @@ impl Bed {
         if case.seen == Seen::Talk && self.talk.is_none() {
             self.talk = Some(Talk::begin(&self.near, &self.far, FAR)?);
         }
+        if case.seen == Seen::Asked && self.asking.is_none() {
+            self.asking = Some(Asking::begin(&self.near, &self.far, FAR)?);
+        }
         if case.fault == "infrastructure.memory" && !may_take_memory()? {
             return Ok(Some("taking memory needs CAP_SYS_RESOURCE".into()));
         }
@@ -150,6 +156,7 @@ impl Bed {
                 Some(talk) => talk.since()?,
                 None => None,
             },
+            Seen::Asked => self.asking.as_ref().and_then(Asking::since),
             Seen::Container | Seen::OtherRun => match &self.container {
                 Some(container) => container.runs()?.then(Instant::now),
                 None => None,
@@ -244,6 +251,12 @@ impl Bed {
             }
         }
         Ok(primitives)
+    }
+
+    /// As [`Self::compile`], of a fault that is aimed at the near side.
+    pub(crate) fn compile_at_near(&self, fault: &Fault) -> Outcome<Vec<Primitive>> {
+        let targets = targets(&format!("namespace={}", self.near))?;
+        Ok(fault.compile(&Site::of(&targets))?)
     }
 
     /// What faults must leave of a container and a unit as it was.

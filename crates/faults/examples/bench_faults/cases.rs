@@ -39,6 +39,8 @@ pub(crate) enum Seen {
     Names,
     /// On an established connection.
     Talk,
+    /// On a new connection.
+    Asked,
     /// On the victim: stopped, frozen or gone.
     Victim,
     /// On the container: it does not run, or is frozen.
@@ -84,7 +86,7 @@ const fn case(
 
 use Aim::{Host, Near};
 use Ends::{Alone, AloneInQueue, ByGuardian, Never};
-use Seen::{Clock, Names, OtherRun, Talk, Traffic, Unit, Worker};
+use Seen::{Asked, Clock, Names, OtherRun, Talk, Traffic, Unit, Worker};
 
 /// Every fault, most of them once.
 #[rustfmt::skip]
@@ -123,6 +125,7 @@ const CASES: &[Case] = &[
     case("switching.port-occupy", r#"{"port": 5999}"#, Near, Worker, Alone),
     case("switching.reject", "{}", Near, Traffic, Alone),
     case("switching.reorder", r#"{"percent": 5, "delay": "60ms"}"#, Near, Traffic, AloneInQueue),
+    case("switching.stream", r#"{"delay": "60ms", "remote-port": 5433}"#, Near, Asked, AloneInQueue),
 ];
 
 /// What no line tries: they would end this host, and nothing takes them back.

@@ -4,6 +4,7 @@
 //! - `times [tries=N] [fault=WORD] [table=1]`: to inject, to revert, from SIGKILL of the owner to
 //!   clean;
 //! - `accuracy [only=WORD] [seed=N]`: what was asked beside what an instrument of ours saw;
+//! - `proxied [tries=N]`: from SIGKILL of a proxy until connections and datagrams go directly;
 //! - `kill [short=1] [moments=N] [fault=WORD] [struck=WORD] [seed=N] [table=1]`: the kill matrix.
 //!
 //! `engine=podman` takes Podman for the containers, in Docker's place. With `table=1` there is one
@@ -16,6 +17,7 @@
 #![expect(clippy::print_stdout, reason = "the measurements are its output")]
 
 mod accuracy;
+mod asking;
 mod bed;
 mod cases;
 mod engine;
@@ -25,6 +27,7 @@ mod kill;
 mod names;
 mod owner;
 mod processes;
+mod proxied;
 mod snapshot;
 mod talk;
 mod times;
@@ -55,8 +58,9 @@ fn main() -> ExitCode {
         "owner" => owner::run(&rest).map(|()| true),
         "times" => Words::read(&rest).and_then(|words| times::measure(&words)),
         "accuracy" => Words::read(&rest).and_then(|words| accuracy::measure(&words)),
+        "proxied" => Words::read(&rest).and_then(|words| proxied::measure(&words)),
         "kill" => Words::read(&rest).and_then(|words| kill::matrix(&words)),
-        _ => Err("times, accuracy or kill".into()),
+        _ => Err("times, accuracy, proxied or kill".into()),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,

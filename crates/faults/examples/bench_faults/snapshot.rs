@@ -20,11 +20,11 @@ pub(crate) struct Snapshot {
     taken: Instant,
 }
 
-/// Connections of the bed itself (`talk`) come and go.
+/// Connections of the bed itself (`talk`, `asking`) come and go.
 const SCRIPT: &str = "nft -s list ruleset; iptables-legacy-save -t nat | grep -v '^[#:]'; \
                       tc qdisc show; tc filter show dev veth0 2>&1; ip -d link show; ip addr show; \
                       ip route show table all; ss -Htuln; \
-                      ss -Htn | grep -Ev ':5432( |$)'";
+                      ss -Htn | grep -Ev ':543[23]( |$)'";
 
 /// CLOCK_REALTIME − CLOCK_MONOTONIC_RAW comes back to this.
 const CLOCK: Duration = Duration::from_micros(10);

@@ -1,12 +1,12 @@
 //! A proxy in a worker of ours, and the rules that lead connections into it.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::ops::RangeInclusive;
 
 use firedrill_kernel::nftables::{Action, IpVersion, Ruleset, Transport};
 use firedrill_undo::Primitive;
-use firedrill_worker::interception::{ConnectionFault, Interception};
+use firedrill_worker::interception::{Carried, ConnectionFault, Interception};
 
 use super::filter::{Bounds, Direction, Filter};
 use super::hosts::Hosts;
@@ -28,7 +28,7 @@ const EPHEMERAL: RangeInclusive<u16> = 32_768..=60_999;
 /// A proxy at one place, with these faults on every connection that the filter means.
 pub(super) fn compile(
     filter: &Filter,
-    faults: &[ConnectionFault],
+    (carried, faults): (Carried, &[ConnectionFault]),
     place: Place,
     site: &Site<'_>,
 ) -> Result<Primitive, CompileError> {
@@ -53,13 +53,17 @@ pub(super) fn compile(
         spare: site.spare,
         hosts: site.hosts,
     };
-    let tcp = filter.narrowed(filter.direction, Transport::Tcp);
-    let tcp = tcp.ok_or(CompileError::NoMechanism {
-        what: "only TCP connections can be led through the proxy",
+    let transport = match carried {
+        Carried::Tcp => Transport::Tcp,
+        Carried::Udp => Transport::Udp,
+    };
+    let met = filter.narrowed(filter.direction, transport);
+    let met = met.ok_or(CompileError::NoMechanism {
+        what: "what is led through the proxy is TCP or UDP",
     })?;
     let ruleset = Ruleset {
         table,
-        chains: tcp
+        chains: met
             .sparing_mark(MARK)
             .of_connections(&bounds, Action::Redirect(port), only)?,
         lease: true,
@@ -67,6 +71,7 @@ pub(super) fn compile(
     Ok(Primitive::InterceptConnections(Box::new(Interception {
         namespace: place.namespace,
         ruleset,
+        carried,
         listen,
         mark: MARK,
         seed: site.seed,
@@ -82,7 +87,9 @@ fn places_to_listen(everywhere: bool, seed: u64) -> Result<Vec<SocketAddr>, Comp
         true => (Ipv4Addr::UNSPECIFIED, Ipv6Addr::UNSPECIFIED),
         false => (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST),
     };
-    let is_free = |address: IpAddr, port: u16| TcpListener::bind((address, port)).is_ok();
+    let is_free = |address: IpAddr, port: u16| {
+        TcpListener::bind((address, port)).is_ok() && UdpSocket::bind((address, port)).is_ok()
+    };
     if !is_free(Ipv4Addr::LOCALHOST.into(), 0) {
         return Err(CompileError::NoMechanism {
             what: "loopback is down in the target's network namespace, and the proxy listens there: \

@@ -6,10 +6,10 @@ mod rows;
 use std::time::Duration;
 
 use firedrill_undo::Primitive;
-use firedrill_worker::interception::{ConnectionFault, ConnectionFaultKind, Towards};
+use firedrill_worker::interception::{Carried, ConnectionFault, ConnectionFaultKind, Towards};
 use serde_json::{Map, Value, json};
 
-use super::filter::{self, Filter};
+use super::filter::{self, Direction, Filter};
 use super::passage;
 use super::place::places;
 use super::rules;
@@ -25,7 +25,8 @@ pub(crate) const KIND: Kind = Kind {
 
 const NAME: &str = "switching.stream";
 
-const OWN: [&str; 14] = [
+const OWN: [&str; 15] = [
+    "protocol",
     "delay",
     "jitter",
     "rate",
@@ -42,7 +43,6 @@ const OWN: [&str; 14] = [
     "stream",
 ];
 
-/// Of packets: a connection is TCP, and is chosen by what it is, not by what its packets are.
 const FILTER: [&str; 9] = [
     "direction",
     "address",
@@ -53,6 +53,18 @@ const FILTER: [&str; 9] = [
     "interface",
     "percent",
     "ssh",
+];
+
+const PROTOCOLS: &str = "tcp or udp";
+
+/// What datagrams cannot have.
+const OF_CONNECTIONS: [&str; 6] = [
+    "stall",
+    "slice",
+    "slice-delay",
+    "timeout",
+    "reset-after",
+    "slow-close",
 ];
 
 const STREAMS: &str = "upstream, downstream or both";
@@ -67,6 +79,7 @@ const STALL: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stream {
     filter: Filter,
+    carried: Carried,
     faults: Vec<ConnectionFault>,
 }
 
@@ -84,7 +97,12 @@ impl Stream {
         });
         let towards = towards.unwrap_or_else(|| vec![Towards::Client]);
         let kinds = kinds(&mut read);
+        let carried = carried(&mut read);
         let filter = Filter::read_with_percent(&mut read);
+        if carried == Carried::Udp && filter.direction != Direction::Egress {
+            let found = read.get("direction").cloned().unwrap_or_default();
+            read.wrong("direction", &found, "egress where the protocol is udp");
+        }
         read.finish()?;
         let faults = towards.iter().flat_map(|towards| {
             kinds.iter().map(|kind| ConnectionFault {
@@ -93,8 +111,30 @@ impl Stream {
             })
         });
         let faults = faults.collect();
-        Ok(Self { filter, faults })
+        Ok(Self {
+            filter,
+            carried,
+            faults,
+        })
     }
+}
+
+/// With it, what only connections have is a mistake.
+fn carried(read: &mut Arguments<'_>) -> Carried {
+    let carried = read.read("protocol", PROTOCOLS, |value| {
+        Some(match value.as_str()? {
+            "tcp" => Carried::Tcp,
+            "udp" => Carried::Udp,
+            _ => return None,
+        })
+    });
+    let carried = carried.unwrap_or_default();
+    for name in OF_CONNECTIONS {
+        if let (Carried::Udp, Some(found)) = (carried, read.get(name)) {
+            read.wrong(name, found, "left out where the protocol is udp");
+        }
+    }
+    carried
 }
 
 /// In the order in which bytes meet them.
@@ -195,7 +235,7 @@ impl Disturbance for Stream {
     fn compile(&self, site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
         places(site)?
             .into_iter()
-            .map(|place| passage::compile(&self.filter, &self.faults, place, site))
+            .map(|place| passage::compile(&self.filter, (self.carried, &self.faults), place, site))
             .collect()
     }
 }
@@ -288,7 +328,15 @@ mod tests {
                 json!({"hang": true, "slice-delay": "5ms"}),
                 "between slices",
             ),
-            (json!({"hang": true, "protocol": "udp"}), "protocol"),
+            (json!({"hang": true, "protocol": "icmp"}), "tcp or udp"),
+            (
+                json!({"protocol": "udp", "reset-after": "1s"}),
+                "reset-after",
+            ),
+            (
+                json!({"protocol": "udp", "hang": true, "direction": "both"}),
+                "egress",
+            ),
         ] {
             let error = parse(&arguments).unwrap_err().to_string();
             assert!(error.contains(told), "{arguments}: {error}");

@@ -593,6 +593,10 @@ const MEASURED: &[Row] = &[
         "switching.stream",
         &[
             (
+                "protocol",
+                "switching/datagrams::datagrams_are_led_through_the_proxy_and_back",
+            ),
+            (
                 "delay",
                 "switching/stream::what_a_target_is_answered_comes_later_and_neither_side_is_told_of_a_proxy",
             ),

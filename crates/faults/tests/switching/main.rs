@@ -10,6 +10,7 @@
 mod bed;
 mod choices;
 mod connection_reset;
+mod datagrams;
 mod deaths;
 mod dns;
 mod drill;

@@ -105,6 +105,9 @@ fn a_translation_outlives_its_rule_beside_a_foreign_one_until_it_is_forgotten() 
                 (from, meant)
             );
             assert_eq!(ours[0].reply.source, elsewhere);
+            let found = answered_by(&mut socket, &ours[0].reply).unwrap();
+            assert_eq!(found.as_ref(), Some(ours[0]));
+            assert_eq!(answered_by(&mut socket, &ours[0].original).unwrap(), None);
             assert!(forget(&mut socket, ours[0]).unwrap());
             assert!(!forget(&mut socket, ours[0]).unwrap(), "it is gone");
             send();

@@ -110,3 +110,19 @@ fn a_flaw_needs_a_handshake_of_ours() {
     assert_eq!(refused.status, 400);
     assert!(refused.body.contains("no handshake to put"), "{refused:?}");
 }
+
+#[test]
+fn what_a_proxy_does_with_tls_is_there_after_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("state.json");
+    let before = Bed::kept_in(&path);
+    let tls = json!({
+        "mode": "passthrough", "otherwise": "reset",
+        "upstreams": { "*.example.org": "127.0.0.1:443" },
+    });
+    assert_eq!(proxy(&before, &tls).status, 201);
+    before.post("/proxies/echo", r#"{"enabled":false}"#);
+    let proxies = before.get("/proxies").json();
+    assert_eq!(proxies["echo"]["tls"], tls);
+    assert_eq!(Bed::kept_in(&path).get("/proxies").json(), proxies);
+}

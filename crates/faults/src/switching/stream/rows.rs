@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::STREAMS;
+use super::{PROTOCOLS, STREAMS};
 use crate::catalogue::{Parameter, ParameterKind};
 use crate::switching::row::row;
 
@@ -14,6 +14,13 @@ const SHARE: &str = "above 0, at most 100";
 pub(super) fn own() -> Vec<Parameter> {
     let mut all = while_it_flows();
     all.extend(ends());
+    all.push(row(
+        "protocol",
+        Choice,
+        PROTOCOLS,
+        Some(json!("tcp")),
+        "connections, or datagrams that the target sends, and what it is answered",
+    ));
     all.push(row(
         "stream",
         Choice,

@@ -234,9 +234,15 @@ impl Worker {
         self.timers.add(now + route.flows.idle, key);
         match route.upstream.clone() {
             Upstream::Addresses(addresses) => self.lead(key, self.tickets, &addresses, now),
+            Upstream::Group(group) => {
+                let order = group.order(now, self.tickets);
+                self.lead(key, self.tickets, &order, now);
+            }
             Upstream::Name { host, port } => self.look_up(key, host, port),
-            // Only a connection knows where it was meant for.
-            Upstream::Original { .. } => self.lead(key, self.tickets, &[], now),
+            Upstream::Original { .. } => {
+                let meant = self.tracking.meant_for(&route.listener, client);
+                self.lead(key, self.tickets, meant.as_slice(), now);
+            }
         }
         key
     }
@@ -249,8 +255,8 @@ impl Worker {
         if flow.ticket != ticket {
             return;
         }
-        let listener = flow.listener;
-        let connected = self.connected_to(addresses, listener, key);
+        let (listener, mark) = (flow.listener, flow.route.mark());
+        let connected = self.connected_to((addresses, mark), listener, key);
         let Some(Entry::Flow(flow)) = self.entries.get_mut(key) else {
             return;
         };
@@ -272,15 +278,15 @@ impl Worker {
     /// go for it.
     fn connected_to(
         &mut self,
-        addresses: &[SocketAddr],
+        (addresses, mark): (&[SocketAddr], Option<u32>),
         listener: usize,
         key: usize,
     ) -> Option<OwnedFd> {
         addresses.iter().find_map(|address| {
-            let socket = match connected(*address) {
+            let socket = match connected(*address, mark) {
                 Err(Errno::MFILE | Errno::NFILE) => {
                     self.end_idlest(listener, Some(key));
-                    connected(*address)
+                    connected(*address, mark)
                 }
                 socket => socket,
             };
@@ -307,13 +313,17 @@ impl Worker {
 }
 
 /// A socket that sends to this address, and hears from nobody else.
-fn connected(address: SocketAddr) -> Result<OwnedFd, Errno> {
+fn connected(address: SocketAddr, mark: Option<u32>) -> Result<OwnedFd, Errno> {
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::INET,
         SocketAddr::V6(_) => AddressFamily::INET6,
     };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(family, SocketType::DGRAM, flags, None)?;
+    if let Some(mark) = mark {
+        // Without it the rule would lead it back here.
+        firedrill_kernel::socket::set_mark(&socket, mark).map_err(|_| Errno::PERM)?;
+    }
     rustix::net::connect(&socket, &address)?;
     Ok(socket)
 }

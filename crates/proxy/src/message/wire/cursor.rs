@@ -1,0 +1,50 @@
+//! Goes through bytes that came together, and passes on what stays, as few times as possible.
+
+#[derive(Debug)]
+pub(in crate::message) struct Cursor<'a> {
+    bytes: &'a [u8],
+    /// Where what has passed and is not sent yet begins.
+    passed: usize,
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    pub(in crate::message) fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            passed: 0,
+            at: 0,
+        }
+    }
+
+    /// What has not been gone through.
+    pub(in crate::message) fn rest(&self) -> &'a [u8] {
+        &self.bytes[self.at..]
+    }
+
+    /// So many bytes pass.
+    pub(in crate::message) fn pass(&mut self, length: usize) {
+        self.at += length;
+    }
+
+    /// So many bytes do not.
+    pub(in crate::message) fn skip(&mut self, length: usize, send: impl FnMut(&[u8])) {
+        self.flush(send);
+        self.at += length;
+        self.passed = self.at;
+    }
+
+    /// Everything that is left passes.
+    pub(in crate::message) fn pass_rest(&mut self, send: impl FnMut(&[u8])) {
+        self.at = self.bytes.len();
+        self.flush(send);
+    }
+
+    /// Sends what has passed.
+    pub(in crate::message) fn flush(&mut self, mut send: impl FnMut(&[u8])) {
+        if self.passed < self.at {
+            send(&self.bytes[self.passed..self.at]);
+        }
+        self.passed = self.at;
+    }
+}
