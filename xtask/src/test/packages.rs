@@ -68,6 +68,11 @@ const PACKAGES: &[Package] = &[
         "what it says to certificates",
     ),
     package("nginx-light", Program("nginx"), "a server behind the proxy"),
+    package(
+        "nghttp2-client",
+        Program("h2load"),
+        "a client of HTTP/2 for the proxy",
+    ),
     package("docker.io", Program("dockerd"), "containers to break"),
     package("podman", Program("podman"), "containers to break"),
     package(

@@ -23,6 +23,7 @@ Examples:
   curl -d '{\"type\":\"latency\",\"attributes\":{\"latency\":200}}' localhost:8474/proxies/redis/toxics
   firedrill proxy --route shop=127.0.0.1:8080,127.0.0.1:80,protocol=http
   firedrill proxy --route web=127.0.0.1:8443,127.0.0.1:80,tls=terminate --tls-ca ca.pem
+  firedrill proxy --route shop=127.0.0.1:8080,10.0.1.5:80@a+10.0.2.5:80@b --zone a
   firedrill proxy --config toxiproxy.json --seed 7")]
 pub(crate) struct ProxyArgs {
     /// A route: its name, where it listens, where it leads; may be given several times
@@ -44,6 +45,9 @@ pub(crate) struct ProxyArgs {
     /// Where decisions come from; random, and told, if it is not given
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,
+    /// Where this proxy is: of upstreams in several zones, those here are preferred
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) zone: Option<String>,
     /// Most of the traffic that may be in control and experiment arms, all proxies together
     #[arg(long, value_name = "PERCENT", default_value_t = ARMS_MOST * 100.0, value_parser = percent)]
     pub(crate) arms_most: f64,

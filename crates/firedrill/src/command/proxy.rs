@@ -25,6 +25,9 @@ pub(super) fn execute(args: &ProxyArgs, out: &Out) -> Result<Exit, Failure> {
         .doing(format!("cannot listen on {}", args.api))
         .or_exit(Exit::Usage)
         .or_hint("another proxy may run already; --api chooses another address")?;
+    if let Some(zone) = &args.zone {
+        api.collection().be_in(zone);
+    }
     load(api.collection(), wanted(args)?).map_err(|error| refused(&error.reasons))?;
     if let Some(path) = &args.tls_ca {
         let authority = api.collection().authority();

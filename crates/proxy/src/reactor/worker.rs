@@ -49,6 +49,11 @@ pub(crate) enum Order {
         route: u64,
         done: SyncSender<()>,
     },
+    /// Connections of this route to endpoints that are drained end with a RST.
+    Leave {
+        route: u64,
+        done: SyncSender<()>,
+    },
     /// Nothing more is accepted, and what is open ends with a RST.
     Close {
         route: u64,
@@ -257,6 +262,10 @@ impl Worker {
                     self.change(route, now);
                     let _gone = done.send(());
                 }
+                Order::Leave { route, done } => {
+                    self.leave(route);
+                    let _gone = done.send(());
+                }
                 Order::Close { route, done } => {
                     self.close(route);
                     let _gone = done.send(());
@@ -315,6 +324,16 @@ impl Worker {
                 Entry::Greeting(_) | Entry::Dialling(_) | Entry::Over => continue,
             }
             self.pump(key, now);
+        }
+    }
+
+    fn leave(&mut self, route: u64) {
+        for key in self.of_route(route) {
+            if let Entry::Connected(connection) = &self.entries[key]
+                && connection.is_unwanted()
+            {
+                self.reset(key);
+            }
         }
     }
 
@@ -461,7 +480,7 @@ impl Worker {
         // All of them first: what is pumped may ask to be woken again at once.
         let due: Vec<_> = std::iter::from_fn(|| self.timers.pop(now)).collect();
         for key in due {
-            match self.entries.get(key) {
+            match self.entries.get_mut(key) {
                 Some(Entry::Greeting(greeting)) if greeting.until.is_some_and(|at| at <= now) => {
                     greeting.route.counters.of(self.number).failed.add(1);
                     self.reset(key);
@@ -469,6 +488,13 @@ impl Worker {
                 Some(Entry::Dialling(dialling)) if dialling.deadline <= now => {
                     dialling.route.counters.of(self.number).failed.add(1);
                     self.reset(key);
+                }
+                Some(Entry::Dialling(dialling)) => {
+                    if dialling.attempt.is_some_and(|limit| limit <= now)
+                        && let Some((_, address)) = dialling.upstream.take()
+                    {
+                        self.went_wrong(key, address, now);
+                    }
                 }
                 Some(Entry::Connected(_) | Entry::Flow(_)) => self.pump(key, now),
                 _ => {}

@@ -103,7 +103,7 @@ fn host(upstream: &Upstream) -> Option<ServerName<'static>> {
         Upstream::Addresses(addresses) => Some(addresses.first()?.ip().into()),
         Upstream::Name { host, .. } => ServerName::try_from(host.clone()).ok(),
         // Another for each connection.
-        Upstream::Original { .. } => None,
+        Upstream::Group(_) | Upstream::Original { .. } => None,
     }
 }
 

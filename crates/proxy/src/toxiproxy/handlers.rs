@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::ApiError;
 use super::collection::{Collection, ProxyView};
+use super::endpoints::EndpointView;
 use super::toxic::Toxic;
 use super::{VERSION, metrics};
 
@@ -41,6 +42,10 @@ pub(super) fn router(collection: Arc<Collection>) -> Router {
         .route("/proxies/{proxy}/toxics", get(list_toxics).post(add_toxic))
         .route("/proxies/{proxy}/toxics/{toxic}", toxic)
         .route("/proxies/{proxy}/split", split)
+        .route(
+            "/proxies/{proxy}/endpoints",
+            get(read_endpoints).post(drain),
+        )
         .route("/reset", post(reset))
         .route("/version", get(version))
         .route("/metrics", get(measure))
@@ -150,6 +155,21 @@ async fn delete_toxic(
 ) -> Result<StatusCode, ApiError> {
     all.remove_toxic(&proxy, &toxic)
         .map(|()| StatusCode::NO_CONTENT)
+}
+
+async fn read_endpoints(
+    State(all): Shared,
+    Path(proxy): Path<String>,
+) -> Result<Json<Vec<EndpointView>>, ApiError> {
+    all.endpoints(&proxy).map(Json)
+}
+
+async fn drain(
+    State(all): Shared,
+    Path(proxy): Path<String>,
+    bytes: Bytes,
+) -> Result<Json<Vec<EndpointView>>, ApiError> {
+    all.drain(&proxy, object(&bytes)?).map(Json)
 }
 
 async fn read_arms(State(all): Shared, Path(proxy): Path<String>) -> Result<Json<Value>, ApiError> {
