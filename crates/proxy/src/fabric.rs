@@ -15,10 +15,12 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use crate::arms::Arm;
 use crate::chance::Chance;
 use crate::counters::{Passed, Requests};
+use crate::group::{Checker, Refused, State, Which};
 use crate::message::Protocol;
 use crate::reactor::{self, Handle, Order};
 use crate::route::{Faults, FlowLimits, Parts, Route, Upstream};
 use crate::tls::Tls;
+use crate::tls::failures::Failures;
 
 /// How many connections wait to be accepted, at most (as far as `net.core.somaxconn` goes).
 const BACKLOG: i32 = 4096;
@@ -63,6 +65,10 @@ pub enum RouteError {
     },
     #[error("there is a route {name} already")]
     Exists { name: String },
+    #[error("{0}")]
+    Drain(#[from] Refused),
+    #[error("{name} leads to one place; there is nowhere else to go")]
+    NoGroup { name: String },
     #[error("there is no route {name}")]
     Unknown { name: String },
     #[error(
@@ -71,6 +77,16 @@ pub enum RouteError {
         most * 100.0
     )]
     TooMuch { asked: f64, most: f64 },
+}
+
+/// What becomes of endpoints, and of the connections to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drained {
+    No,
+    /// The connections that are there end when they end.
+    Yes,
+    /// They are reset.
+    AndReset,
 }
 
 /// A running data plane. Dropped, it resets what is open.
@@ -119,7 +135,15 @@ impl Fabric {
             _ => listen(address, one_version),
         };
         let (listener, bound) = listener.map_err(failed)?;
+        let checker = match &config.upstream {
+            // A connection says nothing of who takes datagrams.
+            Upstream::Group(group) if config.protocol != Protocol::Udp => {
+                group.checks.map(|checks| Checker::start(group, checks))
+            }
+            _ => None,
+        };
         let parts = Parts {
+            checker: checker.transpose().map_err(failed)?,
             id: self.next.fetch_add(1, Ordering::Relaxed),
             listener,
             upstream: config.upstream,
@@ -184,6 +208,45 @@ impl Fabric {
     /// When there is no such route.
     pub fn passed(&self, name: &str) -> Result<Passed, RouteError> {
         self.route(name).map(|route| route.counters.passed())
+    }
+
+    /// Handshakes of a route that came to nothing, and why.
+    ///
+    /// # Errors
+    /// When there is no such route.
+    pub fn failed_handshakes(&self, name: &str) -> Result<Failures, RouteError> {
+        self.route(name).map(|route| route.handshakes.all())
+    }
+
+    /// The endpoints of a route, and how they are; none if it leads to one place only.
+    ///
+    /// # Errors
+    /// When there is no such route.
+    pub fn endpoints(&self, name: &str) -> Result<Vec<State>, RouteError> {
+        match &self.route(name)?.upstream {
+            Upstream::Group(group) => Ok(group.states()),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Leads no new connection to some endpoints of a route, or leads them there again. Those that
+    /// are there stay, unless they are to be reset; then it returns when they have been.
+    ///
+    /// # Errors
+    /// When there is no such route, it has no such endpoints, or none would be left.
+    pub fn drain(&self, name: &str, which: &Which, drained: Drained) -> Result<(), RouteError> {
+        let route = self.route(name)?;
+        let Upstream::Group(group) = &route.upstream else {
+            return Err(RouteError::NoGroup { name: name.into() });
+        };
+        group.drain(which, drained != Drained::No)?;
+        if drained == Drained::AndReset {
+            self.tell_all(|done| Order::Leave {
+                route: route.id,
+                done,
+            });
+        }
+        Ok(())
     }
 
     /// The requests of a route that were in this arm, or in none.

@@ -5,6 +5,7 @@
 //! - [`answer`]: its status codes, errors and headers;
 //! - [`tls`]: what a proxy does with TLS, as it is written;
 //! - [`config`], [`state`]: proxies from a file, and over a restart;
+//! - [`endpoints`]: the places of a proxy that leads to several;
 //! - [`split`]: control and experiment;
 //! - `handlers`: one function per route;
 //! - `metrics`: Prometheus text.
@@ -16,6 +17,7 @@ mod address;
 mod answer;
 mod collection;
 mod config;
+mod endpoints;
 mod handlers;
 mod metrics;
 mod split;
@@ -32,6 +34,7 @@ pub use address::AddressError;
 pub use answer::ApiError;
 pub use collection::{Collection, NewProxy, Populated, ProxyChange, ProxyView};
 pub use config::{ConfigError, ProxyConfig, load, read};
+pub use endpoints::{Drain, EndpointView};
 pub use split::{ArmsView, RequestsView, SplitWords};
 pub use state::{StateError, StateFile};
 pub use tls::{Mode, TlsSettings};

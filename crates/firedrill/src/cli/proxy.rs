@@ -23,6 +23,7 @@ Examples:
   curl -d '{\"type\":\"latency\",\"attributes\":{\"latency\":200}}' localhost:8474/proxies/redis/toxics
   firedrill proxy --route shop=127.0.0.1:8080,127.0.0.1:80,protocol=http
   firedrill proxy --route web=127.0.0.1:8443,127.0.0.1:80,tls=terminate --tls-ca ca.pem
+  firedrill proxy --route shop=127.0.0.1:8080,10.0.1.5:80@a+10.0.2.5:80@b --zone a
   firedrill proxy --config toxiproxy.json --seed 7")]
 pub(crate) struct ProxyArgs {
     /// A route: its name, where it listens, where it leads; may be given several times
@@ -44,6 +45,9 @@ pub(crate) struct ProxyArgs {
     /// Where decisions come from; random, and told, if it is not given
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,
+    /// Where this proxy is: of upstreams in several zones, those here are preferred
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) zone: Option<String>,
     /// Most of the traffic that may be in control and experiment arms, all proxies together
     #[arg(long, value_name = "PERCENT", default_value_t = ARMS_MOST * 100.0, value_parser = percent)]
     pub(crate) arms_most: f64,
@@ -129,5 +133,47 @@ fn tls_value(field: &str, word: &str) -> Value {
         ("alpn", _) => word.split('+').collect(),
         ("insecure", Ok(insecure)) => Value::Bool(insecure),
         _ => word.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_tls_is_that_of_the_interface() {
+        let route = "web=:8443,shop:80,tls=terminate,tls-alpn=h2+http/1.1,tls-name=shop.test";
+        let route = route.parse::<RouteWords>().expect("a route");
+        let tls = serde_json::to_value(&route.tls).expect("JSON");
+        let alpn = ["h2", "http/1.1"];
+        assert_eq!(
+            tls,
+            json!({ "mode": "terminate", "alpn": alpn, "name": "shop.test" })
+        );
+        let route = "web=:80,shop:443,tls=originate,tls-insecure=true,tls-server-name=shop.test";
+        let route = route.parse::<RouteWords>().expect("a route");
+        let tls = serde_json::to_value(&route.tls).expect("JSON");
+        let expected = json!({
+            "mode": "originate", "insecure": true, "server_name": "shop.test",
+        });
+        assert_eq!(tls, expected);
+    }
+
+    #[test]
+    fn a_setting_that_is_none_is_told() {
+        for (setting, says) in [
+            ("tls=often", "unknown variant `often`"),
+            ("tls=originate,tls-x=1", "unknown field `x`"),
+            ("tls-name=shop.test", "missing field `mode`"),
+            ("tls=originate,tls-insecure=maybe", "invalid type: string"),
+            ("protocol=telnet", "telnet is no protocol"),
+            ("x=1", "`x=1` is no setting of a route"),
+        ] {
+            let error = format!("web=:80,shop:80,{setting}").parse::<RouteWords>();
+            let error = error.expect_err(setting);
+            assert!(error.contains(says), "{error}");
+        }
     }
 }
