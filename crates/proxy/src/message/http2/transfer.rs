@@ -12,10 +12,6 @@ use super::way::{Collected, Part, Taking};
 use super::{Http2, Mode, opposite};
 use crate::stream::Direction;
 
-/// Bytes of our own that a receiver was sent, and its sender does not know of yet, at most. So
-/// much of what the sender sends meanwhile may have to wait here.
-const DEBT: i64 = 256 << 10;
-
 impl Http2 {
     /// A frame that comes in parts.
     pub(super) fn begin(
@@ -250,9 +246,6 @@ impl Http2 {
             let mut room = way.connection.room();
             if let Some(window) = &half.window {
                 room = room.min(window.room());
-            }
-            if *ours {
-                room = room.min(DEBT - way.connection.debt());
             }
             if room <= 0 {
                 way.blocked.insert(key);

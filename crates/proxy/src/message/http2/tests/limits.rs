@@ -447,3 +447,19 @@ fn each_answer_is_counted_once_with_how_it_went() {
     bed.client(&get(1, "/"));
     assert_eq!(counted(&mut bed), [(false, true, Duration::ZERO)]);
 }
+
+#[test]
+fn a_client_that_grants_late_gets_answers_of_ours_all_the_same() {
+    let mut bed = Bed::greeted(&[http("abort", 1.0, abort())]);
+    bed.client(&[settings(&[(4, 0x3fff_ffff)]), more(0, 0x3fff_0000)].concat());
+    bed.upstream(&acknowledge());
+    for key in (1..200_001).step_by(2) {
+        bed.client(&get(key, "/"));
+    }
+    let answers = told(&bed.heard()[1]);
+    let ended = answers
+        .iter()
+        .filter(|line| line.ends_with("\"broken\" end"));
+    assert_eq!(ended.count(), 100_000);
+    assert_eq!(bed.session.streams.weights(), [(0, 0); 2]);
+}
