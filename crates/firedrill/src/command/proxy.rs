@@ -45,6 +45,7 @@ pub(super) fn execute(args: &ProxyArgs, out: &Out) -> Result<Exit, Failure> {
     if let Some(zone) = &args.zone {
         api.collection().be_in(zone);
     }
+    write_authority(args, &api)?;
     let all = wanted(args, proxies)?;
     load(api.collection(), all).map_err(|error| refused(&error.reasons))?;
     keep(args, &api)?;
@@ -80,6 +81,18 @@ fn older(args: &ProxyArgs) -> Result<Option<Estate>, Failure> {
         .or_exit(Exit::Usage)
 }
 
+/// First, so that a route may name it as whom to believe about another.
+fn write_authority(args: &ProxyArgs, api: &Api) -> Result<(), Failure> {
+    if let Some(path) = &args.tls_ca {
+        let authority = api.collection().authority();
+        let authority = authority.doing("there is no authority for certificates")?;
+        std::fs::write(path, authority.pem())
+            .doing(format!("cannot write {}", path.display()))
+            .or_exit(Exit::Usage)?;
+    }
+    Ok(())
+}
+
 fn keep(args: &ProxyArgs, api: &Api) -> Result<(), Failure> {
     if let Some(path) = &args.state {
         let kept = api.collection().keep_in(StateFile::at(path));
@@ -88,13 +101,6 @@ fn keep(args: &ProxyArgs, api: &Api) -> Result<(), Failure> {
             path.display()
         ))
         .or_exit(Exit::Usage)?;
-    }
-    if let Some(path) = &args.tls_ca {
-        let authority = api.collection().authority();
-        let authority = authority.doing("there is no authority for certificates")?;
-        std::fs::write(path, authority.pem())
-            .doing(format!("cannot write {}", path.display()))
-            .or_exit(Exit::Usage)?;
     }
     Ok(())
 }
