@@ -10,15 +10,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType};
 
 use crate::arms::Arm;
 use crate::chance::Chance;
 use crate::counters::{Passed, Requests};
+use crate::group::{Checker, Refused, State, Which};
+use crate::handover::Inherited;
 use crate::message::Protocol;
 use crate::reactor::{self, Handle, Order};
 use crate::route::{Faults, FlowLimits, Parts, Route, Upstream};
 use crate::tls::Tls;
+use crate::tls::failures::Failures;
 
 /// How many connections wait to be accepted, at most (as far as `net.core.somaxconn` goes).
 const BACKLOG: i32 = 4096;
@@ -63,6 +66,10 @@ pub enum RouteError {
     },
     #[error("there is a route {name} already")]
     Exists { name: String },
+    #[error("{0}")]
+    Drain(#[from] Refused),
+    #[error("{name} leads to one place; there is nowhere else to go")]
+    NoGroup { name: String },
     #[error("there is no route {name}")]
     Unknown { name: String },
     #[error(
@@ -71,6 +78,16 @@ pub enum RouteError {
         most * 100.0
     )]
     TooMuch { asked: f64, most: f64 },
+}
+
+/// What becomes of endpoints, and of the connections to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drained {
+    No,
+    /// The connections that are there end when they end.
+    Yes,
+    /// They are reset.
+    AndReset,
 }
 
 /// A running data plane. Dropped, it resets what is open.
@@ -82,6 +99,8 @@ pub struct Fabric {
     threads: Vec<JoinHandle<()>>,
     routes: Mutex<BTreeMap<String, Arc<Route>>>,
     next: AtomicU64,
+    /// Listeners of an older proxy, for the routes that are to have them.
+    inherited: Mutex<Vec<Inherited>>,
 }
 
 impl Fabric {
@@ -98,6 +117,7 @@ impl Fabric {
             threads,
             routes: Mutex::default(),
             next: AtomicU64::new(0),
+            inherited: Mutex::default(),
         })
     }
 
@@ -114,14 +134,26 @@ impl Fabric {
         let address = config.listen;
         let failed = |source| RouteError::Listen { address, source };
         let one_version = matches!(config.upstream, Upstream::Original { .. });
-        let listener = match config.protocol {
-            Protocol::Udp => bind(address),
-            _ => listen(address, one_version),
+        let inherited = self.inherited(&config.name, address);
+        let accepted = inherited.as_ref().map_or(0, |one| one.accepted);
+        let listener = match (inherited, config.protocol) {
+            (Some(inherited), _) => Ok((inherited.listener, address)),
+            (None, Protocol::Udp) => bind(address),
+            (None, _) => listen(address, one_version),
         };
         let (listener, bound) = listener.map_err(failed)?;
+        let checker = match &config.upstream {
+            // A connection says nothing of who takes datagrams.
+            Upstream::Group(group) if config.protocol != Protocol::Udp => {
+                group.checks.map(|checks| Checker::start(group, checks))
+            }
+            _ => None,
+        };
         let parts = Parts {
+            checker: checker.transpose().map_err(failed)?,
             id: self.next.fetch_add(1, Ordering::Relaxed),
             listener,
+            accepted,
             upstream: config.upstream,
             connect_timeout: config.connect_timeout,
             tls: config.tls,
@@ -186,6 +218,45 @@ impl Fabric {
         self.route(name).map(|route| route.counters.passed())
     }
 
+    /// Handshakes of a route that came to nothing, and why.
+    ///
+    /// # Errors
+    /// When there is no such route.
+    pub fn failed_handshakes(&self, name: &str) -> Result<Failures, RouteError> {
+        self.route(name).map(|route| route.handshakes.all())
+    }
+
+    /// The endpoints of a route, and how they are; none if it leads to one place only.
+    ///
+    /// # Errors
+    /// When there is no such route.
+    pub fn endpoints(&self, name: &str) -> Result<Vec<State>, RouteError> {
+        match &self.route(name)?.upstream {
+            Upstream::Group(group) => Ok(group.states()),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Leads no new connection to some endpoints of a route, or leads them there again. Those that
+    /// are there stay, unless they are to be reset; then it returns when they have been.
+    ///
+    /// # Errors
+    /// When there is no such route, it has no such endpoints, or none would be left.
+    pub fn drain(&self, name: &str, which: &Which, drained: Drained) -> Result<(), RouteError> {
+        let route = self.route(name)?;
+        let Upstream::Group(group) = &route.upstream else {
+            return Err(RouteError::NoGroup { name: name.into() });
+        };
+        group.drain(which, drained != Drained::No)?;
+        if drained == Drained::AndReset {
+            self.tell_all(|done| Order::Leave {
+                route: route.id,
+                done,
+            });
+        }
+        Ok(())
+    }
+
     /// The requests of a route that were in this arm, or in none.
     ///
     /// # Errors
@@ -197,6 +268,65 @@ impl Fabric {
     fn route(&self, name: &str) -> Result<Arc<Route>, RouteError> {
         let unknown = || RouteError::Unknown { name: name.into() };
         self.routes().get(name).cloned().ok_or_else(unknown)
+    }
+
+    /// Listens with these where routes of their names and addresses are opened.
+    pub fn inherit(&self, listeners: Vec<Inherited>) {
+        *self.inheritance() = listeners;
+    }
+
+    fn inherited(&self, name: &str, address: SocketAddr) -> Option<Inherited> {
+        let mut all = self.inheritance();
+        let here = |one: &Inherited| {
+            let bound = rustix::net::getsockname(&one.listener);
+            one.name == name && bound.and_then(SocketAddr::try_from) == Ok(address)
+        };
+        let at = all.iter().position(here)?;
+        Some(all.swap_remove(at))
+    }
+
+    fn inheritance(&self) -> MutexGuard<'_, Vec<Inherited>> {
+        let all = self.inherited.lock();
+        all.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The listeners of all routes, to go over to another proxy.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn listeners(&self) -> std::io::Result<Vec<Inherited>> {
+        let routes = self.routes();
+        let all = routes.iter().map(|(name, route)| {
+            Ok(Inherited {
+                name: name.clone(),
+                listener: route.listener.try_clone()?,
+                accepted: route.connections(),
+            })
+        });
+        all.collect()
+    }
+
+    /// Accepts nothing on any route from now on; what is open goes on.
+    pub fn accept_no_more(&self) {
+        self.tell_all(|done| Order::AcceptNoMore { done });
+    }
+
+    /// Accepts nothing more, and listens no more: who comes now is refused. Not for listeners that
+    /// another proxy has too.
+    pub fn listen_no_more(&self) {
+        self.accept_no_more();
+        for route in self.routes().values() {
+            // A socket for datagrams has nothing to end, and says so.
+            let _not_tcp = rustix::net::shutdown(&route.listener, Shutdown::Both);
+        }
+    }
+
+    /// Connections that are open, on all routes.
+    #[must_use]
+    pub fn open_connections(&self) -> u64 {
+        let routes = self.routes();
+        let open = routes.values().map(|route| route.counters.passed().open);
+        open.sum()
     }
 
     /// Whether all splits together stay below what may be in arms when this route has these faults.

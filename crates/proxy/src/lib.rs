@@ -7,8 +7,10 @@
 //! - [`arms`]: control and experiment, two shares of the traffic; pure;
 //! - [`datagram`]: what faults do to datagrams; pure;
 //! - [`tls`]: TLS ended, begun, or led by its name; certificates with a flaw;
+//! - [`group`]: endpoints behind a route: balance, health, drain;
 //! - [`fabric`]: routes that are opened, changed and closed while connections run;
 //! - [`interception`]: connections that rules of the kernel lead here;
+//! - [`handover`]: one proxy takes over from another;
 //! - [`toxiproxy`]: Toxiproxy's HTTP interface to them;
 //! - `reactor`: threads, sockets and timers behind it.
 //!
@@ -20,6 +22,8 @@ pub mod chance;
 mod counters;
 pub mod datagram;
 pub mod fabric;
+pub mod group;
+pub mod handover;
 mod histogram;
 pub mod interception;
 pub mod message;
@@ -30,6 +34,6 @@ pub mod tls;
 pub mod toxiproxy;
 
 pub use counters::{Bytes, Passed, Requests};
-pub use fabric::{ARMS_MOST, Fabric, Options, RouteConfig, RouteError};
+pub use fabric::{ARMS_MOST, Drained, Fabric, Options, RouteConfig, RouteError};
 pub use histogram::Times;
 pub use route::{Faults, FlowLimits, Upstream};

@@ -16,8 +16,10 @@ pub mod grpc;
 pub mod http;
 pub mod http2;
 mod pattern;
+pub mod postgres;
 mod protocol;
 pub mod redis;
+pub mod sql;
 mod wire;
 
 use std::fmt::Debug;
@@ -28,8 +30,10 @@ pub use grpc::{GrpcAction, GrpcFault, GrpcMatch, GrpcStatus};
 pub use http::{BodyChange, HeaderChange, HttpAction, HttpFault, HttpMatch};
 pub use http2::Http2;
 pub use pattern::Pattern;
+pub use postgres::{PostgresAction, PostgresError, PostgresFault};
 pub use protocol::{Protocol, UnknownProtocol};
 pub use redis::{RedisAction, RedisError, RedisFault, RedisMatch};
+pub use sql::{SqlState, StatementMatch};
 
 use crate::arms::{Arm, Arms};
 use crate::chance::Chance;
@@ -110,6 +114,7 @@ impl MessageFault {
 pub enum Kind {
     Http(HttpFault),
     Grpc(GrpcFault),
+    Postgres(PostgresFault),
     Redis(RedisFault),
 }
 
@@ -120,6 +125,7 @@ impl Kind {
         match self {
             Self::Http(_) => Protocol::Http,
             Self::Grpc(_) => Protocol::Http2,
+            Self::Postgres(_) => Protocol::Postgres,
             Self::Redis(_) => Protocol::Redis,
         }
     }

@@ -10,9 +10,11 @@ use crate::arms::{Arm, Arms, Split};
 use crate::chance::Chance;
 use crate::counters::Counters;
 use crate::datagram::{Budget, DatagramFault, Lane as FlowLane};
+use crate::group::{Checker, Group};
 use crate::message::{MessageFault, Protocol, Session};
 use crate::stream::{Direction, Lane, StreamFault};
 use crate::tls::Tls;
+use crate::tls::failures::Told;
 use crate::tls::flaw::{self, HandshakeFault};
 
 /// Where the connections of a route go.
@@ -20,6 +22,8 @@ use crate::tls::flaw::{self, HandshakeFault};
 pub enum Upstream {
     /// Tried in this order.
     Addresses(Vec<SocketAddr>),
+    /// One of these, by where they are and how they do.
+    Group(Arc<Group>),
     /// Looked up for each connection, without holding up any other.
     Name { host: String, port: u16 },
     /// Where each connection was meant for before a rule of the kernel redirected it here. What is
@@ -75,9 +79,12 @@ pub(crate) struct Route {
     pub(crate) id: u64,
     pub(crate) listener: OwnedFd,
     pub(crate) upstream: Upstream,
+    /// Asks the endpoints of a group how they are, as long as the route is there.
+    _checker: Option<Checker>,
     pub(crate) connect_timeout: Duration,
     pub(crate) tls: Tls,
     pub(crate) counters: Counters,
+    pub(crate) handshakes: Told,
     protocol: Protocol,
     pub(crate) flows: FlowLimits,
     chance: Chance,
@@ -92,7 +99,10 @@ pub(crate) struct Route {
 pub(crate) struct Parts {
     pub(crate) id: u64,
     pub(crate) listener: OwnedFd,
+    /// Connections that it accepted already, for somebody else.
+    pub(crate) accepted: u64,
     pub(crate) upstream: Upstream,
+    pub(crate) checker: Option<Checker>,
     pub(crate) connect_timeout: Duration,
     pub(crate) tls: Tls,
     pub(crate) protocol: Protocol,
@@ -110,14 +120,16 @@ impl Route {
             id: parts.id,
             listener: parts.listener,
             upstream: parts.upstream,
+            _checker: parts.checker,
             connect_timeout: parts.connect_timeout,
             tls: parts.tls,
             counters: Counters::new(workers),
+            handshakes: Told::default(),
             protocol: parts.protocol,
             flows: parts.flows,
             chance: parts.chance,
             faults: Mutex::new(Arc::new(parts.faults)),
-            accepted: AtomicU64::new(0),
+            accepted: AtomicU64::new(parts.accepted),
             budget: Budget::default(),
         }
     }
@@ -126,8 +138,13 @@ impl Route {
     pub(crate) fn mark(&self) -> Option<u32> {
         match self.upstream {
             Upstream::Original { mark } => Some(mark),
-            Upstream::Addresses(_) | Upstream::Name { .. } => None,
+            Upstream::Addresses(_) | Upstream::Group(_) | Upstream::Name { .. } => None,
         }
+    }
+
+    /// How many connections have been accepted.
+    pub(crate) fn connections(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
     }
 
     /// The number of a new connection: the first is 0.

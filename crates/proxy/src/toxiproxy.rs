@@ -5,6 +5,7 @@
 //! - [`answer`]: its status codes, errors and headers;
 //! - [`tls`]: what a proxy does with TLS, as it is written;
 //! - [`config`], [`state`]: proxies from a file, and over a restart;
+//! - [`endpoints`]: the places of a proxy that leads to several;
 //! - [`split`]: control and experiment;
 //! - `handlers`: one function per route;
 //! - `metrics`: Prometheus text.
@@ -16,6 +17,7 @@ mod address;
 mod answer;
 mod collection;
 mod config;
+mod endpoints;
 mod handlers;
 mod metrics;
 mod split;
@@ -24,6 +26,7 @@ mod tls;
 mod toxic;
 
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::fabric::Fabric;
@@ -32,6 +35,7 @@ pub use address::AddressError;
 pub use answer::ApiError;
 pub use collection::{Collection, NewProxy, Populated, ProxyChange, ProxyView};
 pub use config::{ConfigError, ProxyConfig, load, read};
+pub use endpoints::{Drain, EndpointView};
 pub use split::{ArmsView, RequestsView, SplitWords};
 pub use state::{StateError, StateFile};
 pub use tls::{Mode, TlsSettings};
@@ -61,6 +65,27 @@ impl Api {
             listener,
             collection: Arc::new(Collection::new(fabric)),
         })
+    }
+
+    /// Listens with what was another's.
+    ///
+    /// # Errors
+    /// When it is no listening socket.
+    pub fn inherit(listener: OwnedFd, fabric: Arc<Fabric>) -> std::io::Result<Self> {
+        let listener = TcpListener::from(listener);
+        Ok(Self {
+            address: listener.local_addr()?,
+            listener,
+            collection: Arc::new(Collection::new(fabric)),
+        })
+    }
+
+    /// Its listener, to go over to another proxy.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn listener(&self) -> std::io::Result<OwnedFd> {
+        self.listener.try_clone().map(OwnedFd::from)
     }
 
     #[must_use]

@@ -73,8 +73,30 @@ const PACKAGES: &[Package] = &[
         Program("haproxy"),
         "a load balancer to take servers from",
     ),
+    package(
+        "nghttp2-client",
+        Program("h2load"),
+        "a client of HTTP/2 for the proxy",
+    ),
     package("docker.io", Program("dockerd"), "containers to break"),
     package("podman", Program("podman"), "containers to break"),
+    package(
+        "redis-server",
+        Program("redis-server"),
+        "a server behind the proxy",
+    ),
+    package("redis-tools", Program("redis-cli"), "its clients"),
+    package(
+        "postgresql",
+        Check(|| Path::new("/usr/lib/postgresql").exists()),
+        "a database behind the proxy, and its clients",
+    ),
+    package(
+        "mariadb-server-core",
+        Program("mariadbd"),
+        "a database behind the proxy",
+    ),
+    package("mariadb-client-core", Program("mariadb"), "its client"),
 ];
 
 /// Installs what is missing when this is root on a Debian-like machine. What cannot be had is named,

@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::Args;
 use firedrill_proxy::ARMS_MOST;
@@ -8,11 +9,14 @@ use firedrill_proxy::message::{Protocol, UnknownProtocol};
 use firedrill_proxy::toxiproxy::TlsSettings;
 use serde_json::{Map, Value};
 
+use super::value::duration;
+
 /// Run the fault proxy, with Toxiproxy's interface
 ///
 /// Connections to a route are led to its upstream, untouched; toxics are put on them over HTTP,
 /// with any of Toxiproxy's clients. It runs until it is interrupted, and then nothing of it is
-/// left: connections through it end with a RST.
+/// left: connections through it end with a RST. Terminated, it accepts nothing more and waits for
+/// those that are open, as long as `--drain` says.
 ///
 /// A probability is decided once for each connection, from the seed: the same seed and the same
 /// connections give the same decisions.
@@ -23,6 +27,7 @@ Examples:
   curl -d '{\"type\":\"latency\",\"attributes\":{\"latency\":200}}' localhost:8474/proxies/redis/toxics
   firedrill proxy --route shop=127.0.0.1:8080,127.0.0.1:80,protocol=http
   firedrill proxy --route web=127.0.0.1:8443,127.0.0.1:80,tls=terminate --tls-ca ca.pem
+  firedrill proxy --route shop=127.0.0.1:8080,10.0.1.5:80@a+10.0.2.5:80@b --zone a
   firedrill proxy --config toxiproxy.json --seed 7")]
 pub(crate) struct ProxyArgs {
     /// A route: its name, where it listens, where it leads; may be given several times
@@ -44,6 +49,15 @@ pub(crate) struct ProxyArgs {
     /// Where decisions come from; random, and told, if it is not given
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,
+    /// Take over from the proxy that hands over at this path, then hand over to the next
+    #[arg(long, value_name = "PATH")]
+    pub(crate) hand_over: Option<PathBuf>,
+    /// How long open connections may take to end, once it is terminated or handed over
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub(crate) drain: Duration,
+    /// Where this proxy is: of upstreams in several zones, those here are preferred
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) zone: Option<String>,
     /// Most of the traffic that may be in control and experiment arms, all proxies together
     #[arg(long, value_name = "PERCENT", default_value_t = ARMS_MOST * 100.0, value_parser = percent)]
     pub(crate) arms_most: f64,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Http2, MessageFault, Session, http, redis};
+use super::{Http2, MessageFault, Session, http, postgres, redis};
 use crate::chance::Chance;
 
 /// What the proxy understands of a route's connections.
@@ -18,13 +18,21 @@ pub enum Protocol {
     Http,
     /// With prior knowledge, or behind TLS; gRPC too.
     Http2,
+    Postgres,
     Redis,
     /// Datagrams, each for itself.
     Udp,
 }
 
 impl Protocol {
-    pub const ALL: [Self; 5] = [Self::Tcp, Self::Http, Self::Http2, Self::Redis, Self::Udp];
+    pub const ALL: [Self; 6] = [
+        Self::Tcp,
+        Self::Http,
+        Self::Http2,
+        Self::Postgres,
+        Self::Redis,
+        Self::Udp,
+    ];
 
     /// As it is written.
     #[must_use]
@@ -33,6 +41,7 @@ impl Protocol {
             Self::Tcp => "tcp",
             Self::Http => "http",
             Self::Http2 => "http2",
+            Self::Postgres => "postgres",
             Self::Redis => "redis",
             Self::Udp => "udp",
         }
@@ -52,7 +61,7 @@ impl Protocol {
         match self {
             Self::Http => vec![b"http/1.1".to_vec()],
             Self::Http2 => vec![b"h2".to_vec()],
-            Self::Tcp | Self::Redis | Self::Udp => Vec::new(),
+            Self::Tcp | Self::Postgres | Self::Redis | Self::Udp => Vec::new(),
         }
     }
 
@@ -66,6 +75,7 @@ impl Protocol {
             Self::Tcp | Self::Udp => None,
             Self::Http => Some(Box::new(http::Version1::new(chance, faults))),
             Self::Http2 => Some(Box::new(Http2::new(chance, faults))),
+            Self::Postgres => Some(Box::new(postgres::Postgres::new(chance, faults))),
             Self::Redis => Some(Box::new(redis::Redis::new(chance, faults))),
         }
     }

@@ -18,6 +18,7 @@ use super::side::Side;
 use super::socket::Read;
 use crate::arms::Arm;
 use crate::counters::OfWorker;
+use crate::group::Seat;
 use crate::message::{Answered, Session, Sink};
 use crate::route::Route;
 use crate::stream::{Direction, End, Lane, Piece};
@@ -39,6 +40,8 @@ pub(super) struct Connection {
     handshake: Option<Box<Handshake>>,
     lanes: [Lane; 2],
     session: Option<Box<dyn Session>>,
+    /// Where it leads, if there are several places.
+    seat: Option<Seat>,
     number: u64,
     arm: Option<Arm>,
     closing: Option<Instant>,
@@ -98,6 +101,7 @@ impl Connection {
             handshake: handshake.map(Box::new),
             lanes,
             session,
+            seat: None,
             number,
             arm: None,
             closing: None,
@@ -105,6 +109,17 @@ impl Connection {
         };
         connection.change(now);
         connection
+    }
+
+    /// The connection, which leads to one of several places.
+    pub(super) fn seated(mut self, seat: Option<Seat>) -> Self {
+        self.seat = seat;
+        self
+    }
+
+    /// Whether no new connection would lead where this one does.
+    pub(super) fn is_unwanted(&self) -> bool {
+        self.seat.as_ref().is_some_and(Seat::is_drained)
     }
 
     pub(super) fn route(&self) -> &Arc<Route> {
@@ -201,7 +216,8 @@ impl Connection {
                 None
             }
             Progress::Waits => Some(Next::Wait(Some(handshake.until))),
-            Progress::Failed => {
+            Progress::Failed(with, why) => {
+                self.route.handshakes.add(with, &why);
                 counters.failed.add(1);
                 self.will_reset();
                 Some(Next::Over)

@@ -26,6 +26,7 @@ use super::socket::Socket;
 use super::timers::Timers;
 use super::tracking::Tracking;
 use crate::route::Route;
+use crate::tls::failures::Party;
 use dialling::Dialling;
 use flows::Flow;
 use greeting::Greeting;
@@ -46,6 +47,15 @@ pub(crate) enum Order {
     Open(Arc<Route>),
     /// The faults of this route are others now.
     Change {
+        route: u64,
+        done: SyncSender<()>,
+    },
+    /// Nothing more is accepted on any route, and what is open goes on.
+    AcceptNoMore {
+        done: SyncSender<()>,
+    },
+    /// Connections of this route to endpoints that are drained end with a RST.
+    Leave {
         route: u64,
         done: SyncSender<()>,
     },
@@ -257,6 +267,14 @@ impl Worker {
                     self.change(route, now);
                     let _gone = done.send(());
                 }
+                Order::AcceptNoMore { done } => {
+                    self.accept_no_more(now);
+                    let _gone = done.send(());
+                }
+                Order::Leave { route, done } => {
+                    self.leave(route);
+                    let _gone = done.send(());
+                }
                 Order::Close { route, done } => {
                     self.close(route);
                     let _gone = done.send(());
@@ -315,6 +333,29 @@ impl Worker {
                 Entry::Greeting(_) | Entry::Dialling(_) | Entry::Over => continue,
             }
             self.pump(key, now);
+        }
+    }
+
+    fn accept_no_more(&mut self, now: Instant) {
+        // Who was there before is heard still.
+        let all: Vec<_> = self.listeners.iter().map(|(key, _)| key).collect();
+        for key in all {
+            self.accept(key, now);
+        }
+        for (_, listener) in &mut self.listeners {
+            let _paused = epoll::delete(&self.epoll, &listener.route.listener);
+            listener.paused = true;
+        }
+        self.resume = None;
+    }
+
+    fn leave(&mut self, route: u64) {
+        for key in self.of_route(route) {
+            if let Entry::Connected(connection) = &self.entries[key]
+                && connection.is_unwanted()
+            {
+                self.reset(key);
+            }
         }
     }
 
@@ -461,14 +502,23 @@ impl Worker {
         // All of them first: what is pumped may ask to be woken again at once.
         let due: Vec<_> = std::iter::from_fn(|| self.timers.pop(now)).collect();
         for key in due {
-            match self.entries.get(key) {
+            match self.entries.get_mut(key) {
                 Some(Entry::Greeting(greeting)) if greeting.until.is_some_and(|at| at <= now) => {
+                    let why = "the client did not say what it wants in time";
+                    greeting.route.handshakes.add(Party::Client, why);
                     greeting.route.counters.of(self.number).failed.add(1);
                     self.reset(key);
                 }
                 Some(Entry::Dialling(dialling)) if dialling.deadline <= now => {
                     dialling.route.counters.of(self.number).failed.add(1);
                     self.reset(key);
+                }
+                Some(Entry::Dialling(dialling)) => {
+                    if dialling.attempt.is_some_and(|limit| limit <= now)
+                        && let Some((_, address)) = dialling.upstream.take()
+                    {
+                        self.went_wrong(key, address, now);
+                    }
                 }
                 Some(Entry::Connected(_) | Entry::Flow(_)) => self.pump(key, now),
                 _ => {}

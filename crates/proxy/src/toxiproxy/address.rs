@@ -1,7 +1,9 @@
 //! Addresses as Toxiproxy's clients write them: `host:port`, `:port`, `[::1]:port`.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 
+use crate::group::{Checks, Endpoint, Group};
 use crate::route::Upstream;
 
 /// Why an address is none.
@@ -42,8 +44,15 @@ pub(super) fn to_listen(address: &str) -> Result<SocketAddr, AddressError> {
     })
 }
 
-/// Where to lead; a name is looked up when a connection comes.
-pub(super) fn to_reach(address: &str) -> Result<Upstream, AddressError> {
+/// Where to lead; a name is looked up when a connection comes. Several places, `host:port@zone` with
+/// a `+` between them, are a group, of which those in this zone are preferred.
+pub(super) fn to_reach(address: &str, zone: Option<&str>) -> Result<Upstream, AddressError> {
+    if address.contains(['+', '@']) {
+        let endpoints = address.split('+').map(endpoint);
+        let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
+        let group = Group::new(endpoints, zone, Some(Checks::default()));
+        return Ok(Upstream::Group(Arc::new(group)));
+    }
     let (host, port) = parts(address)?;
     match host.parse::<IpAddr>() {
         Ok(ip) => Ok(Upstream::Addresses(vec![SocketAddr::new(ip, port)])),
@@ -52,6 +61,24 @@ pub(super) fn to_reach(address: &str) -> Result<Upstream, AddressError> {
             port,
         }),
     }
+}
+
+/// One place of several. Its name is looked up now.
+fn endpoint(text: &str) -> Result<Endpoint, AddressError> {
+    let (address, zone) = match text.split_once('@') {
+        Some((address, zone)) => (address, Some(zone.to_owned())),
+        None => (text, None),
+    };
+    let (host, _) = parts(address)?;
+    let reached = if host.is_empty() {
+        format!("localhost{address}")
+    } else {
+        address.to_owned()
+    };
+    Ok(Endpoint {
+        address: to_listen(&reached)?,
+        zone,
+    })
 }
 
 fn parts(address: &str) -> Result<(&str, u16), AddressError> {
@@ -100,8 +127,27 @@ mod tests {
             host: "db.internal".into(),
             port: 5432,
         };
-        assert_eq!(to_reach("db.internal:5432").ok(), Some(name));
+        assert_eq!(to_reach("db.internal:5432", None).ok(), Some(name));
         let address = Upstream::Addresses(vec![([127, 0, 0, 1], 80).into()]);
-        assert_eq!(to_reach("127.0.0.1:80").ok(), Some(address));
+        assert_eq!(to_reach("127.0.0.1:80", None).ok(), Some(address));
+    }
+
+    #[test]
+    fn several_places_are_a_group() {
+        let group = to_reach("127.0.0.1:80@a+[::1]:81@b+:82", Some("b"));
+        let Ok(Upstream::Group(group)) = group else {
+            panic!("{group:?} is no group");
+        };
+        let places = group.states().into_iter();
+        let places: Vec<_> = places
+            .map(|one| (one.endpoint.address.to_string(), one.endpoint.zone))
+            .collect();
+        let zone = |name: &str| Some(name.to_owned());
+        assert_eq!(places[0], ("127.0.0.1:80".to_owned(), zone("a")));
+        assert_eq!(places[1], ("[::1]:81".to_owned(), zone("b")));
+        assert_eq!(places[2].1, None);
+        for wrong in ["127.0.0.1@a", "127.0.0.1:80+", "+", "a:b@c:80"] {
+            assert!(to_reach(wrong, None).is_err(), "{wrong}");
+        }
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address::{self, AddressError};
 use super::answer::ApiError;
+use super::endpoints::{Drain, EndpointView};
 use super::split::{ArmsView, RequestsView, SplitWords};
 use super::state::StateFile;
 use super::tls::{self, TlsSettings};
@@ -19,6 +20,7 @@ use crate::message::Protocol;
 use crate::route::{Faults, FlowLimits};
 use crate::tls::Tls;
 use crate::tls::authority::Authority;
+use crate::tls::failures::Failures;
 
 /// How long a connection to an upstream may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -30,6 +32,7 @@ pub struct Collection {
     proxies: Mutex<BTreeMap<String, Proxy>>,
     /// Made when a proxy first needs it.
     authority: OnceLock<Arc<Authority>>,
+    zone: OnceLock<String>,
     state: OnceLock<StateFile>,
 }
 
@@ -110,8 +113,14 @@ impl Collection {
             fabric,
             proxies: Mutex::default(),
             authority: OnceLock::new(),
+            zone: OnceLock::new(),
             state: OnceLock::new(),
         }
+    }
+
+    #[must_use]
+    pub fn fabric(&self) -> &Fabric {
+        &self.fabric
     }
 
     /// From now on, what is answered is in this file.
@@ -224,7 +233,7 @@ impl Collection {
         let upstream = change.upstream.unwrap_or_else(|| proxy.upstream.clone());
         let enabled = change.enabled.unwrap_or(proxy.enabled);
         address::to_listen(&listen)?;
-        address::to_reach(&upstream)?;
+        address::to_reach(&upstream, None)?;
         let tls = change.tls.or_else(|| proxy.tls.clone());
         tls::check(tls.as_ref(), proxy.protocol, &self.authority)?;
         let moved = listen != proxy.listen || upstream != proxy.upstream || tls != proxy.tls;
@@ -268,6 +277,41 @@ impl Collection {
 
     pub(super) fn requests(&self, name: &str, arm: Option<Arm>) -> Result<Requests, ApiError> {
         Ok(self.fabric.requests(name, arm)?)
+    }
+
+    /// Handshakes that came to nothing since a proxy was last enabled.
+    ///
+    /// # Errors
+    /// When there is no such proxy.
+    pub fn failed_handshakes(&self, name: &str) -> Result<Failures, ApiError> {
+        self.proxy(name)?;
+        Ok(self.fabric.failed_handshakes(name).unwrap_or_default())
+    }
+
+    /// Where the proxy is: endpoints in this zone are preferred, of proxies that are enabled from
+    /// now on.
+    pub fn be_in(&self, zone: &str) {
+        self.zone.get_or_init(|| zone.to_owned());
+    }
+
+    /// The endpoints of a proxy that leads to several; none of one that leads to one.
+    ///
+    /// # Errors
+    /// When there is no such proxy, or it is not enabled.
+    pub fn endpoints(&self, name: &str) -> Result<Vec<EndpointView>, ApiError> {
+        let states = self.fabric.endpoints(name)?.into_iter();
+        Ok(states.map(EndpointView::from).collect())
+    }
+
+    /// Leads no connection to some endpoints any more, or leads them there again. Until the proxy is
+    /// disabled: no file keeps it.
+    ///
+    /// # Errors
+    /// When there is no such proxy or endpoint, or none would be left.
+    pub fn drain(&self, name: &str, drain: Drain) -> Result<Vec<EndpointView>, ApiError> {
+        let (which, drained) = drain.wanted()?;
+        self.fabric.drain(name, &which, drained)?;
+        self.endpoints(name)
     }
 
     /// What the requests of each arm got.
@@ -412,7 +456,7 @@ impl Collection {
         let config = RouteConfig {
             name: name.into(),
             listen: address::to_listen(&proxy.listen)?,
-            upstream: address::to_reach(&proxy.upstream)?,
+            upstream: address::to_reach(&proxy.upstream, self.zone.get().map(String::as_str))?,
             connect_timeout: CONNECT_TIMEOUT,
             tls: proxy.tls(&self.authority)?,
             protocol: proxy.protocol,
@@ -458,7 +502,7 @@ impl NewProxy {
                 });
             }
         }
-        address::to_reach(&self.upstream)?;
+        address::to_reach(&self.upstream, None)?;
         Ok(())
     }
 }
@@ -547,7 +591,9 @@ impl From<AddressError> for ApiError {
 impl From<RouteError> for ApiError {
     fn from(error: RouteError) -> Self {
         match error {
-            RouteError::TooMuch { .. } => Self::body(error.to_string()),
+            RouteError::TooMuch { .. } | RouteError::Drain(_) | RouteError::NoGroup { .. } => {
+                Self::body(error.to_string())
+            }
             RouteError::Unknown { .. } => Self::ProxyNotFound,
             RouteError::Listen { .. } | RouteError::Exists { .. } => Self::Internal {
                 why: error.to_string(),

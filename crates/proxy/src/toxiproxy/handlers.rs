@@ -17,8 +17,10 @@ use serde_json::{Map, Value, json};
 
 use super::answer::ApiError;
 use super::collection::{Collection, ProxyView};
+use super::endpoints::EndpointView;
 use super::toxic::Toxic;
 use super::{VERSION, metrics};
+use crate::tls::failures::Failures;
 
 type Shared = State<Arc<Collection>>;
 
@@ -41,6 +43,11 @@ pub(super) fn router(collection: Arc<Collection>) -> Router {
         .route("/proxies/{proxy}/toxics", get(list_toxics).post(add_toxic))
         .route("/proxies/{proxy}/toxics/{toxic}", toxic)
         .route("/proxies/{proxy}/split", split)
+        .route("/proxies/{proxy}/handshakes", get(read_handshakes))
+        .route(
+            "/proxies/{proxy}/endpoints",
+            get(read_endpoints).post(drain),
+        )
         .route("/reset", post(reset))
         .route("/version", get(version))
         .route("/metrics", get(measure))
@@ -150,6 +157,28 @@ async fn delete_toxic(
 ) -> Result<StatusCode, ApiError> {
     all.remove_toxic(&proxy, &toxic)
         .map(|()| StatusCode::NO_CONTENT)
+}
+
+async fn read_handshakes(
+    State(all): Shared,
+    Path(proxy): Path<String>,
+) -> Result<Json<Failures>, ApiError> {
+    all.failed_handshakes(&proxy).map(Json)
+}
+
+async fn read_endpoints(
+    State(all): Shared,
+    Path(proxy): Path<String>,
+) -> Result<Json<Vec<EndpointView>>, ApiError> {
+    all.endpoints(&proxy).map(Json)
+}
+
+async fn drain(
+    State(all): Shared,
+    Path(proxy): Path<String>,
+    bytes: Bytes,
+) -> Result<Json<Vec<EndpointView>>, ApiError> {
+    all.drain(&proxy, object(&bytes)?).map(Json)
 }
 
 async fn read_arms(State(all): Shared, Path(proxy): Path<String>) -> Result<Json<Value>, ApiError> {

@@ -243,7 +243,7 @@ impl TlsSettings {
     fn names(&self, reasons: &mut Vec<String>) -> Names {
         let mut names = Names::default();
         for (pattern, upstream) in &self.upstreams {
-            match address::to_reach(upstream) {
+            match address::to_reach(upstream, None) {
                 Ok(upstream) => {
                     if !names.add(pattern, upstream) {
                         let why = "is neither a name nor `*.` and a name";

@@ -113,7 +113,7 @@ fn an_upstream_that_is_not_there_yet_is_reached_when_it_is() {
     let bed = Bed::to(Upstream::Addresses(vec![place]), &[], FlowLimits::default());
     let client = bed.client();
     client.send(b"lost").expect("sent");
-    assert!(eventually(|| bed.passed().upstream.received == 4));
+    assert!(eventually(|| bed.passed().upstream.sent == 4));
     let server = UdpSocket::bind(place).expect("the address");
     client.send(b"question").expect("sent");
     let mut buffer = [0; 100];

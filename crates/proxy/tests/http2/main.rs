@@ -4,3 +4,4 @@ mod calls;
 mod fabric;
 mod peers;
 mod requests;
+mod tools;

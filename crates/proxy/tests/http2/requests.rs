@@ -18,7 +18,7 @@ use super::peers::{Answer, CHANCE, ask, connect};
 
 const DELAY: Duration = Duration::from_millis(200);
 
-fn fault(path: &str, share: f64, action: HttpAction) -> MessageFault {
+pub(crate) fn fault(path: &str, share: f64, action: HttpAction) -> MessageFault {
     let matching = HttpMatch {
         path: Some(Pattern::new(format!("/{path}/*"))),
         ..HttpMatch::default()
@@ -31,7 +31,7 @@ fn fault(path: &str, share: f64, action: HttpAction) -> MessageFault {
     }
 }
 
-fn delay(delay: Duration) -> HttpAction {
+pub(crate) fn delay(delay: Duration) -> HttpAction {
     HttpAction::Delay(Latency {
         delay,
         jitter: Duration::ZERO,

@@ -38,6 +38,11 @@ impl Bed {
         })
     }
 
+    /// An interface whose proxies prefer this zone.
+    pub(crate) fn in_zone(zone: &str) -> Self {
+        Self::with(|collection| collection.be_in(zone))
+    }
+
     fn with(prepare: impl FnOnce(&Collection)) -> Self {
         let fabric = Fabric::start(&Options {
             threads: 2,

@@ -1,6 +1,7 @@
 //! Toxiproxy's HTTP interface, asked over real sockets as its clients ask it.
 
 mod bed;
+mod endpoints;
 mod errors;
 mod http;
 mod proxies;

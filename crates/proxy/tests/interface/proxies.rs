@@ -1,5 +1,6 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -143,8 +144,8 @@ fn bytes_are_counted_while_the_connection_is_open() {
     let mut stream = TcpStream::connect(listen).expect("a connection");
     stream.write_all(b"question").expect("sent");
     stream.read_exact(&mut [0; 8]).expect("an answer");
-    let text = bed.get("/metrics").body;
     let value = |name: &str, direction: &str| {
+        let text = bed.get("/metrics").body;
         let line = text.lines().find(|line| {
             line.starts_with(name) && line.contains(direction) && line.contains("proxy=\"echo\"")
         });
@@ -154,9 +155,13 @@ fn bytes_are_counted_while_the_connection_is_open() {
             .1;
         value.parse::<u64>().expect("a number")
     };
+    // The client may have its answer before the call that sent it has returned to the proxy.
+    let sent = "toxiproxy_proxy_sent_bytes_total{";
+    let begin = Instant::now();
+    while value(sent, "\"downstream\"") == 0 && begin.elapsed() < Duration::from_secs(20) {}
     for direction in ["\"upstream\"", "\"downstream\""] {
         assert_eq!(value("toxiproxy_proxy_received_bytes_total{", direction), 8);
-        assert_eq!(value("toxiproxy_proxy_sent_bytes_total{", direction), 8);
+        assert_eq!(value(sent, direction), 8);
     }
     assert_eq!(value("firedrill_proxy_connections_open{", ""), 1);
 }

@@ -5,9 +5,10 @@ use std::thread;
 
 use firedrill_proxy::tls::Tls;
 use firedrill_proxy::tls::originate::Trust;
+use proptest::prelude::*;
 
 use crate::bed::{
-    Bed, NAME, ask, authority, echo, echo_tls, end, file, originate, rest, serve, serve_tls,
+    Bed, NAME, ask, authority, echo, echo_tls, end, file, older, originate, rest, serve, serve_tls,
     terminate, text, trusting,
 };
 
@@ -46,7 +47,7 @@ fn a_certificate_is_made_for_whatever_name_or_address_is_asked_for() {
 }
 
 #[test]
-fn every_byte_passes_in_both_directions_at_once_through_both_ends() {
+fn every_byte_passes_where_tls_ends_and_where_it_begins_again() {
     let authority = authority();
     let root = file(&authority);
     let trust = Trust::File(root.path().into());
@@ -99,6 +100,9 @@ fn an_upstream_that_is_not_believed_is_a_reset_unless_anybody_is() {
     let error = bed.connect().read(&mut [0]).expect_err("a reset");
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     assert_eq!(bed.failed(), 1);
+    let [client, upstream] = bed.why();
+    assert_eq!(client, "");
+    assert_eq!(upstream, "invalid peer certificate: UnknownIssuer");
     let bed = Bed::new(
         Tls::Originate(originate(&Trust::Anybody, &[])),
         server,
@@ -133,6 +137,23 @@ fn a_protocol_is_agreed_to_only_where_it_was_told() {
         let mut client = bed.client(&trusting(&authority, &["h2", "http/1.1"]));
         ask(&mut client, b"question");
         assert_eq!(client.conn.alpn_protocol(), chosen);
+    }
+}
+
+#[test]
+fn a_client_that_knows_only_the_older_version_is_served_too() {
+    let authority = authority();
+    let tls = Tls::Terminate(terminate(&authority, &["http/1.1"]));
+    let bed = Bed::new(tls, serve(echo), vec![]);
+    let config = older(&authority, &["http/1.1"]);
+    for _ in 0..2 {
+        let mut client = bed.client(&config);
+        assert_eq!(ask(&mut client, b"question"), b"question");
+        let version = client.conn.protocol_version();
+        assert_eq!(version, Some(rustls::ProtocolVersion::TLSv1_2));
+        client.write_all(b"last").expect("sent");
+        end(&mut client);
+        assert_eq!(rest(&mut client).expect("an orderly end"), b"last");
     }
 }
 
@@ -201,4 +222,32 @@ fn an_upstream_that_breaks_off_without_a_word_is_a_reset_to_the_client() {
     client.write_all(b"question").expect("sent");
     let error = client.read_to_end(&mut Vec::new()).expect_err("a reset");
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Parts of any size, said and heard by turns, then an end: all of it is there, and nothing else.
+    #[test]
+    fn whatever_is_said_is_heard_as_it_was_through_both_ends(
+        sizes in prop::collection::vec(1_usize..150_000, 1..10),
+        last in 0_usize..100_000,
+    ) {
+        let authority = authority();
+        let server = serve_tls(&authority, &[], echo_tls);
+        let originate = originate(&Trust::Anybody, &[]);
+        let tls = Tls::Reencrypt(terminate(&authority, &[]), originate);
+        let bed = Bed::new(tls, server, vec![]);
+        let mut client = bed.client(&trusting(&authority, &[]));
+        let text = text(150_000);
+        for size in &sizes {
+            prop_assert!(ask(&mut client, &text[..*size]) == text[..*size]);
+        }
+        client.write_all(&text[..last]).expect("sent");
+        end(&mut client);
+        prop_assert!(rest(&mut client).expect("an orderly end") == text[..last]);
+        let passed = bed.fabric.passed("route").expect("a route");
+        let all = (sizes.iter().sum::<usize>() + last) as u64;
+        prop_assert_eq!((passed.upstream.sent, passed.downstream.sent), (all, all));
+    }
 }

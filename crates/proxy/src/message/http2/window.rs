@@ -2,7 +2,8 @@
 //!
 //! What the receiver grants is passed on to the sender, so that both are as far apart as without
 //! us. What we add (a body of ours) and what we take out (one that nobody gets) make a difference,
-//! and that is settled with what is granted next, or at once.
+//! and that is settled with what is granted next, or at once. Until then a sender may send more than
+//! its receiver takes: that waits here.
 
 use super::error::Code;
 
@@ -28,11 +29,6 @@ impl Window {
 
     pub(super) fn room(&self) -> i64 {
         self.room
-    }
-
-    /// Bytes that went to the receiver without its sender's knowledge, and are not settled.
-    pub(super) fn debt(&self) -> i64 {
-        -self.slack
     }
 
     /// The receiver takes so much more.

@@ -133,6 +133,23 @@ impl<T: PartialEq> Awaited<T> {
         self.entries.pop_front();
     }
 
+    /// Forgets those before the first one that ends it, if they are like this. Whether one ended it.
+    pub(in crate::message) fn forget_all(
+        &mut self,
+        like: impl Fn(&T) -> bool,
+        until: impl Fn(&T) -> bool,
+    ) -> bool {
+        let is_last = |entry: &Entry<T>| matches!(&entry.what, What::Theirs(one) if until(one));
+        let last = self.entries.iter().position(is_last);
+        let mut at = 0;
+        self.entries.retain(|entry| {
+            at += 1;
+            let is_before = last.is_none_or(|last| at <= last);
+            !(is_before && matches!(&entry.what, What::Theirs(one) if like(one)))
+        });
+        last.is_some()
+    }
+
     /// Gives those of ours whose turn it is. Only between answers of the upstream.
     pub(in crate::message) fn give_ours(&mut self, now: Instant, out: &mut dyn Sink) {
         while let Some(Entry { what, .. }) = self.entries.front()

@@ -1,5 +1,10 @@
 //! Goes through bytes that came together, and passes on what stays, as few times as possible.
 
+use std::borrow::Cow;
+
+/// The beginning of a frame: among the bytes that came, or put together from several reads.
+pub(in crate::message) type Head<'a> = Cow<'a, [u8]>;
+
 #[derive(Debug)]
 pub(in crate::message) struct Cursor<'a> {
     bytes: &'a [u8],
@@ -32,6 +37,24 @@ impl<'a> Cursor<'a> {
         self.flush(send);
         self.at += length;
         self.passed = self.at;
+    }
+
+    /// Passes the beginning of a frame.
+    pub(in crate::message) fn pass_head(&mut self, head: &Head<'a>, mut send: impl FnMut(&[u8])) {
+        match head {
+            Cow::Borrowed(here) => self.pass(here.len()),
+            Cow::Owned(held) => {
+                self.flush(&mut send);
+                send(held);
+            }
+        }
+    }
+
+    /// Drops the beginning of a frame.
+    pub(in crate::message) fn skip_head(&mut self, head: &Head<'a>, send: impl FnMut(&[u8])) {
+        if let Cow::Borrowed(here) = head {
+            self.skip(here.len(), send);
+        }
     }
 
     /// Everything that is left passes.

@@ -18,6 +18,11 @@ pub(in crate::message) trait WireFault: Clone {
     fn delay(&self) -> Option<Latency>;
 
     fn error(&self) -> Option<&Self::Error>;
+
+    /// What a connection gets instead of being let in.
+    fn refusal(&self) -> Option<&Self::Error> {
+        None
+    }
 }
 
 /// What becomes of one request.
@@ -45,6 +50,9 @@ struct Decider<F> {
 
 /// Apart from whether a fault falls on a request, which the request's own number decides.
 const DELAY: u64 = 1;
+
+/// In place of a request's number, for what is about the connection.
+const CONNECTION: u64 = 0;
 
 impl<F: WireFault> Deciders<F> {
     pub(in crate::message) fn new(chance: Chance, faults: &[MessageFault]) -> Self {
@@ -92,5 +100,14 @@ impl<F: WireFault> Deciders<F> {
             }
         }
         decision
+    }
+
+    /// What the connection gets instead of being let in.
+    pub(in crate::message) fn refusal(&self) -> Option<F::Error> {
+        let mut all = self.each.iter().filter(|one| {
+            let chance = self.chance.named(&one.name).of(CONNECTION);
+            one.fault.refusal().is_some() && chance.happens(one.share)
+        });
+        all.next().and_then(|one| one.fault.refusal().cloned())
     }
 }

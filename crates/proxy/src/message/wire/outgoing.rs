@@ -32,6 +32,9 @@ impl Outgoing {
 
     /// These bytes are next.
     pub(in crate::message) fn send(&mut self, bytes: &[u8], now: Instant, out: &mut dyn Sink) {
+        if bytes.is_empty() {
+            return;
+        }
         let due = self.turn(now);
         if self.waiting.is_empty() && due <= now {
             out.send(Direction::Upstream, bytes);

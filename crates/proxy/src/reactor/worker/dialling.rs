@@ -2,16 +2,22 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, EventFlags};
 
 use super::{Entry, Token, Worker};
+use crate::group::Group;
 use crate::reactor::connection::Connection;
 use crate::reactor::handshake::{self, Greeted};
 use crate::reactor::lookup::Question;
 use crate::reactor::socket::{Socket, begin_to_connect};
 use crate::route::{Route, Upstream};
+use crate::stream::Direction;
+use crate::tls::failures::Party;
+
+/// How long one of several endpoints may take until the next is tried.
+const ATTEMPT: Duration = Duration::from_secs(1);
 
 /// The client is there, the upstream not yet.
 #[derive(Debug)]
@@ -22,7 +28,11 @@ pub(super) struct Dialling {
     pub(super) ticket: u64,
     pub(super) client: Socket,
     /// The address that is tried now.
-    pub(super) upstream: Option<Socket>,
+    pub(super) upstream: Option<(Socket, SocketAddr)>,
+    /// Where there are others to be tried, this one has until then.
+    pub(super) attempt: Option<Instant>,
+    /// Who wants to know how it went.
+    group: Option<Arc<Group>>,
     pub(super) rest: std::vec::IntoIter<SocketAddr>,
     pub(super) deadline: Instant,
     /// What the client said, where the route wanted to know before.
@@ -51,6 +61,11 @@ impl Worker {
             ticket: self.tickets,
             client,
             upstream: None,
+            attempt: None,
+            group: match &upstream {
+                Upstream::Group(group) => Some(Arc::clone(group)),
+                _ => None,
+            },
             rest: Vec::new().into_iter(),
             deadline,
             greeted: greeted.map(Box::new),
@@ -58,6 +73,11 @@ impl Worker {
         self.timers.add(deadline, key);
         match upstream {
             Upstream::Addresses(addresses) => self.found(key, self.tickets, addresses, now),
+            Upstream::Group(group) => {
+                let chance = route.chance(number, Direction::Upstream);
+                let order = group.order(now, chance.bits());
+                self.found(key, self.tickets, order, now);
+            }
             Upstream::Original { .. } => {
                 let meant = meant.into_iter().collect();
                 self.found(key, self.tickets, meant, now);
@@ -106,15 +126,34 @@ impl Worker {
                 if epoll::add(&self.epoll, &socket, data, flags).is_err() {
                     continue;
                 }
-                dialling.upstream = Some(socket);
+                dialling.upstream = Some((socket, address));
                 if connected {
                     self.connected(key, now);
+                } else if dialling.group.is_some() {
+                    let limit = now + ATTEMPT;
+                    dialling.attempt = Some(limit);
+                    self.timers.add(limit, key);
                 }
                 return;
+            }
+            if let Some(group) = &dialling.group {
+                group.failed(address, now);
             }
         }
         dialling.route.counters.of(self.number).failed.add(1);
         self.reset(key);
+    }
+
+    /// There is no connection to be had there: the next is tried.
+    pub(super) fn went_wrong(&mut self, key: usize, address: SocketAddr, now: Instant) {
+        let Entry::Dialling(dialling) = &mut self.entries[key] else {
+            return;
+        };
+        dialling.attempt = None;
+        if let Some(group) = &dialling.group {
+            group.failed(address, now);
+        }
+        self.dial(key, now);
     }
 
     /// The dial ended: with a connection, or with the next dial.
@@ -122,14 +161,16 @@ impl Worker {
         let Entry::Dialling(dialling) = &mut self.entries[key] else {
             return;
         };
-        let Some(socket) = dialling.upstream.take() else {
+        let Some((socket, address)) = dialling.upstream.take() else {
             return;
         };
         if socket.error().is_err() {
             drop(socket);
-            self.dial(key, now);
+            self.went_wrong(key, address, now);
             return;
         }
+        let group = dialling.group.as_ref();
+        let seat = group.map(|group| group.connected(address));
         if self.watch_client(key).is_err() {
             self.reset(key);
             return;
@@ -147,11 +188,13 @@ impl Worker {
             match handshake::sides(&route, client, upstream, greeted, now) {
                 Ok(sides) => {
                     let connection = Connection::new(Arc::clone(&route), number, sides, now);
-                    self.entries[key] = Entry::Connected(Box::new(connection));
+                    let connection = Box::new(connection.seated(seat));
+                    self.entries[key] = Entry::Connected(connection);
                     self.pump(key, now);
                 }
                 // Nothing can be said to an upstream that has no name to be known by.
-                Err(_) => {
+                Err(error) => {
+                    route.handshakes.add(Party::Upstream, &error.to_string());
                     let counters = route.counters.of(self.number);
                     counters.failed.add(1);
                     counters.closed.add(1);

@@ -234,6 +234,10 @@ impl Worker {
         self.timers.add(now + route.flows.idle, key);
         match route.upstream.clone() {
             Upstream::Addresses(addresses) => self.lead(key, self.tickets, &addresses, now),
+            Upstream::Group(group) => {
+                let order = group.order(now, self.tickets);
+                self.lead(key, self.tickets, &order, now);
+            }
             Upstream::Name { host, port } => self.look_up(key, host, port),
             Upstream::Original { .. } => {
                 let meant = self.tracking.meant_for(&route.listener, client);

@@ -3,6 +3,7 @@
 use super::super::{frame as wire, hpack};
 use super::frames::{acknowledge, call, data, frame, get, headers, more, reset, settings, told};
 use super::*;
+use crate::arms::{self, Arm, Split};
 
 fn told_of(bed: &mut Bed) -> [Vec<String>; 2] {
     bed.heard().map(|bytes| told(&bytes))
@@ -316,8 +317,9 @@ fn streams_with_a_state_are_limited_and_one_more_is_refused() {
     assert_eq!(told_of(&mut bed), [vec![], Vec::<String>::new()]);
     bed.client(&get(last, "/"));
     assert_eq!(told_of(&mut bed)[1], [format!("reset {last} 7")]);
-    // A reset makes room.
+    // A reset makes room, and leaves nothing behind.
     bed.client(&reset(1, 8));
+    assert_eq!(bed.session.streams.timers.len(), streams::STREAMS - 1);
     bed.client(&get(last + 2, "/"));
     assert_eq!(told_of(&mut bed)[1], Vec::<String>::new());
 }
@@ -446,4 +448,70 @@ fn each_answer_is_counted_once_with_how_it_went() {
     let mut bed = Bed::greeted(&[http("abort", 1.0, abort())]);
     bed.client(&get(1, "/"));
     assert_eq!(counted(&mut bed), [(false, true, Duration::ZERO)]);
+}
+
+#[test]
+fn a_client_that_grants_late_gets_answers_of_ours_all_the_same() {
+    let mut bed = Bed::greeted(&[http("abort", 1.0, abort())]);
+    bed.client(&[settings(&[(4, 0x3fff_ffff)]), more(0, 0x3fff_0000)].concat());
+    bed.upstream(&acknowledge());
+    for key in (1..200_001).step_by(2) {
+        bed.client(&get(key, "/"));
+    }
+    let answers = told(&bed.heard()[1]);
+    let ended = answers
+        .iter()
+        .filter(|line| line.ends_with("\"broken\" end"));
+    assert_eq!(ended.count(), 100_000);
+    assert_eq!(bed.session.streams.weights(), [(0, 0); 2]);
+}
+
+#[test]
+fn a_connection_that_is_over_hears_and_says_nothing_more() {
+    let mut bed = Bed::greeted(&[http("abort", 1.0, abort())]);
+    bed.client(&get(1, "/"));
+    bed.client(&frame(wire::DATA, 0, 0, b"x"));
+    bed.heard();
+    bed.upstream(&headers(1, OK, true));
+    bed.client(&get(3, "/"));
+    bed.later();
+    for direction in [Direction::Upstream, Direction::Downstream] {
+        bed.end(direction);
+    }
+    assert!(bed.heard().iter().all(Vec::is_empty));
+    assert_eq!(bed.said.ends, [None, Some(End::Close)]);
+}
+
+#[test]
+fn a_fault_on_one_arm_falls_on_its_requests_and_each_is_counted_in_its_own() {
+    let mut fault = http("abort", 1.0, abort());
+    fault.arm = Some(Arm::Experiment);
+    let mut bed = Bed::greeted(&[fault]);
+    let split = Split {
+        name: "split".into(),
+        share: 0.5,
+        by: arms::Key::Cookie("user".into()),
+    };
+    let chance = Chance::new(1);
+    let arms = Arms::new(split.clone(), chance);
+    bed.session.divide(Some(arms));
+    for number in 0..40_u32 {
+        let (key, user) = (2 * number + 1, number.to_string());
+        let crumb = format!("user={user}");
+        // HTTP/2 sends cookies in crumbs.
+        let fields = [
+            (":method", "GET"),
+            (":path", "/"),
+            ("cookie", "a=b"),
+            ("cookie", &crumb),
+        ];
+        bed.client(&headers(key, &fields, true));
+        let arm = split.arm(chance, user.as_bytes());
+        if arm != Some(Arm::Experiment) {
+            bed.upstream(&headers(key, OK, true));
+        }
+        let answers = std::mem::take(&mut bed.said.answers);
+        let told: Vec<_> = answers.iter().map(|one| (one.arm, one.ours)).collect();
+        assert_eq!(told, [(arm, arm == Some(Arm::Experiment))], "{user}");
+    }
 }
