@@ -1,5 +1,5 @@
 //! What the faults are tried on: two network namespaces with traffic between them and foreign rules
-//! in one, a process, a directory, a cgroup; for some a container and a unit of systemd.
+//! in one, a process, a directory, a cgroup; for some a container, a unit of systemd, a HAProxy.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::Outcome;
 use crate::asking::Asking;
+use crate::balancer::Balancer;
 use crate::cases::{Aim, Case, Seen, parse};
 use crate::engine::{self, Contained};
 use crate::flow::{ECHO, Flow};
@@ -48,6 +49,7 @@ pub(crate) struct Bed {
     asking: Option<Asking>,
     container: Option<Contained>,
     unit: Option<Unit>,
+    balancer: Option<Balancer>,
     victim: Option<Child>,
     usable: Vec<Usability>,
     /// CLOCK_REALTIME − CLOCK_MONOTONIC_RAW at the beginning, in nanoseconds.
@@ -71,6 +73,7 @@ impl Bed {
             asking: None,
             container: None,
             unit: None,
+            balancer: None,
             victim: None,
             usable: faults_here(),
             clock: realtime::offset().nanoseconds,
@@ -120,6 +123,16 @@ impl Bed {
             return Ok(None);
         }
         self.unit = None;
+        if case.seen == Seen::Server {
+            if self.balancer.is_none() {
+                match Balancer::start() {
+                    Ok(balancer) => self.balancer = Some(balancer),
+                    Err(why) => return Ok(Some(why)),
+                }
+            }
+            return Ok(None);
+        }
+        self.balancer = None;
         if case.aim == Aim::Container {
             if self.container.is_none() {
                 match Contained::start(engine) {
@@ -165,6 +178,10 @@ impl Bed {
                 Some(unit) => unit.runs()?.then(Instant::now),
                 None => None,
             },
+            Seen::Server => {
+                let balancer = self.balancer.as_ref();
+                balancer.is_some_and(Balancer::is_whole).then(Instant::now)
+            }
             Seen::Victim => {
                 self.reap();
                 let alive = self.victims()?;
@@ -233,7 +250,10 @@ impl Bed {
 
     pub(crate) fn arguments(&self, case: &Case) -> String {
         let manager = self.unit.as_ref().map(Unit::manager).unwrap_or_default();
+        let balancer = self.balancer.as_ref();
+        let socket = balancer.map(Balancer::socket).unwrap_or_default();
         case.arguments
+            .replace("%socket%", &socket)
             .replace("%victim%", &tag())
             .replace("%dir%", &self.directory.path().display().to_string())
             .replace("%manager%", &manager)
@@ -259,11 +279,15 @@ impl Bed {
         Ok(fault.compile(&Site::of(&targets))?)
     }
 
-    /// What faults must leave of a container and a unit as it was.
+    /// What faults must leave of a container, a unit and a load balancer as it was.
     pub(crate) fn others(&self) -> Outcome<String> {
         let container = self.container.as_ref().map(Contained::in_words);
         let unit = self.unit.as_ref().map(Unit::in_words);
-        Ok(format!("{:?}, {unit:?}", container.transpose()?))
+        let balancer = self.balancer.as_ref().map(Balancer::in_words);
+        Ok(format!(
+            "{:?}, {unit:?}, {balancer:?}",
+            container.transpose()?
+        ))
     }
 
     /// What a command prints in a network namespace.

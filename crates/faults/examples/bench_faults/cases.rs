@@ -49,6 +49,8 @@ pub(crate) enum Seen {
     OtherRun,
     /// On the process of a unit: gone.
     Unit,
+    /// On a server of a load balancer: out of use.
+    Server,
     /// A worker holds something as long as it lives.
     Worker,
     /// The host's clock is elsewhere.
@@ -86,7 +88,7 @@ const fn case(
 
 use Aim::{Host, Near};
 use Ends::{Alone, AloneInQueue, ByGuardian, Never};
-use Seen::{Asked, Clock, Names, OtherRun, Talk, Traffic, Unit, Worker};
+use Seen::{Asked, Clock, Names, OtherRun, Server, Talk, Traffic, Unit, Worker};
 
 /// Every fault, most of them once.
 #[rustfmt::skip]
@@ -119,6 +121,7 @@ const CASES: &[Case] = &[
     case("switching.duplicate", r#"{"percent": 100}"#, Near, Traffic, AloneInQueue),
     case("switching.interface-down", r#"{"interface": "veth0"}"#, Near, Traffic, ByGuardian),
     case("switching.latency", r#"{"delay": "60ms"}"#, Near, Traffic, AloneInQueue),
+    case("switching.lb-drain", r#"{"backend": "web", "server": "web-a", "socket": "%socket%"}"#, Host, Server, ByGuardian),
     case("switching.loss", r#"{"percent": 100}"#, Near, Traffic, Alone),
     case("switching.loss", r#"{"percent": 99, "correlation": 10}"#, Near, Traffic, AloneInQueue),
     case("switching.partition", r#"{"groups": [["10.78.0.1"], ["10.78.0.2"]]}"#, Near, Traffic, Alone),
@@ -126,6 +129,7 @@ const CASES: &[Case] = &[
     case("switching.reject", "{}", Near, Traffic, Alone),
     case("switching.reorder", r#"{"percent": 5, "delay": "60ms"}"#, Near, Traffic, AloneInQueue),
     case("switching.stream", r#"{"delay": "60ms", "remote-port": 5433}"#, Near, Asked, AloneInQueue),
+    case("switching.zone-evacuate", r#"{"zone": "*-a", "socket": "%socket%"}"#, Host, Server, ByGuardian),
 ];
 
 /// What no line tries: they would end this host, and nothing takes them back.

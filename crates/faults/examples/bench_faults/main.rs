@@ -18,6 +18,7 @@
 
 mod accuracy;
 mod asking;
+mod balancer;
 mod bed;
 mod cases;
 mod engine;
