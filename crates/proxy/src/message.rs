@@ -15,6 +15,7 @@
 pub mod grpc;
 pub mod http;
 pub mod http2;
+pub mod mysql;
 mod pattern;
 pub mod postgres;
 mod protocol;
@@ -29,6 +30,7 @@ use std::time::{Duration, Instant};
 pub use grpc::{GrpcAction, GrpcFault, GrpcMatch, GrpcStatus};
 pub use http::{BodyChange, HeaderChange, HttpAction, HttpFault, HttpMatch};
 pub use http2::Http2;
+pub use mysql::{MysqlAction, MysqlError, MysqlFault};
 pub use pattern::Pattern;
 pub use postgres::{PostgresAction, PostgresError, PostgresFault};
 pub use protocol::{Protocol, UnknownProtocol};
@@ -114,6 +116,7 @@ impl MessageFault {
 pub enum Kind {
     Http(HttpFault),
     Grpc(GrpcFault),
+    Mysql(MysqlFault),
     Postgres(PostgresFault),
     Redis(RedisFault),
 }
@@ -125,6 +128,7 @@ impl Kind {
         match self {
             Self::Http(_) => Protocol::Http,
             Self::Grpc(_) => Protocol::Http2,
+            Self::Mysql(_) => Protocol::Mysql,
             Self::Postgres(_) => Protocol::Postgres,
             Self::Redis(_) => Protocol::Redis,
         }
