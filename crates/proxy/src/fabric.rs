@@ -20,6 +20,7 @@ use crate::message::Protocol;
 use crate::reactor::{self, Handle, Order};
 use crate::route::{Faults, FlowLimits, Parts, Route, Upstream};
 use crate::tls::Tls;
+use crate::tls::failures::Failures;
 
 /// How many connections wait to be accepted, at most (as far as `net.core.somaxconn` goes).
 const BACKLOG: i32 = 4096;
@@ -207,6 +208,14 @@ impl Fabric {
     /// When there is no such route.
     pub fn passed(&self, name: &str) -> Result<Passed, RouteError> {
         self.route(name).map(|route| route.counters.passed())
+    }
+
+    /// Handshakes of a route that came to nothing, and why.
+    ///
+    /// # Errors
+    /// When there is no such route.
+    pub fn failed_handshakes(&self, name: &str) -> Result<Failures, RouteError> {
+        self.route(name).map(|route| route.handshakes.all())
     }
 
     /// The endpoints of a route, and how they are; none if it leads to one place only.

@@ -14,6 +14,7 @@ use crate::group::{Checker, Group};
 use crate::message::{MessageFault, Protocol, Session};
 use crate::stream::{Direction, Lane, StreamFault};
 use crate::tls::Tls;
+use crate::tls::failures::Told;
 use crate::tls::flaw::{self, HandshakeFault};
 
 /// Where the connections of a route go.
@@ -83,6 +84,7 @@ pub(crate) struct Route {
     pub(crate) connect_timeout: Duration,
     pub(crate) tls: Tls,
     pub(crate) counters: Counters,
+    pub(crate) handshakes: Told,
     protocol: Protocol,
     pub(crate) flows: FlowLimits,
     chance: Chance,
@@ -120,6 +122,7 @@ impl Route {
             connect_timeout: parts.connect_timeout,
             tls: parts.tls,
             counters: Counters::new(workers),
+            handshakes: Told::default(),
             protocol: parts.protocol,
             flows: parts.flows,
             chance: parts.chance,

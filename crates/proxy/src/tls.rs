@@ -4,11 +4,13 @@
 //! - [`names`]: upstreams by that name; pure;
 //! - [`authority`]: certificates that the proxy makes;
 //! - [`terminate`], [`originate`]: the two ends of a handshake;
+//! - [`failures`]: handshakes that came to nothing, and why;
 //! - [`flaw`]: what can be wrong with one, on purpose.
 //!
 //! Bytes and sockets are elsewhere (`reactor`).
 
 pub mod authority;
+pub mod failures;
 pub mod flaw;
 pub mod hello;
 pub mod names;

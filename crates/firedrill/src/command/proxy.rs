@@ -28,7 +28,7 @@ pub(super) fn execute(args: &ProxyArgs, out: &Out) -> Result<Exit, Failure> {
     if let Some(zone) = &args.zone {
         api.collection().be_in(zone);
     }
-    load(api.collection(), wanted(args)?).map_err(|error| refused(&error.reasons))?;
+    // First, so that a route may name it as whom to believe about another.
     if let Some(path) = &args.tls_ca {
         let authority = api.collection().authority();
         let authority = authority.doing("there is no authority for certificates")?;
@@ -36,6 +36,7 @@ pub(super) fn execute(args: &ProxyArgs, out: &Out) -> Result<Exit, Failure> {
             .doing(format!("cannot write {}", path.display()))
             .or_exit(Exit::Usage)?;
     }
+    load(api.collection(), wanted(args)?).map_err(|error| refused(&error.reasons))?;
     tell(args, &api, seed, out)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -280,10 +280,11 @@ impl Http2 {
         if !payload.len().is_multiple_of(6) {
             return Err(Code::FRAME_SIZE_ERROR);
         }
+        let mut waiting = Vec::new();
         if head.has(frame::ACK) {
             let shift = self.way(direction).acknowledged();
             if shift != 0 {
-                self.shift_windows(direction, shift);
+                waiting = self.shift_windows(direction, shift);
             }
         } else {
             let rows = payload.chunks_exact(6);
@@ -296,9 +297,9 @@ impl Http2 {
         }
         // The first of all frames: nothing of ours comes before it.
         self.way(direction).pass(raw, turn);
-        if head.has(frame::ACK) && self.mode == Mode::Managed {
-            self.way(direction).settle(turn);
-            self.unblock(direction, turn);
+        self.way(direction).settle(turn);
+        for key in waiting {
+            self.pump(key, direction, turn);
         }
         Ok(())
     }
@@ -403,6 +404,9 @@ impl Session for Http2 {
 
     fn end(&mut self, direction: Direction, now: Instant, out: &mut dyn Sink) {
         let mut turn = Turn::new(now, out);
+        if self.mode == Mode::Over {
+            return;
+        }
         if self.mode == Mode::Clear {
             self.let_go(direction, &mut turn);
         }

@@ -216,7 +216,8 @@ impl Connection {
                 None
             }
             Progress::Waits => Some(Next::Wait(Some(handshake.until))),
-            Progress::Failed => {
+            Progress::Failed(with, why) => {
+                self.route.handshakes.add(with, &why);
                 counters.failed.add(1);
                 self.will_reset();
                 Some(Next::Over)

@@ -12,9 +12,10 @@ use rustls::Connection as Tls;
 use super::side::Side;
 use super::socket::Socket;
 use crate::route::{Route, Upstream};
+use crate::tls::failures::Party;
 use crate::tls::flaw::Flaw;
 use crate::tls::hello::Hello;
-use crate::tls::terminate::Terminate;
+use crate::tls::terminate::{Terminate, TerminateError};
 
 /// What a client said, and what becomes of it.
 #[derive(Debug)]
@@ -38,11 +39,12 @@ struct Accept {
 }
 
 /// How far handshakes are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Progress {
     Over,
     Waits,
-    Failed,
+    /// With whom, and why.
+    Failed(Party, String),
 }
 
 /// The two sides of a connection, as its route wants them.
@@ -57,7 +59,7 @@ pub(super) fn sides(
     let upstream = match route.tls.originate() {
         Some(originate) => {
             let hello = greeted.as_ref().map(|greeted| &greeted.hello);
-            let tls = originate.connection(hello, leads_to)?;
+            let tls = originate.connection(hello, leads_to, upstream.peer())?;
             Side::tls(upstream, Tls::Client(tls))
         }
         None => Side::clear(upstream),
@@ -86,33 +88,33 @@ impl Handshake {
         now: Instant,
         buffer: &mut [u8],
     ) -> Progress {
-        if now >= self.until {
-            return Progress::Failed;
-        }
         let [client, upstream] = sides;
         if upstream.advance(buffer).is_err() {
-            return Progress::Failed;
+            return Progress::Failed(Party::Upstream, upstream.failure());
         }
         if !upstream.is_shaking_hands()
             && let Some(accept) = self.accept.take()
         {
             match accept.tls(client, upstream) {
-                Some(tls) => client.speak(tls),
-                None => return Progress::Failed,
+                Ok(tls) => client.speak(tls),
+                Err(error) => return Progress::Failed(Party::Client, error.to_string()),
             }
         }
         if client.advance(buffer).is_err() {
-            return Progress::Failed;
+            return Progress::Failed(Party::Client, client.failure());
         }
-        match sides.iter().any(Side::is_shaking_hands) {
-            true => Progress::Waits,
-            false => Progress::Over,
+        let late = || "it was not over in time".into();
+        match (client.is_shaking_hands(), upstream.is_shaking_hands()) {
+            (false, false) => Progress::Over,
+            (_, true) if now >= self.until => Progress::Failed(Party::Upstream, late()),
+            (_, false) if now >= self.until => Progress::Failed(Party::Client, late()),
+            _ => Progress::Waits,
         }
     }
 }
 
 impl Accept {
-    fn tls(self, client: &Side, upstream: &Side) -> Option<Tls> {
+    fn tls(self, client: &Side, upstream: &Side) -> Result<Tls, TerminateError> {
         let local = client.local_address();
         let local = local.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |local| local.ip());
         let agreed = upstream
@@ -120,6 +122,6 @@ impl Accept {
             .then(|| upstream.alpn().map(<[u8]>::to_vec));
         let Greeted { hello, flaw } = self.greeted;
         let tls = self.terminate.connection(&hello, local, flaw, agreed);
-        tls.ok().map(Tls::Server)
+        tls.map(Tls::Server)
     }
 }

@@ -38,8 +38,9 @@ struct Layer {
     read_over: bool,
     /// Nothing more is said; the socket is ended when all of it is sent.
     ended: bool,
-    /// The peer was told by an alert why this is over: a RST would take it away again.
-    alerted: bool,
+    /// Why this is over, where TLS says so and not the socket. The peer was told by an alert, which
+    /// a RST would take away again.
+    failure: Option<rustls::Error>,
 }
 
 impl Side {
@@ -75,7 +76,7 @@ impl Side {
             unread: false,
             read_over: false,
             ended: false,
-            alerted: false,
+            failure: None,
         }));
     }
 
@@ -187,7 +188,7 @@ impl Side {
 
     /// The peer gets a RST, not a FIN, when this is dropped.
     pub(super) fn will_reset(&self) {
-        if !matches!(&self.speech, Speech::Tls(layer) if layer.alerted) {
+        if !matches!(&self.speech, Speech::Tls(layer) if layer.failure.is_some()) {
             self.socket.will_reset();
         }
     }
@@ -195,6 +196,17 @@ impl Side {
     /// The peer gets what is left and a FIN, as usual, when this is dropped.
     pub(super) fn will_end(&self) {
         self.socket.will_end();
+    }
+
+    /// Why a handshake came to nothing.
+    pub(super) fn failure(&self) -> String {
+        match &self.speech {
+            Speech::Tls(layer) => match &layer.failure {
+                Some(error) => error.to_string(),
+                None => "the connection ended in the middle of it".into(),
+            },
+            _ => "the connection ended before it".into(),
+        }
     }
 
     /// Why a connection failed to be made, or broke.
@@ -273,8 +285,8 @@ impl Layer {
     fn take_in(&mut self, socket: &mut Socket, wire: &mut &[u8]) -> Result<usize, Errno> {
         let taken = self.tls.read_tls(wire).map_err(|_| Errno::PROTO)?;
         self.unread = true;
-        if self.tls.process_new_packets().is_err() {
-            self.alerted = true;
+        if let Err(error) = self.tls.process_new_packets() {
+            self.failure = Some(error);
             let _broken = self.flush(socket);
             socket.discard();
             return Err(Errno::PROTO);

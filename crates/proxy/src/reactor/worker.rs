@@ -26,6 +26,7 @@ use super::socket::Socket;
 use super::timers::Timers;
 use super::tracking::Tracking;
 use crate::route::Route;
+use crate::tls::failures::Party;
 use dialling::Dialling;
 use flows::Flow;
 use greeting::Greeting;
@@ -482,6 +483,8 @@ impl Worker {
         for key in due {
             match self.entries.get_mut(key) {
                 Some(Entry::Greeting(greeting)) if greeting.until.is_some_and(|at| at <= now) => {
+                    let why = "the client did not say what it wants in time";
+                    greeting.route.handshakes.add(Party::Client, why);
                     greeting.route.counters.of(self.number).failed.add(1);
                     self.reset(key);
                 }

@@ -60,14 +60,20 @@ impl Authority {
     /// When the system has no randomness.
     pub fn new() -> Result<Self, AuthorityError> {
         let mut params = CertificateParams::default();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "Firedrill proxy");
+        let own = KeyPair::generate()?;
+        // Of two of the same name, a client that trusts the other would complain about a signature.
+        let id = params.key_identifier(&own);
+        let id: String = id
+            .iter()
+            .take(4)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let name = format!("Firedrill proxy {id}");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let now = SystemTime::now();
         last_from(&mut params, now - DAY, now + 10 * 365 * DAY);
-        let own = KeyPair::generate()?;
         let pem = params.self_signed(&own)?.pem();
         let key = KeyPair::generate()?;
         let signing = any_ecdsa_type(&private(&key))?;

@@ -1,5 +1,6 @@
 //! TLS begins here: the proxy's handshake is with the upstream.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -74,7 +75,8 @@ impl Originate {
         })
     }
 
-    /// The client's end of a handshake, in the place of the client that said this.
+    /// The client's end of a handshake, in the place of the client that said this. `reached` is the
+    /// address that the upstream has, where that is all that is known of it.
     ///
     /// # Errors
     /// When the upstream has no name to be known by.
@@ -82,12 +84,14 @@ impl Originate {
         &self,
         hello: Option<&Hello>,
         upstream: &Upstream,
+        reached: Option<IpAddr>,
     ) -> Result<ClientConnection, rustls::Error> {
         let asked = || {
             let name = hello?.name.clone()?;
             ServerName::try_from(name).ok()
         };
         let name = self.name.clone().or_else(asked).or_else(|| host(upstream));
+        let name = name.or(reached.map(ServerName::from));
         let name = name.ok_or_else(|| rustls::Error::General("no name".into()))?;
         let mut config = ClientConfig::clone(&self.config);
         config.alpn_protocols = match hello {

@@ -20,6 +20,7 @@ use crate::message::Protocol;
 use crate::route::{Faults, FlowLimits};
 use crate::tls::Tls;
 use crate::tls::authority::Authority;
+use crate::tls::failures::Failures;
 
 /// How long a connection to an upstream may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -271,6 +272,15 @@ impl Collection {
 
     pub(super) fn requests(&self, name: &str, arm: Option<Arm>) -> Result<Requests, ApiError> {
         Ok(self.fabric.requests(name, arm)?)
+    }
+
+    /// Handshakes that came to nothing since a proxy was last enabled.
+    ///
+    /// # Errors
+    /// When there is no such proxy.
+    pub fn failed_handshakes(&self, name: &str) -> Result<Failures, ApiError> {
+        self.proxy(name)?;
+        Ok(self.fabric.failed_handshakes(name).unwrap_or_default())
     }
 
     /// Where the proxy is: endpoints in this zone are preferred, of proxies that are enabled from

@@ -20,6 +20,7 @@ use super::collection::{Collection, ProxyView};
 use super::endpoints::EndpointView;
 use super::toxic::Toxic;
 use super::{VERSION, metrics};
+use crate::tls::failures::Failures;
 
 type Shared = State<Arc<Collection>>;
 
@@ -42,6 +43,7 @@ pub(super) fn router(collection: Arc<Collection>) -> Router {
         .route("/proxies/{proxy}/toxics", get(list_toxics).post(add_toxic))
         .route("/proxies/{proxy}/toxics/{toxic}", toxic)
         .route("/proxies/{proxy}/split", split)
+        .route("/proxies/{proxy}/handshakes", get(read_handshakes))
         .route(
             "/proxies/{proxy}/endpoints",
             get(read_endpoints).post(drain),
@@ -155,6 +157,13 @@ async fn delete_toxic(
 ) -> Result<StatusCode, ApiError> {
     all.remove_toxic(&proxy, &toxic)
         .map(|()| StatusCode::NO_CONTENT)
+}
+
+async fn read_handshakes(
+    State(all): Shared,
+    Path(proxy): Path<String>,
+) -> Result<Json<Failures>, ApiError> {
+    all.failed_handshakes(&proxy).map(Json)
 }
 
 async fn read_endpoints(

@@ -47,6 +47,15 @@ fn a_proxy_that_ends_tls_is_made_told_and_given_a_flaw() {
         200
     );
     assert_eq!(answer_to_hello(&proxy), [21, 3, 3, 0, 2, 2, 40]);
+    let address = proxy["listen"].as_str().expect("an address");
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    stream.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("sent");
+    stream.read_exact(&mut [0; 7]).expect("an alert");
+    let failed = bed.get("/proxies/echo/handshakes").json();
+    assert_eq!(failed["upstream"], json!({ "count": 0, "last": null }));
+    assert_eq!(failed["client"]["count"], 1);
+    let why = "the client's first word is no ClientHello: it does not begin as TLS does";
+    assert_eq!(failed["client"]["last"], why);
     bed.delete("/proxies/echo/toxics/no");
     let toxic = json!({ "type": "tls_certificate", "attributes": { "flaw": "not-yet-valid" } });
     let told = bed.post("/proxies/echo/toxics", &toxic.to_string()).json();

@@ -83,6 +83,12 @@ impl Bed {
         changed.expect("a route");
     }
 
+    /// Why the last handshakes with a client and with an upstream came to nothing.
+    pub(crate) fn why(&self) -> [String; 2] {
+        let failures = self.fabric.failed_handshakes("route").expect("a route");
+        [failures.client, failures.upstream].map(|failed| failed.last.unwrap_or_default())
+    }
+
     /// Connections for which nothing could be reached or agreed on.
     pub(crate) fn failed(&self) -> u64 {
         self.fabric.passed("route").expect("a route").failed
@@ -118,11 +124,24 @@ pub(crate) fn protocols(names: &[&str]) -> Vec<Vec<u8>> {
 
 /// A client that trusts this authority and speaks these.
 pub(crate) fn trusting(authority: &Authority, alpn: &[&str]) -> Arc<ClientConfig> {
+    client(authority, alpn, rustls::ALL_VERSIONS)
+}
+
+/// The same, with TLS 1.2 at most.
+pub(crate) fn older(authority: &Authority, alpn: &[&str]) -> Arc<ClientConfig> {
+    client(authority, alpn, &[&rustls::version::TLS12])
+}
+
+fn client(
+    authority: &Authority,
+    alpn: &[&str],
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     let root = CertificateDer::from_pem_slice(authority.pem().as_bytes());
     roots.add(root.expect("PEM")).expect("a root");
     let mut config = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .expect("versions")
         .with_root_certificates(roots)
         .with_no_client_auth();
@@ -218,4 +237,16 @@ pub(crate) fn file(authority: &Authority) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(authority.pem().as_bytes()).expect("written");
     file
+}
+
+/// Waits until it is so, at most as long as patience lasts.
+pub(crate) fn eventually(mut is_so: impl FnMut() -> bool) -> bool {
+    let begin = std::time::Instant::now();
+    while begin.elapsed() < PATIENCE {
+        if is_so() {
+            return true;
+        }
+        thread::yield_now();
+    }
+    false
 }

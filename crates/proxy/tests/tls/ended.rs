@@ -7,7 +7,7 @@ use firedrill_proxy::tls::Tls;
 use firedrill_proxy::tls::originate::Trust;
 
 use crate::bed::{
-    Bed, NAME, ask, authority, echo, echo_tls, end, file, originate, rest, serve, serve_tls,
+    Bed, NAME, ask, authority, echo, echo_tls, end, file, older, originate, rest, serve, serve_tls,
     terminate, text, trusting,
 };
 
@@ -99,6 +99,9 @@ fn an_upstream_that_is_not_believed_is_a_reset_unless_anybody_is() {
     let error = bed.connect().read(&mut [0]).expect_err("a reset");
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     assert_eq!(bed.failed(), 1);
+    let [client, upstream] = bed.why();
+    assert_eq!(client, "");
+    assert_eq!(upstream, "invalid peer certificate: UnknownIssuer");
     let bed = Bed::new(
         Tls::Originate(originate(&Trust::Anybody, &[])),
         server,
@@ -133,6 +136,23 @@ fn a_protocol_is_agreed_to_only_where_it_was_told() {
         let mut client = bed.client(&trusting(&authority, &["h2", "http/1.1"]));
         ask(&mut client, b"question");
         assert_eq!(client.conn.alpn_protocol(), chosen);
+    }
+}
+
+#[test]
+fn a_client_that_knows_only_the_older_version_is_served_too() {
+    let authority = authority();
+    let tls = Tls::Terminate(terminate(&authority, &["http/1.1"]));
+    let bed = Bed::new(tls, serve(echo), vec![]);
+    let config = older(&authority, &["http/1.1"]);
+    for _ in 0..2 {
+        let mut client = bed.client(&config);
+        assert_eq!(ask(&mut client, b"question"), b"question");
+        let version = client.conn.protocol_version();
+        assert_eq!(version, Some(rustls::ProtocolVersion::TLSv1_2));
+        client.write_all(b"last").expect("sent");
+        end(&mut client);
+        assert_eq!(rest(&mut client).expect("an orderly end"), b"last");
     }
 }
 

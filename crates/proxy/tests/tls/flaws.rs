@@ -9,7 +9,7 @@ use firedrill_proxy::tls::authority::Authority;
 use firedrill_proxy::tls::flaw::{Flaw, HandshakeFault, Kind};
 use rustls::{CertificateError, ClientConfig, Error};
 
-use crate::bed::{Bed, NAME, ask, authority, echo, file, serve, terminate, trusting};
+use crate::bed::{Bed, NAME, ask, authority, echo, eventually, file, serve, terminate, trusting};
 
 fn fault(kind: Kind, toxicity: f64) -> HandshakeFault {
     HandshakeFault {
@@ -69,6 +69,8 @@ fn each_flaw_is_the_error_that_it_is_to_rustls() {
     for (flaw, expected) in flaws {
         let bed = bed(&authority, vec![fault(Kind::Certificate(flaw), 1.0)]);
         let error = shown(&bed, &config);
+        let told = || bed.why()[0].contains("received fatal alert");
+        assert!(eventually(told), "{:?}", bed.why());
         assert!(
             is_certificate(error.clone(), expected),
             "{flaw:?}: {error:?}"
@@ -226,7 +228,5 @@ fn an_alert_is_one_and_a_stall_leaves_the_client_waiting() {
     let open = || bed.fabric.passed("route").expect("a route").open;
     assert_eq!(open(), 1);
     drop(client);
-    while open() > 0 {
-        std::thread::yield_now();
-    }
+    assert!(eventually(|| open() == 0));
 }

@@ -86,6 +86,23 @@ fn a_hello_that_comes_byte_by_byte_does_not_stop_the_clock() {
 }
 
 #[test]
+fn a_client_that_says_hello_and_nothing_more_is_told_when_its_time_is_over() {
+    let authority = authority();
+    let tls = Tls::Terminate(terminate(&authority, &[]));
+    let bed = Bed::new(tls, serve(echo), vec![]);
+    let config = trusting(&authority, &[]);
+    let mut client = bed.client(&config);
+    client.conn.write_tls(&mut client.sock).expect("sent");
+    let mut flight = Vec::new();
+    let error = client.sock.read_to_end(&mut flight).expect_err("a reset");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    // The server's part of the handshake was there.
+    assert_eq!(flight.first(), Some(&22));
+    let [why, _] = bed.why();
+    assert_eq!(why, "it was not over in time");
+}
+
+#[test]
 fn an_upstream_that_never_shakes_hands_holds_up_only_its_own() {
     let silent = serve(|mut stream| {
         let _until_it_ends = stream.read_to_end(&mut Vec::new());

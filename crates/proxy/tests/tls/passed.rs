@@ -126,4 +126,9 @@ fn a_name_that_leads_nowhere_is_a_reset() {
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     }
     assert_eq!(bed.failed(), 2);
+    let [client, _] = bed.why();
+    assert_eq!(
+        client,
+        "there is no upstream for a client that names nobody"
+    );
 }

@@ -100,9 +100,14 @@ impl Streams {
     }
 
     pub(super) fn remove(&mut self, key: u32) -> Option<Stream> {
-        let stream = self.by_client.remove(&key)?;
+        let mut stream = self.by_client.remove(&key)?;
         if let Some(number) = stream.upstream {
             self.by_upstream.remove(&number);
+        }
+        for direction in [Direction::Upstream, Direction::Downstream] {
+            if let Some(hold) = stream.half(direction).hold {
+                self.timers.remove(&(hold, key));
+            }
         }
         Some(stream)
     }

@@ -9,6 +9,7 @@ use super::streams::Found;
 use super::tally::Look;
 use super::turn::Turn;
 use super::way::{Collected, Part, Taking};
+use super::window::Window;
 use super::{Http2, Mode, opposite};
 use crate::stream::Direction;
 
@@ -243,12 +244,12 @@ impl Http2 {
         if let Item::Data { bytes, ours, .. } = half.queue.front_mut()?
             && !bytes.is_empty()
         {
-            let mut room = way.connection.room();
-            if let Some(window) = &half.window {
-                room = room.min(window.room());
-            }
-            if room <= 0 {
+            if way.connection.room() <= 0 {
                 way.blocked.insert(key);
+            }
+            let own = half.window.as_ref().map_or(i64::MAX, Window::room);
+            let room = own.min(way.connection.room());
+            if room <= 0 {
                 return None;
             }
             let most = frame::PAYLOAD.min(room as usize);
@@ -423,20 +424,28 @@ impl Http2 {
         Ok(())
     }
 
-    /// There is more room: what waited for it goes.
+    /// The connection has more room: what waited for it goes, as far as it has.
     pub(super) fn unblock(&mut self, direction: Direction, turn: &mut Turn<'_>) {
-        for key in std::mem::take(&mut self.way(direction).blocked) {
+        while self.way(direction).connection.room() > 0
+            && let Some(key) = self.way(direction).blocked.pop_first()
+        {
             self.pump(key, direction, turn);
         }
     }
 
-    /// The windows of all streams are so much larger.
-    pub(super) fn shift_windows(&mut self, direction: Direction, by: i64) {
-        for (_, stream) in self.streams.all() {
-            if let Some(window) = &mut stream.half(direction).window {
+    /// The windows of all streams are so much larger; what waited for that goes, later.
+    pub(super) fn shift_windows(&mut self, direction: Direction, by: i64) -> Vec<u32> {
+        let mut waiting = Vec::new();
+        for (key, stream) in self.streams.all() {
+            let half = stream.half(direction);
+            if let Some(window) = &mut half.window {
                 window.shift(by);
+                if !half.queue.is_empty() {
+                    waiting.push(key);
+                }
             }
         }
+        waiting
     }
 
     /// A body ends before its end: its sender is told at once, its receiver behind what goes on.
@@ -476,13 +485,16 @@ impl Http2 {
         if let Some(stream) = self.streams.get(key) {
             let half = stream.half(direction);
             half.swallow = true;
-            half.hold = None;
+            let held = half.hold.take();
             for item in std::mem::take(&mut half.queue) {
                 way.parts -= 1;
                 way.held -= item.weight();
                 for window in std::iter::once(&mut way.connection).chain(&mut half.window) {
                     window.swallow(item.counted());
                 }
+            }
+            if let Some(until) = held {
+                self.streams.timers.remove(&(until, key));
             }
         }
         self.settle_up(direction, Some(key), turn);

@@ -30,7 +30,7 @@ pub(super) struct Way {
     pub(super) initial: i64,
     /// Windows of new streams as the receiver will have them, once its sender has said so.
     unacknowledged: VecDeque<Option<u32>>,
-    /// Streams that wait for the connection's window or their own.
+    /// Streams that wait for the connection's window.
     pub(super) blocked: BTreeSet<u32>,
     /// Parts of streams that wait, and their bytes.
     pub(super) parts: usize,

@@ -14,6 +14,7 @@ use crate::reactor::lookup::Question;
 use crate::reactor::socket::{Socket, begin_to_connect};
 use crate::route::{Route, Upstream};
 use crate::stream::Direction;
+use crate::tls::failures::Party;
 
 /// How long one of several endpoints may take until the next is tried.
 const ATTEMPT: Duration = Duration::from_secs(1);
@@ -192,7 +193,8 @@ impl Worker {
                     self.pump(key, now);
                 }
                 // Nothing can be said to an upstream that has no name to be known by.
-                Err(_) => {
+                Err(error) => {
+                    route.handshakes.add(Party::Upstream, &error.to_string());
                     let counters = route.counters.of(self.number);
                     counters.failed.add(1);
                     counters.closed.add(1);

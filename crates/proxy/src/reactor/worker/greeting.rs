@@ -11,6 +11,7 @@ use crate::reactor::handshake::Greeted;
 use crate::reactor::socket::{Read, Socket};
 use crate::route::{Route, Upstream};
 use crate::tls::Tls;
+use crate::tls::failures::Party;
 use crate::tls::flaw::Kind;
 use crate::tls::hello::{self, Hello, NotAHello};
 
@@ -80,10 +81,16 @@ impl Worker {
         match said {
             Ok(Some(hello)) => self.greeted(key, hello, now),
             Ok(None) => {}
-            Err(_) if greeting.route.tls.terminate().is_some() => self.turn_away(key, DECODE_ERROR),
-            Err(_) => {
-                greeting.route.counters.of(self.number).failed.add(1);
-                self.reset(key);
+            Err(why) => {
+                let route = &greeting.route;
+                let why = format!("the client's first word is no ClientHello: {why}");
+                route.handshakes.add(Party::Client, &why);
+                if route.tls.terminate().is_some() {
+                    self.turn_away(key, DECODE_ERROR);
+                } else {
+                    route.counters.of(self.number).failed.add(1);
+                    self.reset(key);
+                }
             }
         }
     }
@@ -103,6 +110,12 @@ impl Worker {
             None => None,
         };
         let Some(upstream) = leads_to(&route, &hello).cloned() else {
+            let name = hello
+                .name
+                .as_deref()
+                .unwrap_or("a client that names nobody");
+            let why = format!("there is no upstream for {name}");
+            route.handshakes.add(Party::Client, &why);
             route.counters.of(self.number).failed.add(1);
             self.reset(key);
             return;

@@ -316,8 +316,9 @@ fn streams_with_a_state_are_limited_and_one_more_is_refused() {
     assert_eq!(told_of(&mut bed), [vec![], Vec::<String>::new()]);
     bed.client(&get(last, "/"));
     assert_eq!(told_of(&mut bed)[1], [format!("reset {last} 7")]);
-    // A reset makes room.
+    // A reset makes room, and leaves nothing behind.
     bed.client(&reset(1, 8));
+    assert_eq!(bed.session.streams.timers.len(), streams::STREAMS - 1);
     bed.client(&get(last + 2, "/"));
     assert_eq!(told_of(&mut bed)[1], Vec::<String>::new());
 }
@@ -462,4 +463,20 @@ fn a_client_that_grants_late_gets_answers_of_ours_all_the_same() {
         .filter(|line| line.ends_with("\"broken\" end"));
     assert_eq!(ended.count(), 100_000);
     assert_eq!(bed.session.streams.weights(), [(0, 0); 2]);
+}
+
+#[test]
+fn a_connection_that_is_over_hears_and_says_nothing_more() {
+    let mut bed = Bed::greeted(&[http("abort", 1.0, abort())]);
+    bed.client(&get(1, "/"));
+    bed.client(&frame(wire::DATA, 0, 0, b"x"));
+    bed.heard();
+    bed.upstream(&headers(1, OK, true));
+    bed.client(&get(3, "/"));
+    bed.later();
+    for direction in [Direction::Upstream, Direction::Downstream] {
+        bed.end(direction);
+    }
+    assert!(bed.heard().iter().all(Vec::is_empty));
+    assert_eq!(bed.said.ends, [None, Some(End::Close)]);
 }
