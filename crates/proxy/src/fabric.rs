@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType};
 
 use crate::arms::Arm;
 use crate::chance::Chance;
 use crate::counters::{Passed, Requests};
 use crate::group::{Checker, Refused, State, Which};
+use crate::handover::Inherited;
 use crate::message::Protocol;
 use crate::reactor::{self, Handle, Order};
 use crate::route::{Faults, FlowLimits, Parts, Route, Upstream};
@@ -98,6 +99,8 @@ pub struct Fabric {
     threads: Vec<JoinHandle<()>>,
     routes: Mutex<BTreeMap<String, Arc<Route>>>,
     next: AtomicU64,
+    /// Listeners of an older proxy, for the routes that are to have them.
+    inherited: Mutex<Vec<Inherited>>,
 }
 
 impl Fabric {
@@ -114,6 +117,7 @@ impl Fabric {
             threads,
             routes: Mutex::default(),
             next: AtomicU64::new(0),
+            inherited: Mutex::default(),
         })
     }
 
@@ -130,9 +134,12 @@ impl Fabric {
         let address = config.listen;
         let failed = |source| RouteError::Listen { address, source };
         let one_version = matches!(config.upstream, Upstream::Original { .. });
-        let listener = match config.protocol {
-            Protocol::Udp => bind(address),
-            _ => listen(address, one_version),
+        let inherited = self.inherited(&config.name, address);
+        let accepted = inherited.as_ref().map_or(0, |one| one.accepted);
+        let listener = match (inherited, config.protocol) {
+            (Some(inherited), _) => Ok((inherited.listener, address)),
+            (None, Protocol::Udp) => bind(address),
+            (None, _) => listen(address, one_version),
         };
         let (listener, bound) = listener.map_err(failed)?;
         let checker = match &config.upstream {
@@ -146,6 +153,7 @@ impl Fabric {
             checker: checker.transpose().map_err(failed)?,
             id: self.next.fetch_add(1, Ordering::Relaxed),
             listener,
+            accepted,
             upstream: config.upstream,
             connect_timeout: config.connect_timeout,
             tls: config.tls,
@@ -260,6 +268,65 @@ impl Fabric {
     fn route(&self, name: &str) -> Result<Arc<Route>, RouteError> {
         let unknown = || RouteError::Unknown { name: name.into() };
         self.routes().get(name).cloned().ok_or_else(unknown)
+    }
+
+    /// Listens with these where routes of their names and addresses are opened.
+    pub fn inherit(&self, listeners: Vec<Inherited>) {
+        *self.inheritance() = listeners;
+    }
+
+    fn inherited(&self, name: &str, address: SocketAddr) -> Option<Inherited> {
+        let mut all = self.inheritance();
+        let here = |one: &Inherited| {
+            let bound = rustix::net::getsockname(&one.listener);
+            one.name == name && bound.and_then(SocketAddr::try_from) == Ok(address)
+        };
+        let at = all.iter().position(here)?;
+        Some(all.swap_remove(at))
+    }
+
+    fn inheritance(&self) -> MutexGuard<'_, Vec<Inherited>> {
+        let all = self.inherited.lock();
+        all.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The listeners of all routes, to go over to another proxy.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn listeners(&self) -> std::io::Result<Vec<Inherited>> {
+        let routes = self.routes();
+        let all = routes.iter().map(|(name, route)| {
+            Ok(Inherited {
+                name: name.clone(),
+                listener: route.listener.try_clone()?,
+                accepted: route.connections(),
+            })
+        });
+        all.collect()
+    }
+
+    /// Accepts nothing on any route from now on; what is open goes on.
+    pub fn accept_no_more(&self) {
+        self.tell_all(|done| Order::AcceptNoMore { done });
+    }
+
+    /// Accepts nothing more, and listens no more: who comes now is refused. Not for listeners that
+    /// another proxy has too.
+    pub fn listen_no_more(&self) {
+        self.accept_no_more();
+        for route in self.routes().values() {
+            // A socket for datagrams has nothing to end, and says so.
+            let _not_tcp = rustix::net::shutdown(&route.listener, Shutdown::Both);
+        }
+    }
+
+    /// Connections that are open, on all routes.
+    #[must_use]
+    pub fn open_connections(&self) -> u64 {
+        let routes = self.routes();
+        let open = routes.values().map(|route| route.counters.passed().open);
+        open.sum()
     }
 
     /// Whether all splits together stay below what may be in arms when this route has these faults.

@@ -10,6 +10,7 @@
 //! - [`group`]: endpoints behind a route: balance, health, drain;
 //! - [`fabric`]: routes that are opened, changed and closed while connections run;
 //! - [`interception`]: connections that rules of the kernel lead here;
+//! - [`handover`]: one proxy takes over from another;
 //! - [`toxiproxy`]: Toxiproxy's HTTP interface to them;
 //! - `reactor`: threads, sockets and timers behind it.
 //!
@@ -22,6 +23,7 @@ mod counters;
 pub mod datagram;
 pub mod fabric;
 pub mod group;
+pub mod handover;
 mod histogram;
 pub mod interception;
 pub mod message;

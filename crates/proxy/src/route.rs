@@ -99,6 +99,8 @@ pub(crate) struct Route {
 pub(crate) struct Parts {
     pub(crate) id: u64,
     pub(crate) listener: OwnedFd,
+    /// Connections that it accepted already, for somebody else.
+    pub(crate) accepted: u64,
     pub(crate) upstream: Upstream,
     pub(crate) checker: Option<Checker>,
     pub(crate) connect_timeout: Duration,
@@ -127,7 +129,7 @@ impl Route {
             flows: parts.flows,
             chance: parts.chance,
             faults: Mutex::new(Arc::new(parts.faults)),
-            accepted: AtomicU64::new(0),
+            accepted: AtomicU64::new(parts.accepted),
             budget: Budget::default(),
         }
     }
@@ -138,6 +140,11 @@ impl Route {
             Upstream::Original { mark } => Some(mark),
             Upstream::Addresses(_) | Upstream::Group(_) | Upstream::Name { .. } => None,
         }
+    }
+
+    /// How many connections have been accepted.
+    pub(crate) fn connections(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
     }
 
     /// The number of a new connection: the first is 0.

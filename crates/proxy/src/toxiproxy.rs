@@ -26,6 +26,7 @@ mod tls;
 mod toxic;
 
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::fabric::Fabric;
@@ -64,6 +65,27 @@ impl Api {
             listener,
             collection: Arc::new(Collection::new(fabric)),
         })
+    }
+
+    /// Listens with what was another's.
+    ///
+    /// # Errors
+    /// When it is no listening socket.
+    pub fn inherit(listener: OwnedFd, fabric: Arc<Fabric>) -> std::io::Result<Self> {
+        let listener = TcpListener::from(listener);
+        Ok(Self {
+            address: listener.local_addr()?,
+            listener,
+            collection: Arc::new(Collection::new(fabric)),
+        })
+    }
+
+    /// Its listener, to go over to another proxy.
+    ///
+    /// # Errors
+    /// When there are no descriptors left.
+    pub fn listener(&self) -> std::io::Result<OwnedFd> {
+        self.listener.try_clone().map(OwnedFd::from)
     }
 
     #[must_use]

@@ -1,6 +1,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::Args;
 use firedrill_proxy::ARMS_MOST;
@@ -8,11 +9,14 @@ use firedrill_proxy::message::{Protocol, UnknownProtocol};
 use firedrill_proxy::toxiproxy::TlsSettings;
 use serde_json::{Map, Value};
 
+use super::value::duration;
+
 /// Run the fault proxy, with Toxiproxy's interface
 ///
 /// Connections to a route are led to its upstream, untouched; toxics are put on them over HTTP,
 /// with any of Toxiproxy's clients. It runs until it is interrupted, and then nothing of it is
-/// left: connections through it end with a RST.
+/// left: connections through it end with a RST. Terminated, it accepts nothing more and waits for
+/// those that are open, as long as `--drain` says.
 ///
 /// A probability is decided once for each connection, from the seed: the same seed and the same
 /// connections give the same decisions.
@@ -45,6 +49,12 @@ pub(crate) struct ProxyArgs {
     /// Where decisions come from; random, and told, if it is not given
     #[arg(long, value_name = "NUMBER")]
     pub(crate) seed: Option<u64>,
+    /// Take over from the proxy that hands over at this path, then hand over to the next
+    #[arg(long, value_name = "PATH")]
+    pub(crate) hand_over: Option<PathBuf>,
+    /// How long open connections may take to end, once it is terminated or handed over
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    pub(crate) drain: Duration,
     /// Where this proxy is: of upstreams in several zones, those here are preferred
     #[arg(long, value_name = "ZONE")]
     pub(crate) zone: Option<String>,

@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use crate::place::Place;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "demo",
     "run",
     "init",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 16] = [
     "doctor",
     "halt",
     "recover",
+    "proxy",
     "report",
     "export",
     "schema",

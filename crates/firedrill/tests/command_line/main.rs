@@ -13,6 +13,7 @@ mod mistakes;
 mod newcomers;
 mod place;
 mod privileges;
+mod proxy;
 mod refusals;
 mod reports;
 mod skew;

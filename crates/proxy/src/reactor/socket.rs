@@ -10,6 +10,9 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, SocketType,
 };
 
+/// Reads of what nobody wants, after which others have their turn.
+const DISCARDS: usize = 64;
+
 /// A connected socket that does not block, with what is known of it. Readiness is told once, when
 /// it begins, so it is remembered until a call says otherwise.
 #[derive(Debug)]
@@ -107,12 +110,16 @@ impl Socket {
         }
     }
 
-    /// Takes away what came and nobody reads: left there, it would make a RST of a FIN.
+    /// Takes away what came and nobody reads: left there, it would make a RST of a FIN. Who sends on
+    /// and on gets one.
     pub(super) fn discard(&mut self) {
         let mut buffer = [0; 4096];
-        while let Ok((1.., _)) =
-            rustix::net::recv(&self.descriptor, &mut buffer, RecvFlags::empty())
-        {}
+        for _ in 0..DISCARDS {
+            match rustix::net::recv(&self.descriptor, &mut buffer, RecvFlags::empty()) {
+                Ok((1.., _)) => {}
+                Ok(_) | Err(_) => return,
+            }
+        }
     }
 
     /// As [`Self::write`], from several places.

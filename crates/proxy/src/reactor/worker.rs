@@ -50,6 +50,10 @@ pub(crate) enum Order {
         route: u64,
         done: SyncSender<()>,
     },
+    /// Nothing more is accepted on any route, and what is open goes on.
+    AcceptNoMore {
+        done: SyncSender<()>,
+    },
     /// Connections of this route to endpoints that are drained end with a RST.
     Leave {
         route: u64,
@@ -263,6 +267,10 @@ impl Worker {
                     self.change(route, now);
                     let _gone = done.send(());
                 }
+                Order::AcceptNoMore { done } => {
+                    self.accept_no_more(now);
+                    let _gone = done.send(());
+                }
                 Order::Leave { route, done } => {
                     self.leave(route);
                     let _gone = done.send(());
@@ -326,6 +334,19 @@ impl Worker {
             }
             self.pump(key, now);
         }
+    }
+
+    fn accept_no_more(&mut self, now: Instant) {
+        // Who was there before is heard still.
+        let all: Vec<_> = self.listeners.iter().map(|(key, _)| key).collect();
+        for key in all {
+            self.accept(key, now);
+        }
+        for (_, listener) in &mut self.listeners {
+            let _paused = epoll::delete(&self.epoll, &listener.route.listener);
+            listener.paused = true;
+        }
+        self.resume = None;
     }
 
     fn leave(&mut self, route: u64) {

@@ -118,6 +118,11 @@ impl Collection {
         }
     }
 
+    #[must_use]
+    pub fn fabric(&self) -> &Fabric {
+        &self.fabric
+    }
+
     /// From now on, what is answered is in this file.
     ///
     /// # Errors
