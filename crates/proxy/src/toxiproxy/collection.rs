@@ -134,6 +134,23 @@ impl Collection {
             .map_err(|error| not_kept(&error))
     }
 
+    /// The key of the authority, if there is one by now.
+    pub(crate) fn authority_key(&self) -> Option<String> {
+        self.authority.get().map(|authority| authority.key_pem())
+    }
+
+    /// Goes on with an authority, before anything needs one.
+    ///
+    /// # Errors
+    /// When this is no key of one.
+    pub fn go_on_with_authority(&self, key: &str) -> Result<(), ApiError> {
+        let made = Authority::of_key(key).map_err(|error| ApiError::Internal {
+            why: error.to_string(),
+        })?;
+        self.authority.get_or_init(|| Arc::new(made));
+        Ok(())
+    }
+
     /// The authority of the certificates that the proxies make.
     ///
     /// # Errors
