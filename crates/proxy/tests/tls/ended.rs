@@ -4,6 +4,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use firedrill_proxy::tls::Tls;
+use firedrill_proxy::tls::authority::Authority;
 use firedrill_proxy::tls::originate::Trust;
 use proptest::prelude::*;
 
@@ -68,6 +69,17 @@ fn every_byte_passes_where_tls_ends_and_where_it_begins_again() {
         end(&mut client);
         assert!(rest(&mut client).expect("all of it") == sent[..100_000]);
     }
+}
+
+#[test]
+fn who_trusted_an_authority_trusts_the_one_that_goes_on_with_its_key() {
+    let older = authority();
+    let heir = Authority::of_key(&older.key_pem()).expect("an authority");
+    let tls = Tls::Terminate(terminate(&heir.into(), &[]));
+    let bed = Bed::new(tls, serve(echo), vec![]);
+    let mut client = bed.client(&trusting(&older, &[]));
+    assert_eq!(ask(&mut client, b"question"), b"question");
+    assert!(Authority::of_key("no key").is_err());
 }
 
 #[test]
