@@ -1,8 +1,11 @@
 //! What keeps a small process alive and alone: each step is best effort unless it says otherwise.
 
 use std::fs;
+use std::os::fd::{AsFd as _, OwnedFd};
 
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::mm::MlockAllFlags;
+use rustix::process::{Resource, getrlimit};
 
 use crate::{KernelError, sys};
 
@@ -52,4 +55,26 @@ pub fn harden() -> Hardened {
         spared_by_oom_killer: fs::write("/proc/self/oom_score_adj", "-1000").is_ok(),
         realtime: sys::run_before_others().is_ok(),
     }
+}
+
+/// Takes what is behind standard output to the highest descriptor that this process may have, and
+/// leaves nothing in its place. The kernel closes the descriptors of a process that ends from the
+/// highest down: who reads from the other side learns of the end first.
+///
+/// # Errors
+/// When no descriptor is left, or `/dev/null` cannot be opened.
+pub fn stdout_closes_first() -> Result<OwnedFd, KernelError> {
+    /// A table of descriptors up to here takes the kernel half a MiB.
+    const HIGHEST: u64 = 65_535;
+    let failed = |source: std::io::Error| KernelError::Call {
+        call: "moving standard output",
+        source,
+    };
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(HIGHEST + 1);
+    let highest = limit.saturating_sub(1).min(HIGHEST) as i32;
+    let high = fcntl_dupfd_cloexec(std::io::stdout(), highest);
+    let high = high.map_err(|errno| failed(errno.into()))?;
+    let nothing = std::fs::File::open("/dev/null").map_err(failed)?;
+    sys::become_stdout(nothing.as_fd()).map_err(failed)?;
+    Ok(high)
 }

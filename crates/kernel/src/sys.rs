@@ -56,6 +56,17 @@ pub(crate) fn start_unblocked(command: &mut Command) {
     unsafe { command.pre_exec(unblock) };
 }
 
+/// Makes standard output the same as this descriptor.
+pub(crate) fn become_stdout(fd: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: takes no pointer. Nobody owns standard output: whoever writes to it borrows it for a
+    // call, and then writes to what it is now.
+    let result = unsafe { libc::dup2(fd.as_raw_fd(), libc::STDOUT_FILENO) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// Closes every descriptor from `first` up.
 pub(crate) fn close_from(first: u32) -> io::Result<()> {
     // SAFETY: takes no pointer. The caller promises (see `hardening::close_inherited`) that no

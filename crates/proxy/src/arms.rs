@@ -107,8 +107,12 @@ impl Arms {
     pub fn of_request(&self, headers: &[(&[u8], &[u8])]) -> Option<Arm> {
         let value = match &self.split.by {
             Key::Connection | Key::Client => return None,
-            Key::Header(name) => value(headers, name)?,
-            Key::Cookie(name) => cookie(value(headers, "cookie")?, name)?,
+            Key::Header(name) => values(headers, name).next()?,
+            // HTTP/2 sends cookies in several headers (RFC 9113, section 8.2.3).
+            Key::Cookie(name) => {
+                let mut cookies = values(headers, "cookie");
+                cookies.find_map(|header| cookie(header, name))?
+            }
         };
         self.split.arm(self.chance, value)
     }
@@ -120,10 +124,10 @@ impl Arms {
     }
 }
 
-fn value<'a>(headers: &[(&[u8], &'a [u8])], name: &str) -> Option<&'a [u8]> {
-    let mut headers = headers.iter();
+fn values<'a>(headers: &[(&[u8], &'a [u8])], name: &str) -> impl Iterator<Item = &'a [u8]> {
+    let headers = headers.iter();
     headers
-        .find(|(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))
+        .filter(move |(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))
         .map(|(_, value)| *value)
 }
 

@@ -52,6 +52,8 @@ pub struct Estate {
     /// The interface's own.
     pub api: OwnedFd,
     pub listeners: Vec<Inherited>,
+    /// The key of its authority, if it has one: what clients trust is to go on.
+    pub authority: Option<String>,
     older: UnixStream,
 }
 
@@ -61,6 +63,8 @@ struct Told {
     proxies: Value,
     /// Names and counts, in the order of the sockets after the interface's.
     listeners: Vec<(String, u64)>,
+    #[serde(default)]
+    authority: Option<String>,
 }
 
 impl Estate {
@@ -107,6 +111,7 @@ impl Estate {
             proxies: told.proxies,
             api,
             listeners,
+            authority: told.authority,
             older,
         }))
     }
@@ -192,6 +197,7 @@ fn hand_over(
             .iter()
             .map(|one| (one.name.clone(), one.accepted))
             .collect(),
+        authority: collection.authority_key(),
     };
     let text = serde_json::to_vec(&told)?;
     let mut sockets = vec![api.as_fd()];

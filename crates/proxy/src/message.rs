@@ -15,6 +15,8 @@
 pub mod grpc;
 pub mod http;
 pub mod http2;
+pub mod kafka;
+pub mod mysql;
 mod pattern;
 pub mod postgres;
 mod protocol;
@@ -29,6 +31,8 @@ use std::time::{Duration, Instant};
 pub use grpc::{GrpcAction, GrpcFault, GrpcMatch, GrpcStatus};
 pub use http::{BodyChange, HeaderChange, HttpAction, HttpFault, HttpMatch};
 pub use http2::Http2;
+pub use kafka::{KafkaAction, KafkaFault, KafkaMatch};
+pub use mysql::{MysqlAction, MysqlError, MysqlFault};
 pub use pattern::Pattern;
 pub use postgres::{PostgresAction, PostgresError, PostgresFault};
 pub use protocol::{Protocol, UnknownProtocol};
@@ -114,6 +118,8 @@ impl MessageFault {
 pub enum Kind {
     Http(HttpFault),
     Grpc(GrpcFault),
+    Kafka(KafkaFault),
+    Mysql(MysqlFault),
     Postgres(PostgresFault),
     Redis(RedisFault),
 }
@@ -125,6 +131,8 @@ impl Kind {
         match self {
             Self::Http(_) => Protocol::Http,
             Self::Grpc(_) => Protocol::Http2,
+            Self::Kafka(_) => Protocol::Kafka,
+            Self::Mysql(_) => Protocol::Mysql,
             Self::Postgres(_) => Protocol::Postgres,
             Self::Redis(_) => Protocol::Redis,
         }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io;
+use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
@@ -24,6 +24,8 @@ use crate::protocol::{self, PACKET_MAX, Received, Reply, Request, nanos};
 #[derive(Debug)]
 pub struct WorkerHandle {
     socket: OwnedFd,
+    /// The other side is its standard output, to which it writes nothing.
+    lifeline: PipeReader,
     child: Child,
     identity: ProcessIdentity,
     pidfd: Pidfd,
@@ -203,6 +205,23 @@ impl WorkerHandle {
         self.pidfd.has_ended().is_ok_and(|ended| !ended)
     }
 
+    /// Hangs up when it ends: for a job that asks for it ([`hardening::stdout_closes_first`]), before
+    /// anything else that it has open is closed.
+    ///
+    /// [`hardening::stdout_closes_first`]: firedrill_kernel::hardening::stdout_closes_first
+    #[must_use]
+    pub fn lifeline(&self) -> BorrowedFd<'_> {
+        self.lifeline.as_fd()
+    }
+
+    /// Waits until it has ended; `false` when it has not within `limit`.
+    ///
+    /// # Errors
+    /// When the kernel refuses to poll.
+    pub fn wait_for_end(&self, limit: Duration) -> Result<bool, KernelError> {
+        self.pidfd.wait_for_exit(limit)
+    }
+
     /// Becomes readable when it has ended, and the kernel has taken back what it held.
     #[must_use]
     pub fn pidfd(&self) -> &Pidfd {
@@ -255,6 +274,7 @@ impl WorkerHandle {
         .map_err(|errno| WorkerError::Socket {
             source: errno.into(),
         })?;
+        let (lifeline, held) = io::pipe().map_err(|source| WorkerError::Socket { source })?;
         // The socket is its standard input: no other program started meanwhile can inherit it.
         let mut child = Command::new(&config.exe)
             .arg0("firedrill")
@@ -262,7 +282,7 @@ impl WorkerHandle {
             .arg(std::process::id().to_string())
             .env("FIREDRILL_SPARE", "1")
             .stdin(theirs)
-            .stdout(Stdio::null())
+            .stdout(held)
             .stderr(Stdio::null())
             .spawn()
             .map_err(|source| WorkerError::Spawn {
@@ -286,6 +306,7 @@ impl WorkerHandle {
         };
         Ok(Self {
             socket: ours,
+            lifeline,
             child,
             identity,
             pidfd,

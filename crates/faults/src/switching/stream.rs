@@ -259,8 +259,8 @@ fn entry() -> Entry {
     Entry {
         name: NAME,
         layer: "switching",
-        summary: "disturbs what is said over new TCP connections, by a proxy that they are led \
-                  through",
+        summary: "disturbs what is said over new connections, or in datagrams, by a proxy that \
+                  they are led through",
         targets: rules::TARGETS.to_vec(),
         parameters,
         needs: vec![

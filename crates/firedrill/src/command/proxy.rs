@@ -31,6 +31,10 @@ pub(super) fn execute(args: &ProxyArgs, out: &Out) -> Result<Exit, Failure> {
             fabric.inherit(std::mem::take(&mut older.listeners));
             let listener = older.api.try_clone()?;
             let api = Api::inherit(listener, Arc::clone(&fabric))?;
+            if let Some(key) = older.authority.take() {
+                let taken = api.collection().go_on_with_authority(&key);
+                taken.doing("the older proxy's authority for certificates cannot be taken over")?;
+            }
             let kept = read(&older.proxies.to_string());
             (api, kept.map_err(|error| refused(&error.reasons))?)
         }

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 use std::time::Duration;
@@ -115,6 +116,42 @@ fn a_translation_outlives_its_rule_beside_a_foreign_one_until_it_is_forgotten() 
             let left = list(&mut socket).unwrap();
             assert!(left.iter().any(|one| one.original.destination == from));
         }
+    });
+}
+
+#[test]
+fn all_that_was_translated_to_one_place_is_forgotten_at_once_and_nothing_else() {
+    isolated(|| {
+        let address = "127.0.0.1:0";
+        let ((_server, meant), (proxy, elsewhere), (theirs, other)) =
+            (udp(address), udp(address), udp(address));
+        let _table = redirect(Transport::Udp, meant.port(), elsewhere.port());
+        let clients: Vec<_> = (0..5).map(|_| udp(address).0).collect();
+        for client in &clients {
+            client.send_to(b"x", meant).unwrap();
+            assert!(comes(&proxy));
+            client.send_to(b"x", elsewhere).unwrap();
+            client.send_to(b"x", other).unwrap();
+            assert!(comes(&theirs));
+        }
+        let SocketAddr::V4(v4) = elsewhere else {
+            return;
+        };
+        let mut socket = netfilter();
+        let before = list(&mut socket).unwrap();
+        if let Err(error) = forget_translated_to(&mut socket, 17, v4) {
+            eprintln!("skipped: {error}");
+            return;
+        }
+        let after = list(&mut socket).unwrap();
+        let ours = |one: &&Tracked| one.destination_translated;
+        let of_tuples = |all: &[Tracked], keep: bool| {
+            let kept = all.iter().filter(|one| ours(one) == keep);
+            kept.map(|one| one.original).collect::<HashSet<_>>()
+        };
+        assert_eq!(of_tuples(&before, true).len(), 5, "{address}");
+        assert_eq!(of_tuples(&after, true).len(), 0, "{address}");
+        assert_eq!(of_tuples(&after, false), of_tuples(&before, false));
     });
 }
 

@@ -30,8 +30,8 @@ pub enum GrpcAction {
     /// It does not go on: this is its answer, in trailers only.
     Abort(GrpcStatus),
     /// Its answer breaks off behind so many messages: with this status, or without one, by a reset
-    /// of its stream. The server sees that the call is cancelled. An answer that ends before is
-    /// left alone.
+    /// of its stream, for which a client may throw away what it has not read. The server sees that
+    /// the call is cancelled. An answer that ends before is left alone.
     Cut {
         after: u64,
         status: Option<GrpcStatus>,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Http2, MessageFault, Session, http, postgres, redis};
+use super::{Http2, MessageFault, Session, http, kafka, mysql, postgres, redis};
 use crate::chance::Chance;
 
 /// What the proxy understands of a route's connections.
@@ -18,6 +18,8 @@ pub enum Protocol {
     Http,
     /// With prior knowledge, or behind TLS; gRPC too.
     Http2,
+    Kafka,
+    Mysql,
     Postgres,
     Redis,
     /// Datagrams, each for itself.
@@ -25,10 +27,12 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Tcp,
         Self::Http,
         Self::Http2,
+        Self::Kafka,
+        Self::Mysql,
         Self::Postgres,
         Self::Redis,
         Self::Udp,
@@ -41,6 +45,8 @@ impl Protocol {
             Self::Tcp => "tcp",
             Self::Http => "http",
             Self::Http2 => "http2",
+            Self::Kafka => "kafka",
+            Self::Mysql => "mysql",
             Self::Postgres => "postgres",
             Self::Redis => "redis",
             Self::Udp => "udp",
@@ -61,7 +67,9 @@ impl Protocol {
         match self {
             Self::Http => vec![b"http/1.1".to_vec()],
             Self::Http2 => vec![b"h2".to_vec()],
-            Self::Tcp | Self::Postgres | Self::Redis | Self::Udp => Vec::new(),
+            Self::Tcp | Self::Kafka | Self::Mysql | Self::Postgres | Self::Redis | Self::Udp => {
+                Vec::new()
+            }
         }
     }
 
@@ -75,6 +83,8 @@ impl Protocol {
             Self::Tcp | Self::Udp => None,
             Self::Http => Some(Box::new(http::Version1::new(chance, faults))),
             Self::Http2 => Some(Box::new(Http2::new(chance, faults))),
+            Self::Kafka => Some(Box::new(kafka::Kafka::new(chance, faults))),
+            Self::Mysql => Some(Box::new(mysql::Mysql::new(chance, faults))),
             Self::Postgres => Some(Box::new(postgres::Postgres::new(chance, faults))),
             Self::Redis => Some(Box::new(redis::Redis::new(chance, faults))),
         }

@@ -25,7 +25,7 @@ const FRESH: Duration = Duration::from_secs(30 * 86_400);
 /// A name that nobody has (RFC 6761).
 const NOBODY: &str = "wrong-name.invalid";
 
-/// Makes certificates, and signs them with a key that is made with it and never leaves it.
+/// Makes certificates, and signs them with a key that is made with it.
 #[derive(Debug)]
 pub struct Authority {
     pem: String,
@@ -59,8 +59,25 @@ impl Authority {
     /// # Errors
     /// When the system has no randomness.
     pub fn new() -> Result<Self, AuthorityError> {
+        Self::of(KeyPair::generate()?)
+    }
+
+    /// The one that had this key: who trusted its certificate trusts this one's.
+    ///
+    /// # Errors
+    /// When it is no key, in PEM.
+    pub fn of_key(pem: &str) -> Result<Self, AuthorityError> {
+        Self::of(KeyPair::from_pem(pem)?)
+    }
+
+    /// For the proxy that takes over from this one, and for nobody else.
+    #[must_use]
+    pub fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
+    fn of(own: KeyPair) -> Result<Self, AuthorityError> {
         let mut params = CertificateParams::default();
-        let own = KeyPair::generate()?;
         // Of two of the same name, a client that trusts the other would complain about a signature.
         let id = params.key_identifier(&own);
         let id: String = id

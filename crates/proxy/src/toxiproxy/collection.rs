@@ -1,5 +1,7 @@
 //! The proxies, by name.
 
+mod handshakes;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -20,7 +22,6 @@ use crate::message::Protocol;
 use crate::route::{Faults, FlowLimits};
 use crate::tls::Tls;
 use crate::tls::authority::Authority;
-use crate::tls::failures::Failures;
 
 /// How long a connection to an upstream may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -132,14 +133,6 @@ impl Collection {
         let file = self.state.get_or_init(|| file);
         file.write(&views(&proxies))
             .map_err(|error| not_kept(&error))
-    }
-
-    /// The authority of the certificates that the proxies make.
-    ///
-    /// # Errors
-    /// When there is no randomness to make one.
-    pub fn authority(&self) -> Result<Arc<Authority>, ApiError> {
-        tls::authority(&self.authority)
     }
 
     pub fn all(&self) -> Vec<ProxyView> {
@@ -277,15 +270,6 @@ impl Collection {
 
     pub(super) fn requests(&self, name: &str, arm: Option<Arm>) -> Result<Requests, ApiError> {
         Ok(self.fabric.requests(name, arm)?)
-    }
-
-    /// Handshakes that came to nothing since a proxy was last enabled.
-    ///
-    /// # Errors
-    /// When there is no such proxy.
-    pub fn failed_handshakes(&self, name: &str) -> Result<Failures, ApiError> {
-        self.proxy(name)?;
-        Ok(self.fabric.failed_handshakes(name).unwrap_or_default())
     }
 
     /// Where the proxy is: endpoints in this zone are preferred, of proxies that are enabled from

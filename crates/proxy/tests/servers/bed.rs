@@ -9,6 +9,7 @@ use firedrill_proxy::message::{Kind, MessageFault, Protocol};
 use firedrill_proxy::stream::Latency;
 use firedrill_proxy::{Fabric, Faults, Options, RouteConfig, Upstream};
 use firedrill_worker::queue::distribution::Distribution;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
@@ -124,14 +125,29 @@ pub(crate) fn route(
 
 /// Runs a client to its end.
 pub(crate) async fn run(program: &Path, words: &[&str]) -> Output {
-    let running = Command::new(program)
+    run_with(program, words, "").await
+}
+
+/// Runs a client that reads this to its end.
+pub(crate) async fn run_with(program: &Path, words: &[&str], input: &str) -> Output {
+    let mut client = Command::new(program)
         .args(words)
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .env("PGCONNECT_TIMEOUT", "30")
         .kill_on_drop(true)
-        .output();
+        .spawn()
+        .expect("a client");
+    let mut stdin = client.stdin.take().expect("its input");
+    let running = async {
+        // One that has ended reads nothing.
+        let _ = stdin.write_all(input.as_bytes()).await;
+        drop(stdin);
+        client.wait_with_output().await
+    };
     let output = timeout(PATIENCE * 2, running).await;
-    output.expect("an end in time").expect("a client")
+    output.expect("an end in time").expect("an output")
 }
 
 pub(crate) fn told(output: &Output) -> String {

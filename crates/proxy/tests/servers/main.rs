@@ -4,5 +4,6 @@
 #![expect(clippy::print_stdout, reason = "what was skipped, and why")]
 
 mod bed;
+mod mariadb;
 mod postgres;
 mod redis;

@@ -4,7 +4,9 @@ use std::sync::mpsc;
 use std::thread;
 
 use firedrill_proxy::tls::Tls;
+use firedrill_proxy::tls::authority::Authority;
 use firedrill_proxy::tls::originate::Trust;
+use proptest::prelude::*;
 
 use crate::bed::{
     Bed, NAME, ask, authority, echo, echo_tls, end, file, older, originate, rest, serve, serve_tls,
@@ -46,7 +48,7 @@ fn a_certificate_is_made_for_whatever_name_or_address_is_asked_for() {
 }
 
 #[test]
-fn every_byte_passes_in_both_directions_at_once_through_both_ends() {
+fn every_byte_passes_where_tls_ends_and_where_it_begins_again() {
     let authority = authority();
     let root = file(&authority);
     let trust = Trust::File(root.path().into());
@@ -67,6 +69,17 @@ fn every_byte_passes_in_both_directions_at_once_through_both_ends() {
         end(&mut client);
         assert!(rest(&mut client).expect("all of it") == sent[..100_000]);
     }
+}
+
+#[test]
+fn who_trusted_an_authority_trusts_the_one_that_goes_on_with_its_key() {
+    let older = authority();
+    let heir = Authority::of_key(&older.key_pem()).expect("an authority");
+    let tls = Tls::Terminate(terminate(&heir.into(), &[]));
+    let bed = Bed::new(tls, serve(echo), vec![]);
+    let mut client = bed.client(&trusting(&older, &[]));
+    assert_eq!(ask(&mut client, b"question"), b"question");
+    assert!(Authority::of_key("no key").is_err());
 }
 
 #[test]
@@ -221,4 +234,32 @@ fn an_upstream_that_breaks_off_without_a_word_is_a_reset_to_the_client() {
     client.write_all(b"question").expect("sent");
     let error = client.read_to_end(&mut Vec::new()).expect_err("a reset");
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Parts of any size, said and heard by turns, then an end: all of it is there, and nothing else.
+    #[test]
+    fn whatever_is_said_is_heard_as_it_was_through_both_ends(
+        sizes in prop::collection::vec(1_usize..150_000, 1..10),
+        last in 0_usize..100_000,
+    ) {
+        let authority = authority();
+        let server = serve_tls(&authority, &[], echo_tls);
+        let originate = originate(&Trust::Anybody, &[]);
+        let tls = Tls::Reencrypt(terminate(&authority, &[]), originate);
+        let bed = Bed::new(tls, server, vec![]);
+        let mut client = bed.client(&trusting(&authority, &[]));
+        let text = text(150_000);
+        for size in &sizes {
+            prop_assert!(ask(&mut client, &text[..*size]) == text[..*size]);
+        }
+        client.write_all(&text[..last]).expect("sent");
+        end(&mut client);
+        prop_assert!(rest(&mut client).expect("an orderly end") == text[..last]);
+        let passed = bed.fabric.passed("route").expect("a route");
+        let all = (sizes.iter().sum::<usize>() + last) as u64;
+        prop_assert_eq!((passed.upstream.sent, passed.downstream.sent), (all, all));
+    }
 }

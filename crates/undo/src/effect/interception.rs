@@ -1,12 +1,14 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use firedrill_kernel::KernelError;
-use firedrill_kernel::conntrack::{self, Tracked};
+use firedrill_kernel::conntrack::{self, Flow, Tracked};
 use firedrill_kernel::netlink::{Protocol, Socket};
-use firedrill_worker::interception::Interception;
+use firedrill_kernel::nftables::Transport;
+use firedrill_worker::interception::{Carried, Interception};
 use firedrill_worker::{Job, JobError, WorkerHandle};
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::packets::FilteredPackets;
 use super::work::HeldByWorker;
@@ -26,7 +28,14 @@ pub(crate) struct InterceptedConnections {
     held: HeldByWorker,
     /// In the namespace, opened beforehand. Absent in a recovery.
     socket: Option<Socket>,
+    /// The worker is being closed.
+    closing: bool,
 }
+
+/// How long a worker may take to be closed, most of which the kernel waits until nobody looks at its
+/// rules any more; and how often its translations are forgotten meanwhile.
+const CLOSING_LIMIT: Duration = Duration::from_millis(100);
+const AGAIN: Duration = Duration::from_millis(1);
 
 impl InterceptedConnections {
     pub(super) fn prepare(interception: Box<Interception>) -> Result<Prepared, EffectError> {
@@ -39,8 +48,15 @@ impl InterceptedConnections {
             });
         };
         let mut socket = namespace.within(|| Socket::open(Protocol::Netfilter))?;
-        // Whoever cannot list what is tracked could not forget it either.
-        conntrack::list(&mut socket)?;
+        // Whoever may not look up what is tracked could not have it forgotten either.
+        if let Some(nobody) = interception.listen.first() {
+            let flow = Flow {
+                protocol: protocol(&interception),
+                source: *nobody,
+                destination: *nobody,
+            };
+            conntrack::answered_by(&mut socket, &flow)?;
+        }
         Ok(Prepared::ready(Self {
             socket: Some(socket),
             ..Self::resume(interception)
@@ -56,6 +72,30 @@ impl InterceptedConnections {
             interception,
             held: HeldByWorker::resume(work),
             socket: None,
+            closing: false,
+        }
+    }
+
+    /// Datagrams go directly from the moment on at which the rules are gone, which is before the
+    /// worker has ended. A connection's translation stays as long: its RST needs it.
+    fn forget_while_closing(&mut self) {
+        let begun = Instant::now();
+        let hung_up = |worker: &WorkerHandle| {
+            let mut fds = [PollFd::from_borrowed_fd(worker.lifeline(), PollFlags::IN)];
+            matches!(
+                rustix::event::poll(&mut fds, Some(&Timespec::default())),
+                Ok(1)
+            )
+        };
+        while self.held.running().is_some_and(hung_up) && begun.elapsed() < CLOSING_LIMIT {
+            self.closing = true;
+            if let Some(socket) = &mut self.socket {
+                forget_at_once(socket, &self.interception);
+            }
+            let ended = |worker: &WorkerHandle| worker.wait_for_end(AGAIN).unwrap_or(true);
+            if self.held.running().is_none_or(ended) {
+                return;
+            }
         }
     }
 
@@ -92,10 +132,17 @@ impl Effect for InterceptedConnections {
     }
 
     fn watched(&self) -> Option<BorrowedFd<'_>> {
-        self.held.running().map(|worker| worker.pidfd().as_fd())
+        let worker = self.held.running()?;
+        if self.interception.carried == Carried::Udp && !self.closing {
+            return Some(worker.lifeline());
+        }
+        Some(worker.pidfd().as_fd())
     }
 
     fn watched_ended(&mut self) {
+        if self.interception.carried == Carried::Udp {
+            self.forget_while_closing();
+        }
         if self.held.running().is_none_or(WorkerHandle::is_alive) {
             return;
         }
@@ -144,11 +191,37 @@ fn socket_in(interception: &Interception) -> Result<Option<Socket>, KernelError>
     }
 }
 
+/// What can be forgotten without listing everything; whether that is all.
+fn forget_at_once(socket: &mut Socket, interception: &Interception) -> bool {
+    let protocol = protocol(interception);
+    let mut all = true;
+    for at in &interception.listen {
+        all &= match at {
+            SocketAddr::V4(at) if !at.ip().is_unspecified() => {
+                conntrack::forget_translated_to(socket, protocol, *at).is_ok()
+            }
+            _ => false,
+        };
+    }
+    all
+}
+
 fn forget(socket: &mut Socket, interception: &Interception) -> Result<(), KernelError> {
+    if forget_at_once(socket, interception) {
+        return Ok(());
+    }
     for tracked in translated(socket, interception)? {
         conntrack::forget(socket, &tracked)?;
     }
     Ok(())
+}
+
+/// As IANA numbers it.
+fn protocol(interception: &Interception) -> u8 {
+    match interception.carried {
+        Carried::Tcp => Transport::Tcp.number(),
+        Carried::Udp => Transport::Udp.number(),
+    }
 }
 
 /// Connections that were translated to the proxy. Nobody else listens on its port, so that a

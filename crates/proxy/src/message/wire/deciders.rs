@@ -77,6 +77,11 @@ impl<F: WireFault> Deciders<F> {
         self.each = ours.collect();
     }
 
+    /// Whether nothing is ever decided.
+    pub(in crate::message) fn is_empty(&self) -> bool {
+        self.each.is_empty()
+    }
+
     /// Decides on the request of this number. Delays add up; of several errors the first is given.
     pub(in crate::message) fn decide(
         &self,

@@ -3,6 +3,7 @@
 use super::super::{frame as wire, hpack};
 use super::frames::{acknowledge, call, data, frame, get, headers, more, reset, settings, told};
 use super::*;
+use crate::arms::{self, Arm, Split};
 
 fn told_of(bed: &mut Bed) -> [Vec<String>; 2] {
     bed.heard().map(|bytes| told(&bytes))
@@ -479,4 +480,38 @@ fn a_connection_that_is_over_hears_and_says_nothing_more() {
     }
     assert!(bed.heard().iter().all(Vec::is_empty));
     assert_eq!(bed.said.ends, [None, Some(End::Close)]);
+}
+
+#[test]
+fn a_fault_on_one_arm_falls_on_its_requests_and_each_is_counted_in_its_own() {
+    let mut fault = http("abort", 1.0, abort());
+    fault.arm = Some(Arm::Experiment);
+    let mut bed = Bed::greeted(&[fault]);
+    let split = Split {
+        name: "split".into(),
+        share: 0.5,
+        by: arms::Key::Cookie("user".into()),
+    };
+    let chance = Chance::new(1);
+    let arms = Arms::new(split.clone(), chance);
+    bed.session.divide(Some(arms));
+    for number in 0..40_u32 {
+        let (key, user) = (2 * number + 1, number.to_string());
+        let crumb = format!("user={user}");
+        // HTTP/2 sends cookies in crumbs.
+        let fields = [
+            (":method", "GET"),
+            (":path", "/"),
+            ("cookie", "a=b"),
+            ("cookie", &crumb),
+        ];
+        bed.client(&headers(key, &fields, true));
+        let arm = split.arm(chance, user.as_bytes());
+        if arm != Some(Arm::Experiment) {
+            bed.upstream(&headers(key, OK, true));
+        }
+        let answers = std::mem::take(&mut bed.said.answers);
+        let told: Vec<_> = answers.iter().map(|one| (one.arm, one.ours)).collect();
+        assert_eq!(told, [(arm, arm == Some(Arm::Experiment))], "{user}");
+    }
 }
