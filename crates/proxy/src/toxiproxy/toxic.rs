@@ -1,6 +1,11 @@
 //! Toxics as Toxiproxy writes them, and the faults that they are.
 
+mod grpc;
 pub(super) mod http;
+mod kafka;
+mod messages;
+mod redis;
+mod sql;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +27,14 @@ use crate::stream::{
     StreamFault, Timeout,
 };
 use crate::tls::flaw::{self, Flaw, HandshakeFault};
+use grpc::{GrpcAbort, GrpcCut, GrpcDelay};
 use http::{HttpAbort, HttpBody, HttpDelay, HttpHeader, HttpReset};
+use kafka::{KafkaDelay, KafkaErrorToxic};
+use messages::OnMessages;
+use redis::{RedisDelay, RedisErrorToxic};
+use sql::{
+    MysqlDelay, MysqlErrorToxic, MysqlRefuse, PostgresDelay, PostgresErrorToxic, PostgresRefuse,
+};
 
 /// A toxic on a proxy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -128,6 +140,19 @@ pub enum Attributes {
     HttpReset(HttpReset),
     HttpBody(HttpBody),
     HttpHeader(HttpHeader),
+    GrpcDelay(GrpcDelay),
+    GrpcAbort(GrpcAbort),
+    GrpcCut(GrpcCut),
+    RedisDelay(RedisDelay),
+    RedisError(RedisErrorToxic),
+    PostgresDelay(PostgresDelay),
+    PostgresError(PostgresErrorToxic),
+    PostgresRefuse(PostgresRefuse),
+    MysqlDelay(MysqlDelay),
+    MysqlError(MysqlErrorToxic),
+    MysqlRefuse(MysqlRefuse),
+    KafkaDelay(KafkaDelay),
+    KafkaError(KafkaErrorToxic),
 }
 
 /// What a toxic is a fault on.
@@ -351,9 +376,7 @@ impl Stream {
 impl Attributes {
     fn read(kind: &str, attributes: &Map<String, Value>) -> Result<Self, ApiError> {
         let known = KINDS.contains(&kind);
-        if kind.starts_with("http_") {
-            http::check_names(kind, attributes)?;
-        }
+        messages::check_names(kind, attributes)?;
         let whole = serde_json::json!({ "type": kind, "attributes": attributes });
         match serde_json::from_value(whole) {
             Ok(read) => Ok(read),
@@ -370,44 +393,61 @@ impl Attributes {
         (kind, attributes.unwrap_or_default())
     }
 
+    /// What it is on messages, other than those of HTTP.
+    fn on_messages(&self) -> Option<&dyn OnMessages> {
+        Some(match self {
+            Self::GrpcDelay(toxic) => toxic,
+            Self::GrpcAbort(toxic) => toxic,
+            Self::GrpcCut(toxic) => toxic,
+            Self::RedisDelay(toxic) => toxic,
+            Self::RedisError(toxic) => toxic,
+            Self::PostgresDelay(toxic) => toxic,
+            Self::PostgresError(toxic) => toxic,
+            Self::PostgresRefuse(toxic) => toxic,
+            Self::MysqlDelay(toxic) => toxic,
+            Self::MysqlError(toxic) => toxic,
+            Self::MysqlRefuse(toxic) => toxic,
+            Self::KafkaDelay(toxic) => toxic,
+            Self::KafkaError(toxic) => toxic,
+            _ => return None,
+        })
+    }
+
+    /// How it delays, where its delays are drawn.
+    fn latency(&self) -> Option<&LatencyToxic> {
+        match self {
+            Self::Latency(latency) | Self::HttpDelay(HttpDelay { latency, .. }) => Some(latency),
+            other => other.on_messages()?.latency(),
+        }
+    }
+
     /// What is wrong with it, beyond its form.
     fn wrong(&self) -> Option<String> {
+        if let Some(latency) = self.latency() {
+            let given = latency.correlation;
+            let within = (0.0..1.0).contains(&given);
+            return (!within).then(|| format!("correlation is {given}; it is from 0 to below 1"));
+        }
         match self {
-            Self::Latency(latency) | Self::HttpDelay(HttpDelay { latency, .. }) => {
-                let given = latency.correlation;
-                let within = (0.0..1.0).contains(&given);
-                (!within).then(|| format!("correlation is {given}; it is from 0 to below 1"))
-            }
             Self::HttpAbort(abort) => abort.wrong(),
             Self::HttpBody(body) => body.wrong(),
             Self::HttpHeader(header) => header.wrong(),
-            _ => None,
+            other => other.on_messages()?.fault().err(),
         }
     }
 
     /// Every time in it, in milliseconds.
     fn times(&self) -> Vec<u64> {
+        if let Some(latency) = self.latency() {
+            return vec![latency.latency, latency.jitter];
+        }
         match self {
-            Self::Latency(latency) | Self::HttpDelay(HttpDelay { latency, .. }) => {
-                vec![latency.latency, latency.jitter]
-            }
             Self::SlowClose { delay } => vec![*delay],
             Self::Timeout { timeout } | Self::ResetPeer { timeout } => vec![*timeout],
             Self::Slicer { delay, .. } => vec![*delay / 1000],
             Self::Loss { stall, .. } => vec![*stall],
             Self::Reorder { delay, .. } => vec![*delay],
-            Self::Bandwidth { .. }
-            | Self::LimitData { .. }
-            | Self::Noop {}
-            | Self::Corrupt { .. }
-            | Self::Hang {}
-            | Self::HttpAbort(_)
-            | Self::HttpReset(_)
-            | Self::HttpBody(_)
-            | Self::HttpHeader(_)
-            | Self::TlsCertificate { .. }
-            | Self::TlsHandshake { .. }
-            | Self::Duplicate { .. } => vec![],
+            _ => vec![],
         }
     }
 
@@ -440,6 +480,10 @@ impl Attributes {
     fn effect(&self, direction: Direction) -> Effect {
         let ms = Duration::from_millis;
         let http = |fault| Effect::Message(message::Kind::Http(fault));
+        // One that is wrong was refused before.
+        if let Some(Ok(kind)) = self.on_messages().map(OnMessages::fault) {
+            return Effect::Message(kind);
+        }
         Effect::Stream(match *self {
             Self::HttpDelay(ref delay) => return http(delay.fault()),
             Self::HttpAbort(ref abort) => return http(abort.fault()),
@@ -477,11 +521,12 @@ impl Attributes {
             }),
             Self::Corrupt { share } => Kind::Corrupt(Corrupt { share }),
             Self::Hang {} => Kind::Hang(Hang),
+            _ => Kind::Noop,
         })
     }
 }
 
-const KINDS: [&str; 20] = [
+const KINDS: [&str; 33] = [
     "latency",
     "bandwidth",
     "slow_close",
@@ -498,6 +543,19 @@ const KINDS: [&str; 20] = [
     "http_reset",
     "http_body",
     "http_header",
+    "grpc_delay",
+    "grpc_abort",
+    "grpc_cut",
+    "redis_delay",
+    "redis_error",
+    "postgres_delay",
+    "postgres_error",
+    "postgres_refuse",
+    "mysql_delay",
+    "mysql_error",
+    "mysql_refuse",
+    "kafka_delay",
+    "kafka_error",
     "duplicate",
     "reorder",
     "tls_certificate",

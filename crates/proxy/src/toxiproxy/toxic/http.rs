@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::super::answer::ApiError;
 use super::LatencyToxic;
 use crate::message::{BodyChange, HeaderChange, HttpAction, HttpFault, HttpMatch, Pattern};
 use crate::stream::Direction;
@@ -84,29 +82,6 @@ pub enum HeaderWord {
     Set,
     Add,
     Remove,
-}
-
-/// Refuses attributes that there are not: one that limits the requests, misspelt, would leave the
-/// toxic on all of them.
-pub(super) fn check_names(kind: &str, attributes: &Map<String, Value>) -> Result<(), ApiError> {
-    let own: &[&str] = match kind {
-        "http_delay" => &["latency", "jitter", "distribution", "correlation"],
-        "http_abort" => &["status", "body"],
-        "http_body" => &["replace", "truncate", "corrupt"],
-        "http_header" => &["change", "name", "value"],
-        _ => &[],
-    };
-    let known = [&["methods", "path", "headers"], own].concat();
-    match attributes
-        .keys()
-        .find(|name| !known.contains(&name.as_str()))
-    {
-        Some(name) => Err(ApiError::body(format!(
-            "{kind} has no attribute {name}; it has {}",
-            known.join(", ")
-        ))),
-        None => Ok(()),
-    }
 }
 
 fn unavailable() -> u16 {

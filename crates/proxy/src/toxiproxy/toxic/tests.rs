@@ -85,3 +85,29 @@ fn a_misspelt_limit_is_refused_rather_than_left_out() {
         "{error}"
     );
 }
+
+#[test]
+fn what_a_protocol_has_no_word_for_is_refused() {
+    for (kind, attributes, why) in [
+        ("redis_error", json!({ "error": "two\nlines" }), "one line"),
+        ("postgres_error", json!({ "sqlstate": "nope" }), "SQLSTATE"),
+        ("mysql_error", json!({ "code": 70000 }), "u16"),
+        (
+            "kafka_error",
+            json!({ "apis": ["Prodse"] }),
+            "no API Prodse",
+        ),
+        ("kafka_error", json!({ "code": 0 }), "no error of Kafka"),
+        ("grpc_abort", json!({ "status": 17 }), "1 to 16"),
+        ("grpc_cut", json!({ "afters": 1 }), "no attribute afters"),
+        (
+            "redis_delay",
+            json!({ "latency": 1, "correlation": 2.0 }),
+            "from 0 to below 1",
+        ),
+    ] {
+        let body = json!({ "type": kind, "attributes": attributes });
+        let error = new(body).expect_err(kind).to_string();
+        assert!(error.contains(why), "{kind}: {error}");
+    }
+}
