@@ -21,7 +21,8 @@ use firedrill_kernel::{KernelError, Presence, ProcessIdentity};
 use serde::{Deserialize, Serialize};
 
 pub use error::HaproxyError;
-pub use server::{Administrative, Balanced, Server, Traffic, too_few_left};
+use server::too_few_left;
+pub use server::{Administrative, Balanced, Server, Traffic};
 
 /// The runtime socket of a HAProxy.
 #[derive(Debug)]
@@ -124,6 +125,36 @@ impl RuntimeSocket {
         let command = "show stat -1 4 -1";
         let text = self.ask(command)?;
         answer::traffic(&text).ok_or_else(|| self.confused(command, &text))
+    }
+
+    /// Refuses where a backend would keep fewer than `needed` servers in use without those that are
+    /// taken, and without those that follow them by `track`.
+    ///
+    /// # Errors
+    /// With the first such backend, or when it does not answer.
+    pub fn require_remaining(
+        &self,
+        all: &[Balanced],
+        taken: &[Server],
+        needed: u64,
+    ) -> Result<(), HaproxyError> {
+        let traffic = self.traffic()?;
+        let mut lost = taken.to_vec();
+        loop {
+            let follows = |one: &&Traffic| {
+                let leader = one.follows.as_ref();
+                leader.is_some_and(|leader| lost.contains(leader)) && !lost.contains(&one.server)
+            };
+            let more: Vec<Server> = traffic
+                .iter()
+                .filter(follows)
+                .map(|one| one.server.clone())
+                .collect();
+            if more.is_empty() {
+                return too_few_left(all, &lost, needed);
+            }
+            lost.extend(more);
+        }
     }
 
     /// Sets the administrative state of servers. What it answers is words for people, if anything

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use firedrill_kernel::nftables::Prefix;
-use firedrill_undo::haproxy::{Administrative, Balanced, Server, too_few_left};
+use firedrill_undo::haproxy::{Administrative, Balanced, Server};
 use firedrill_undo::{HaproxyError, OutOfUse, Primitive, RuntimeSocket, ServersOut};
 use serde_json::{Value, json};
 
@@ -107,15 +107,19 @@ impl Balancer {
                 ParameterKind::Number,
                 COUNTS,
                 Some(json!(1)),
-                "refused where a backend would have fewer servers in use; backup servers that are \
-                 up count",
+                "refused where a backend would have fewer servers in use: backup servers that are up \
+                 count, those that `track` one that is left out do not",
             ),
         ]
     }
 
+    fn socket(&self) -> Result<RuntimeSocket, HaproxyError> {
+        RuntimeSocket::at(&self.socket, PATIENCE)
+    }
+
     /// Every server, from a HAProxy that would do as it is told.
     pub(super) fn servers(&self) -> Result<Vec<Balanced>, CompileError> {
-        let socket = RuntimeSocket::at(&self.socket, PATIENCE)?;
+        let socket = self.socket()?;
         socket.require_admin()?;
         Ok(socket.servers()?)
     }
@@ -136,7 +140,8 @@ impl Balancer {
             let servers = names.join(", ");
             return Err(HaproxyError::OutOfUse { servers }.into());
         }
-        too_few_left(all, &taken, self.remaining_min)?;
+        self.socket()?
+            .require_remaining(all, &taken, self.remaining_min)?;
         Ok(vec![Primitive::TakeServersOut(ServersOut {
             socket: self.socket.clone(),
             servers: taken,

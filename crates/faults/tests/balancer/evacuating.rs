@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::haproxy::Haproxy;
+use crate::haproxy::{Haproxy, Shape, wait_for};
 use crate::owner::{EVACUATE, Owner};
 
 fn evacuates_zone_a(haproxy: &Haproxy, arguments: Value) {
@@ -87,4 +87,27 @@ fn two_faults_together_do_not_empty_a_backend_either() {
     let why = Owner::try_begin(EVACUATE, &second).err().unwrap();
     assert!(why.contains("would have 0 servers in use"), "{why}");
     assert_eq!(first.revert(), (2, vec![]));
+}
+
+#[test]
+fn a_server_that_follows_one_that_is_left_out_is_not_counted_as_in_use() {
+    let shape = Shape {
+        options: "check",
+        more: "backend old\n  server old-1 127.0.0.1:9 track web/web-a\n",
+        ..Shape::default()
+    };
+    let Some(haproxy) = Haproxy::start_as(&shape) else {
+        return;
+    };
+    wait_for("the servers are checked", || {
+        let states = haproxy.ask("show stat -1 4 -1");
+        states.matches(",UP,").count() == 5
+    });
+    let arguments = haproxy.arguments(json!({"zone": "web-a"}));
+    let why = Owner::try_begin(EVACUATE, &arguments).err().unwrap();
+    assert!(
+        why.contains("backend old would have 0 servers in use"),
+        "{why}"
+    );
+    assert_eq!(haproxy.state("web-a"), 0);
 }

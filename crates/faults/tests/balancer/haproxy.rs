@@ -23,6 +23,17 @@ pub(crate) struct Haproxy {
     servers: Vec<Instance>,
 }
 
+/// What its configuration has besides.
+#[derive(Default)]
+pub(crate) struct Shape {
+    /// In the section `global`.
+    pub(crate) global: &'static str,
+    /// Of each server.
+    pub(crate) options: &'static str,
+    /// After everything else.
+    pub(crate) more: &'static str,
+}
+
 /// A server that says its name, and counts how often it was asked.
 struct Instance {
     backend: &'static str,
@@ -41,11 +52,10 @@ const INSTANCES: [(&str, &str, &str); 4] = [
 impl Haproxy {
     /// `None`, and said, where there is none.
     pub(crate) fn start() -> Option<Self> {
-        Self::start_with("")
+        Self::start_as(&Shape::default())
     }
 
-    /// With further lines in its `global` section.
-    pub(crate) fn start_with(global: &str) -> Option<Self> {
+    pub(crate) fn start_as(shape: &Shape) -> Option<Self> {
         if !Path::new(PROGRAM).exists() {
             eprintln!("skipped: no {PROGRAM}; `apt-get install haproxy`");
             return None;
@@ -54,7 +64,7 @@ impl Haproxy {
         let servers: Vec<Instance> = INSTANCES.map(Instance::start).into();
         std::fs::write(
             dir.path().join("haproxy.cfg"),
-            configuration(dir.path(), global, &servers),
+            configuration(dir.path(), shape, &servers),
         )
         .unwrap();
         let child = run(dir.path());
@@ -180,14 +190,14 @@ fn run(dir: &Path) -> Child {
         .unwrap()
 }
 
-fn configuration(dir: &Path, global: &str, servers: &[Instance]) -> String {
+fn configuration(dir: &Path, shape: &Shape, servers: &[Instance]) -> String {
     let dir = dir.display();
     let of = |backend: &str| -> String {
         let own = servers.iter().filter(|one| one.backend == backend);
-        own.map(|one| format!("  server {} {}\n", one.name, one.address))
+        own.map(|one| format!("  server {} {} {}\n", one.name, one.address, shape.options))
             .collect()
     };
-    let global = global.replace("%dir%", &dir.to_string());
+    let global = shape.global.replace("%dir%", &dir.to_string());
     format!(
         "global\n  maxconn 200\n  stats socket {dir}/admin.sock mode 600 level admin\n  \
          stats socket {dir}/operator.sock mode 600 level operator\n{global}\n\
@@ -195,9 +205,10 @@ fn configuration(dir: &Path, global: &str, servers: &[Instance]) -> String {
          timeout client 60s\n  timeout server 60s\n\
          frontend front\n  bind unix@{dir}/front.sock\n  \
          use_backend api if {{ path_beg /api }}\n  default_backend web\n\
-         backend web\n{}backend api\n{}",
+         backend web\n{}backend api\n{}{}",
         of("web"),
-        of("api")
+        of("api"),
+        shape.more
     )
 }
 

@@ -3,7 +3,7 @@
 use firedrill_kernel::{Pidfd, ProcessIdentity, Signal};
 use serde_json::{Value, json};
 
-use crate::haproxy::Haproxy;
+use crate::haproxy::{Haproxy, Shape};
 use crate::owner::{DRAIN, EVACUATE, Owner};
 
 fn drain_web_a(haproxy: &Haproxy) -> Owner {
@@ -68,7 +68,10 @@ fn a_haproxy_that_was_started_anew_has_forgotten_it() {
 
 #[test]
 fn a_drain_that_a_file_of_states_carried_into_another_process_is_taken_back() {
-    let Some(mut haproxy) = Haproxy::start_with("  server-state-file %dir%/states") else {
+    let Some(mut haproxy) = Haproxy::start_as(&Shape {
+        global: "  server-state-file %dir%/states",
+        ..Shape::default()
+    }) else {
         return;
     };
     let mut owner = drain_web_a(&haproxy);

@@ -3,9 +3,7 @@ mod met;
 use std::time::Duration;
 
 use super::{Effect, EffectError, Observed, OwnerState, Prepared, chain};
-use crate::haproxy::{
-    Administrative, Balanced, Haproxy, HaproxyError, RuntimeSocket, Server, too_few_left,
-};
+use crate::haproxy::{Administrative, Balanced, Haproxy, HaproxyError, RuntimeSocket, Server};
 use crate::primitive::{BalancerBefore, Primitive, ServerBefore, ServersOut};
 use crate::residue::{Residue, Reverted};
 use crate::state::DrillId;
@@ -31,7 +29,7 @@ impl DrainedServers {
         socket.require_admin()?;
         let haproxy = socket.haproxy()?;
         let present = socket.servers()?;
-        too_few_left(&present, &out.servers, out.remaining_min)?;
+        socket.require_remaining(&present, &out.servers, out.remaining_min)?;
         let state = Administrative::from(out.state);
         let mut servers = Vec::new();
         let mut before = Vec::new();

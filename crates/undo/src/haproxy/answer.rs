@@ -81,6 +81,7 @@ pub(super) fn traffic(text: &str) -> Option<Vec<Traffic>> {
     let at = |name| names.iter().position(|one| *one == name);
     let (backend, name) = (at("pxname")?, at("svname")?);
     let (present, ever) = (at("scur")?, at("stot")?);
+    let follows = at("tracked")?;
     let mut all = Vec::new();
     for line in lines.filter(|line| !line.is_empty()) {
         let fields: Vec<&str> = line.split(',').collect();
@@ -89,6 +90,13 @@ pub(super) fn traffic(text: &str) -> Option<Vec<Traffic>> {
             server: server(fields.get(backend)?, fields.get(name)?)?,
             sessions: number(present)?,
             sessions_ever: number(ever)?,
+            follows: match *fields.get(follows)? {
+                "" => None,
+                leader => {
+                    let (backend, name) = leader.split_once('/')?;
+                    Some(server(backend, name)?)
+                }
+            },
         });
     }
     Some(all)
@@ -155,7 +163,8 @@ mod tests {
         for text in [
             "",
             "# pxname,svname\n",
-            "# pxname,svname,scur,stot\nweb,a,1\n",
+            "# pxname,svname,scur,stot,tracked\nweb,a,1,2\n",
+            "# pxname,svname,scur,stot,tracked\nweb,a,1,2,web\n",
         ] {
             assert_eq!(traffic(text), None, "{text:?}");
         }
@@ -165,8 +174,11 @@ mod tests {
 
     #[test]
     fn traffic_is_read_by_the_names_of_its_columns() {
-        let text = "# pxname,svname,qcur,scur,stot,\nweb,web-a,0,3,17,\n\n";
+        let text = "# pxname,svname,qcur,scur,stot,tracked,\n\
+                    web,web-a,0,3,17,,\nold,old-a,0,0,0,web/web-a,\n\n";
         let all = traffic(text).unwrap();
         assert_eq!((all[0].sessions, all[0].sessions_ever), (3, 17));
+        assert_eq!(all[0].follows, None);
+        assert_eq!(all[1].follows.as_ref(), Some(&all[0].server));
     }
 }

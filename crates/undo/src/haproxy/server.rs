@@ -46,6 +46,8 @@ pub struct Traffic {
     pub sessions: u64,
     /// Since its start.
     pub sessions_ever: u64,
+    /// The server whose state it takes over.
+    pub follows: Option<Server>,
 }
 
 impl Server {
@@ -70,10 +72,11 @@ impl Administrative {
 }
 
 /// Refuses where a backend of these servers would keep fewer than `needed` others in use.
-///
-/// # Errors
-/// With the first such backend.
-pub fn too_few_left(all: &[Balanced], taken: &[Server], needed: u64) -> Result<(), HaproxyError> {
+pub(super) fn too_few_left(
+    all: &[Balanced],
+    taken: &[Server],
+    needed: u64,
+) -> Result<(), HaproxyError> {
     let mut left: BTreeMap<&str, u64> = BTreeMap::new();
     for server in taken {
         left.insert(&server.backend, 0);
