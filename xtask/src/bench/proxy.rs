@@ -2,11 +2,13 @@
 //!
 //! - [`stand`]: nginx behind, and each proxy in front of it
 //! - [`wrk`]: the load, and what it tells
+//! - [`accuracy`]: what was asked beside what came
 //! - [`idle`]: connections that say nothing, and what each holds
 //!
 //! The proxy has one processor, the server and the load another, all pinned. What counts is the CPU
 //! time of a request: requests a second are bounded by the load's own processor.
 
+mod accuracy;
 mod idle;
 mod stand;
 mod wrk;
@@ -148,6 +150,11 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<ExitCode>
             for row in rows(bench.name, *kind, &turns[0], theirs) {
                 print(&row, json)?;
             }
+        }
+    }
+    if accuracy::NAME.contains(wanted) {
+        for row in accuracy::rows(&firedrill, &server)? {
+            print(&row, json)?;
         }
     }
     if idle::NAME.contains(wanted) {

@@ -85,7 +85,9 @@ impl Bed {
         let of = |side: &Side| {
             let rules = side.run("nft", &["list", "ruleset"]);
             let qdiscs = side.run("tc", &["qdisc show"]);
+            // The kernel finds out later that a new interface is up.
             let links = side.run("ip", &["-o link show"]);
+            let links = links.replace("state UNKNOWN", "state UP");
             let addresses = side.run("ip", &["-o address show"]);
             let v4 = side.run("ip", &["-4 route show table all"]);
             let v6 = side.run("ip", &["-6 route show table all"]);

@@ -138,6 +138,8 @@ fn choices_of(fault: &str) -> Vec<(&'static str, Value)> {
         "switching.partition" => &["direction", "address", "host"],
         "switching.connection-reset" => &["direction", "protocol"],
         "switching.duplicate" => &["direction"],
+        // What it is if nothing is said.
+        "switching.stream" => &["protocol"],
         _ => &[],
     };
     let can = all.into_iter().filter(|(name, _)| !cannot.contains(name));
@@ -152,6 +154,12 @@ fn every_choice_changes_what_every_fault_of_packets_meets() {
         let primitives = compile(fault, arguments, &Site::of(&targets)).unwrap();
         let met = primitives.iter().filter_map(|primitive| match primitive {
             Primitive::FilterPackets(rules) => Some(format!("{:?}", rules.ruleset.chains)),
+            // The port of its proxy and its seed are others each time.
+            Primitive::InterceptConnections(one) => {
+                let port = one.listen.first()?.port().to_string();
+                let chains = format!("{:?}", one.ruleset.chains).replace(&port, "proxy");
+                Some(format!("{:?} {chains}", one.carried))
+            }
             Primitive::ResetConnections(reset) => Some(format!("{:?}", reset.choice)),
             // Those that throw for each packet themselves.
             Primitive::RunWorker(work) => Some(format!("{:?}", work.job)),
@@ -159,7 +167,12 @@ fn every_choice_changes_what_every_fault_of_packets_meets() {
         });
         met.collect()
     };
-    let about_hosts = ["switching.interface-down", "switching.port-occupy"];
+    let about_hosts = [
+        "switching.interface-down",
+        "switching.lb-drain",
+        "switching.port-occupy",
+        "switching.zone-evacuate",
+    ];
     for entry in firedrill_faults::catalogue() {
         if entry.layer != "switching" || about_hosts.contains(&entry.name) {
             continue;

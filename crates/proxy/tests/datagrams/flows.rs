@@ -16,7 +16,8 @@ fn datagrams_of_any_size_pass_as_they_are() {
     let passed = bed.passed();
     assert_eq!((passed.connections, passed.open, passed.failed), (1, 1, 0));
     assert_eq!(passed.upstream.received, 77_555);
-    assert_eq!(passed.downstream.sent, 77_555);
+    // The client may have its answer before it is counted.
+    assert!(eventually(|| bed.passed().downstream.sent == 77_555));
 }
 
 #[test]

@@ -82,8 +82,7 @@ impl MemoryLoad {
 
     pub(crate) fn run(self, control: &Control) -> Result<Infallible, StressError> {
         let locked = lock_memory();
-        let goal = self.goal(&Surroundings::read()?)?;
-        let base = anonymous()?;
+        let goal = self.goal(&Surroundings::read()?, anonymous()?)?;
         let used = Samples::default();
         let shown_used = used.clone();
         control.ready(move || {
@@ -95,8 +94,8 @@ impl MemoryLoad {
                     (None, all)
                 }
             };
-            if let Ok(now) = anonymous() {
-                let held = now.saturating_sub(base) as f64;
+            if let Ok(held) = anonymous() {
+                let held = held as f64;
                 measured.push(Measurement::exact(Quantity::MemoryHeld, asked, held));
             }
             measured
@@ -112,8 +111,9 @@ impl MemoryLoad {
         }
     }
 
-    /// What to hold, as far as it can be said before anything is held.
-    fn goal(&self, before: &Surroundings) -> Result<Goal, StressError> {
+    /// What to hold, as far as it can be said before anything is held. `own` is what this process
+    /// takes to run, which is a part of what is asked for.
+    fn goal(&self, before: &Surroundings, own: u64) -> Result<Goal, StressError> {
         let reserve = self
             .reserve
             .unwrap_or_else(|| RESERVE_MIN.max(before.total / 20));
@@ -132,7 +132,11 @@ impl MemoryLoad {
         } else {
             Level::Added(bytes)
         };
-        let goal = Goal { level, reserve };
+        let goal = Goal {
+            level,
+            own,
+            reserve,
+        };
         let wanted = goal.unbounded(before, 0);
         if wanted == 0 {
             return Err(StressError::AlreadyFuller {
@@ -159,12 +163,13 @@ impl MemoryLoad {
 #[derive(Clone, Copy, Debug)]
 struct Goal {
     level: Level,
+    own: u64,
     reserve: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Level {
-    /// Bytes held by the load.
+    /// Bytes of this process.
     Added(u64),
     /// Bytes used by everybody.
     Total(u64),
@@ -173,7 +178,7 @@ enum Level {
 impl Goal {
     fn unbounded(&self, now: &Surroundings, held: u64) -> u64 {
         match self.level {
-            Level::Added(bytes) => bytes,
+            Level::Added(bytes) => bytes.saturating_sub(self.own).max(1),
             Level::Total(bytes) => bytes.saturating_sub(now.used().saturating_sub(held)),
         }
     }

@@ -58,7 +58,7 @@ impl Drop for Guarded {
 #[derive(Debug)]
 pub(super) struct Server {
     _process: Guarded,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
 }
 
 /// A proxy, or none, and where to ask.
@@ -66,6 +66,42 @@ pub(super) struct Server {
 pub(super) struct Front {
     process: Option<Guarded>,
     pub(super) address: SocketAddr,
+}
+
+/// Ours alone, with routes `route0`, `route1`, … and a seed of its own.
+#[derive(Debug)]
+pub(super) struct Ours {
+    _process: Guarded,
+    pub(super) api: SocketAddr,
+    pub(super) routes: Vec<SocketAddr>,
+}
+
+impl Ours {
+    pub(super) fn start(
+        firedrill: &Path,
+        upstreams: &[SocketAddr],
+        protocol: &str,
+    ) -> anyhow::Result<Self> {
+        let api = free()?;
+        let mut command = pinned(PROCESSOR, firedrill);
+        command.args(["proxy", "--threads", "1", "--seed", "7", "--api"]);
+        command.arg(api.to_string());
+        let mut routes = Vec::new();
+        for (number, upstream) in upstreams.iter().enumerate() {
+            let listen = free()?;
+            let route = format!("route{number}={listen},{upstream},protocol={protocol}");
+            command.args(["--route", &route]);
+            routes.push(listen);
+        }
+        let process = Guarded(command.spawn().context("cannot start the proxy")?);
+        // The last that it does before it answers; asking the routes would use up connections.
+        listening(api)?;
+        Ok(Self {
+            _process: process,
+            api,
+            routes,
+        })
+    }
 }
 
 /// All that is needed, or what is missing.

@@ -23,7 +23,7 @@ proptest! {
         let amount = MemoryAmount::Percent { percent, of: PercentOf::Total };
         let others = |share: f64| (whole as f64 * share) as u64;
         let start = Surroundings { total: whole, available: whole - others(before).min(whole) };
-        let Ok(goal) = load(amount, total, reserve).goal(&start) else { return Ok(()); };
+        let Ok(goal) = load(amount, total, reserve).goal(&start, 0) else { return Ok(()); };
         let mut held = 0_u64;
         for share in later {
             // What others take shrinks to what is left beside the load.
@@ -42,7 +42,7 @@ proptest! {
     fn a_total_level_is_met_from_either_side(
         taken in 0_u64..800, held in 0_u64..200, level in 1_u64..900,
     ) {
-        let goal = Goal { level: Level::Total(level), reserve: 100 };
+        let goal = Goal { level: Level::Total(level), own: 0, reserve: 100 };
         let now = Surroundings { total: 1000, available: 1000 - taken - held };
         prop_assert_eq!(goal.bounded(&now, held) + taken, level.max(taken));
     }
@@ -73,7 +73,7 @@ fn more_than_fits_beside_the_reserve_is_refused() {
         total: 1000,
         available: 500,
     };
-    let asked = |bytes, total| load(MemoryAmount::Bytes(bytes), total, 100).goal(&before);
+    let asked = |bytes, total| load(MemoryAmount::Bytes(bytes), total, 100).goal(&before, 0);
     assert!(asked(400, false).is_ok());
     assert!(matches!(
         asked(401, false),
