@@ -132,13 +132,14 @@ fn serve(
         }
         None => None,
     };
-    tell(args, &api, seed, out)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    // Who has been told that it runs may end it: from here on signals are heard.
+    let stop = runtime.block_on(async { stop(gone) })?;
+    tell(args, &api, seed, out)?;
     let (say, why) = std::sync::mpsc::channel();
     runtime.block_on(async {
-        let stop = stop(gone)?;
         api.serve(async move {
             let _heard = say.send(stop.await);
         })
