@@ -52,6 +52,8 @@ pub(crate) struct Added {
     pub(crate) all: Vec<f64>,
     pub(crate) mean: f64,
     pub(crate) deviation: f64,
+    /// From send to arrival, of the quickest packet that was met: no pair can make it look earlier.
+    pub(crate) soonest: f64,
 }
 
 impl Probe {
@@ -152,7 +154,9 @@ impl Flow {
     pub(crate) fn added(&self) -> Added {
         assert_eq!(self.met.len(), self.sent.len(), "packets are missing");
         assert_eq!(self.beside.len(), self.sent.len(), "packets are missing");
-        let pairs = self.times().into_iter().zip(self.times_beside());
+        let met = self.times();
+        let soonest = met.iter().copied().fold(f64::INFINITY, f64::min);
+        let pairs = met.into_iter().zip(self.times_beside());
         let all: Vec<f64> = pairs.map(|(met, beside)| met - beside).collect();
         let mean = all.iter().sum::<f64>() / all.len() as f64;
         let squares: f64 = all.iter().map(|one| (one - mean).powi(2)).sum();
@@ -161,6 +165,7 @@ impl Flow {
             all,
             mean,
             deviation,
+            soonest,
         }
     }
 

@@ -3,6 +3,8 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -107,8 +109,10 @@ fn another_takes_over_and_no_connection_is_refused() {
     let mut kept = TcpStream::connect(old.address).unwrap();
     ask(&mut kept).unwrap();
     let address = old.address;
+    let enough = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&enough);
     let asking = thread::spawn(move || {
-        for _ in 0..400 {
+        while !told.load(Ordering::Relaxed) {
             let mut stream = TcpStream::connect(address).unwrap();
             ask(&mut stream).unwrap();
         }
@@ -125,6 +129,7 @@ fn another_takes_over_and_no_connection_is_refused() {
         kept = TcpStream::connect(address).unwrap();
         ask(&mut kept).unwrap();
     }
+    enough.store(true, Ordering::Relaxed);
     asking.join().unwrap();
     let state = place.run(&["proxy", "--hand-over", "nobody/here"]);
     assert_eq!(state.status.code(), Some(6), "{state:?}");
@@ -132,6 +137,16 @@ fn another_takes_over_and_no_connection_is_refused() {
     old.signal(Signal::INT);
     assert!(old.end().success());
     assert!(!place.work().join("socket").exists());
+}
+
+#[test]
+fn a_file_at_the_path_of_a_hand_over_stays() {
+    let place = Place::new();
+    let file = place.work().join("notes");
+    std::fs::write(&file, "kept").unwrap();
+    let refused = place.run(&["proxy", "--api", "127.0.0.1:0", "--hand-over", "notes"]);
+    assert_eq!(refused.status.code(), Some(6), "{refused:?}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "kept");
 }
 
 #[test]

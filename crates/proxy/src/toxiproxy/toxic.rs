@@ -393,30 +393,49 @@ impl Attributes {
         (kind, attributes.unwrap_or_default())
     }
 
-    /// What it is on messages, other than those of HTTP.
+    /// What it is on messages, if it is that.
     fn on_messages(&self) -> Option<&dyn OnMessages> {
-        Some(match self {
-            Self::GrpcDelay(toxic) => toxic,
-            Self::GrpcAbort(toxic) => toxic,
-            Self::GrpcCut(toxic) => toxic,
-            Self::RedisDelay(toxic) => toxic,
-            Self::RedisError(toxic) => toxic,
-            Self::PostgresDelay(toxic) => toxic,
-            Self::PostgresError(toxic) => toxic,
-            Self::PostgresRefuse(toxic) => toxic,
-            Self::MysqlDelay(toxic) => toxic,
-            Self::MysqlError(toxic) => toxic,
-            Self::MysqlRefuse(toxic) => toxic,
-            Self::KafkaDelay(toxic) => toxic,
-            Self::KafkaError(toxic) => toxic,
-            _ => return None,
-        })
+        match self {
+            Self::HttpDelay(toxic) => Some(toxic),
+            Self::HttpAbort(toxic) => Some(toxic),
+            Self::HttpReset(toxic) => Some(toxic),
+            Self::HttpBody(toxic) => Some(toxic),
+            Self::HttpHeader(toxic) => Some(toxic),
+            Self::GrpcDelay(toxic) => Some(toxic),
+            Self::GrpcAbort(toxic) => Some(toxic),
+            Self::GrpcCut(toxic) => Some(toxic),
+            Self::RedisDelay(toxic) => Some(toxic),
+            Self::RedisError(toxic) => Some(toxic),
+            Self::PostgresDelay(toxic) => Some(toxic),
+            Self::PostgresError(toxic) => Some(toxic),
+            Self::PostgresRefuse(toxic) => Some(toxic),
+            Self::MysqlDelay(toxic) => Some(toxic),
+            Self::MysqlError(toxic) => Some(toxic),
+            Self::MysqlRefuse(toxic) => Some(toxic),
+            Self::KafkaDelay(toxic) => Some(toxic),
+            Self::KafkaError(toxic) => Some(toxic),
+            Self::Latency(_)
+            | Self::Bandwidth { .. }
+            | Self::SlowClose { .. }
+            | Self::Timeout { .. }
+            | Self::ResetPeer { .. }
+            | Self::Slicer { .. }
+            | Self::LimitData { .. }
+            | Self::Noop {}
+            | Self::Loss { .. }
+            | Self::Corrupt { .. }
+            | Self::Hang {}
+            | Self::TlsCertificate { .. }
+            | Self::TlsHandshake { .. }
+            | Self::Duplicate { .. }
+            | Self::Reorder { .. } => None,
+        }
     }
 
     /// How it delays, where its delays are drawn.
     fn latency(&self) -> Option<&LatencyToxic> {
         match self {
-            Self::Latency(latency) | Self::HttpDelay(HttpDelay { latency, .. }) => Some(latency),
+            Self::Latency(latency) => Some(latency),
             other => other.on_messages()?.latency(),
         }
     }
@@ -428,12 +447,8 @@ impl Attributes {
             let within = (0.0..1.0).contains(&given);
             return (!within).then(|| format!("correlation is {given}; it is from 0 to below 1"));
         }
-        match self {
-            Self::HttpAbort(abort) => abort.wrong(),
-            Self::HttpBody(body) => body.wrong(),
-            Self::HttpHeader(header) => header.wrong(),
-            other => other.on_messages()?.fault().err(),
-        }
+        // What is wrong does not depend on the direction.
+        self.on_messages()?.fault(Direction::Downstream).err()
     }
 
     /// Every time in it, in milliseconds.
@@ -479,17 +494,11 @@ impl Attributes {
 
     fn effect(&self, direction: Direction) -> Effect {
         let ms = Duration::from_millis;
-        let http = |fault| Effect::Message(message::Kind::Http(fault));
         // One that is wrong was refused before.
-        if let Some(Ok(kind)) = self.on_messages().map(OnMessages::fault) {
+        if let Some(Ok(kind)) = self.on_messages().map(|toxic| toxic.fault(direction)) {
             return Effect::Message(kind);
         }
         Effect::Stream(match *self {
-            Self::HttpDelay(ref delay) => return http(delay.fault()),
-            Self::HttpAbort(ref abort) => return http(abort.fault()),
-            Self::HttpReset(ref reset) => return http(reset.fault()),
-            Self::HttpBody(ref body) => return http(body.fault(direction)),
-            Self::HttpHeader(ref header) => return http(header.fault(direction)),
             Self::Duplicate { .. } | Self::Reorder { .. } => return Effect::Datagram,
             Self::TlsCertificate { flaw } => {
                 return Effect::Handshake(flaw::Kind::Certificate(flaw));
@@ -521,7 +530,24 @@ impl Attributes {
             }),
             Self::Corrupt { share } => Kind::Corrupt(Corrupt { share }),
             Self::Hang {} => Kind::Hang(Hang),
-            _ => Kind::Noop,
+            Self::HttpDelay(_)
+            | Self::HttpAbort(_)
+            | Self::HttpReset(_)
+            | Self::HttpBody(_)
+            | Self::HttpHeader(_)
+            | Self::GrpcDelay(_)
+            | Self::GrpcAbort(_)
+            | Self::GrpcCut(_)
+            | Self::RedisDelay(_)
+            | Self::RedisError(_)
+            | Self::PostgresDelay(_)
+            | Self::PostgresError(_)
+            | Self::PostgresRefuse(_)
+            | Self::MysqlDelay(_)
+            | Self::MysqlError(_)
+            | Self::MysqlRefuse(_)
+            | Self::KafkaDelay(_)
+            | Self::KafkaError(_) => Kind::Noop,
         })
     }
 }

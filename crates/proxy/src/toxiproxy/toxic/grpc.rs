@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::LatencyToxic;
 use super::messages::OnMessages;
 use crate::message::{GrpcAction, GrpcFault, GrpcMatch, GrpcStatus, Kind, Pattern};
+use crate::stream::Direction;
 
 /// The calls that a toxic is meant for; all if nothing is said.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -83,7 +84,7 @@ fn status(code: u32, message: &str) -> Result<GrpcStatus, String> {
 }
 
 impl OnMessages for GrpcDelay {
-    fn fault(&self) -> Result<Kind, String> {
+    fn fault(&self, _direction: Direction) -> Result<Kind, String> {
         Ok(self.calls.fault(GrpcAction::Delay(self.latency.latency())))
     }
 
@@ -93,14 +94,14 @@ impl OnMessages for GrpcDelay {
 }
 
 impl OnMessages for GrpcAbort {
-    fn fault(&self) -> Result<Kind, String> {
+    fn fault(&self, _direction: Direction) -> Result<Kind, String> {
         let status = status(self.status, &self.message)?;
         Ok(self.calls.fault(GrpcAction::Abort(status)))
     }
 }
 
 impl OnMessages for GrpcCut {
-    fn fault(&self) -> Result<Kind, String> {
+    fn fault(&self, _direction: Direction) -> Result<Kind, String> {
         let status = self.status.map(|code| status(code, &self.message));
         Ok(self.calls.fault(GrpcAction::Cut {
             after: self.after,

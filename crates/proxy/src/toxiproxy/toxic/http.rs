@@ -6,7 +6,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::LatencyToxic;
-use crate::message::{BodyChange, HeaderChange, HttpAction, HttpFault, HttpMatch, Pattern};
+use super::messages::OnMessages;
+use crate::message::{BodyChange, HeaderChange, HttpAction, HttpFault, HttpMatch, Kind, Pattern};
 use crate::stream::Direction;
 
 /// The requests that a toxic is meant for; all if nothing is said.
@@ -89,102 +90,91 @@ fn unavailable() -> u16 {
 }
 
 impl Requests {
-    fn fault(&self, action: HttpAction) -> HttpFault {
+    fn fault(&self, action: HttpAction) -> Kind {
         let headers = self.headers.iter();
         let headers = headers.map(|(name, value)| (name.clone(), value.clone()));
-        HttpFault {
+        Kind::Http(HttpFault {
             matching: HttpMatch {
                 methods: self.methods.clone(),
                 path: self.path.clone(),
                 headers: headers.collect(),
             },
             action,
+        })
+    }
+}
+
+impl OnMessages for HttpDelay {
+    fn fault(&self, _direction: Direction) -> Result<Kind, String> {
+        let delay = HttpAction::Delay(self.latency.latency());
+        Ok(self.requests.fault(delay))
+    }
+
+    fn latency(&self) -> Option<&LatencyToxic> {
+        Some(&self.latency)
+    }
+}
+
+impl OnMessages for HttpAbort {
+    fn fault(&self, _direction: Direction) -> Result<Kind, String> {
+        if !(200..=599).contains(&self.status) {
+            return Err(format!("status is {}; it is from 200 to 599", self.status));
         }
-    }
-}
-
-impl HttpDelay {
-    pub(super) fn fault(&self) -> HttpFault {
-        self.requests
-            .fault(HttpAction::Delay(self.latency.latency()))
-    }
-}
-
-impl HttpAbort {
-    pub(super) fn wrong(&self) -> Option<String> {
-        let known = (200..=599).contains(&self.status);
-        (!known).then(|| format!("status is {}; it is from 200 to 599", self.status))
-    }
-
-    pub(super) fn fault(&self) -> HttpFault {
-        self.requests.fault(HttpAction::Abort {
+        Ok(self.requests.fault(HttpAction::Abort {
             status: self.status,
             body: Bytes::copy_from_slice(self.body.as_bytes()),
-        })
+        }))
     }
 }
 
-impl HttpReset {
-    pub(super) fn fault(&self) -> HttpFault {
-        self.requests.fault(HttpAction::Reset)
+impl OnMessages for HttpReset {
+    fn fault(&self, _direction: Direction) -> Result<Kind, String> {
+        Ok(self.requests.fault(HttpAction::Reset))
     }
 }
 
-impl HttpBody {
-    fn change(&self) -> Option<BodyChange> {
-        match (&self.replace, self.truncate, self.corrupt) {
+impl OnMessages for HttpBody {
+    fn fault(&self, direction: Direction) -> Result<Kind, String> {
+        let change = match (&self.replace, self.truncate, self.corrupt) {
             (Some(text), None, None) => {
-                Some(BodyChange::Replace(Bytes::copy_from_slice(text.as_bytes())))
+                BodyChange::Replace(Bytes::copy_from_slice(text.as_bytes()))
             }
-            (None, Some(after), None) => Some(BodyChange::Truncate { after }),
-            (None, None, Some(share)) => Some(BodyChange::Corrupt { share }),
-            _ => None,
-        }
-    }
-
-    pub(super) fn wrong(&self) -> Option<String> {
-        if self.change().is_none() {
-            let what = "it has one of the attributes replace, truncate and corrupt";
-            return Some(what.into());
-        }
-        let share = self.corrupt.filter(|share| !(0.0..=1.0).contains(share))?;
-        Some(format!("corrupt is {share}; it is a share from 0 to 1"))
-    }
-
-    pub(super) fn fault(&self, direction: Direction) -> HttpFault {
-        // Refused before if there is none.
-        let nothing = BodyChange::Corrupt { share: 0.0 };
-        self.requests.fault(HttpAction::Body {
-            direction,
-            change: self.change().unwrap_or(nothing),
-        })
+            (None, Some(after), None) => BodyChange::Truncate { after },
+            (None, None, Some(share)) if (0.0..=1.0).contains(&share) => {
+                BodyChange::Corrupt { share }
+            }
+            (None, None, Some(share)) => {
+                return Err(format!("corrupt is {share}; it is a share from 0 to 1"));
+            }
+            _ => return Err("it has one of the attributes replace, truncate and corrupt".into()),
+        };
+        Ok(self.requests.fault(HttpAction::Body { direction, change }))
     }
 }
 
-impl HttpHeader {
-    pub(super) fn wrong(&self) -> Option<String> {
+impl OnMessages for HttpHeader {
+    fn fault(&self, direction: Direction) -> Result<Kind, String> {
+        let (name, value) = (self.name.clone(), self.value.clone());
         let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if self.name.is_empty() || !self.name.bytes().all(token) {
-            return Some(format!("{:?} is no name of a header", self.name));
+        if name.is_empty() || !name.bytes().all(token) {
+            return Err(format!("{name:?} is no name of a header"));
+        }
+        let framing = ["content-length", "transfer-encoding"];
+        if framing.contains(&name.to_ascii_lowercase().as_str()) {
+            let why = "says where the message ends; http_body changes bodies and their length";
+            return Err(format!("{name} {why}"));
         }
         let visible = |byte: u8| byte == b'\t' || (byte >= b' ' && byte != 0x7f);
-        let framing = ["content-length", "transfer-encoding"];
-        if framing.contains(&self.name.to_ascii_lowercase().as_str()) {
-            let why = "says where the message ends; http_body changes bodies and their length";
-            return Some(format!("{} {why}", self.name));
+        if !value.bytes().all(visible) {
+            return Err(format!("{value:?} is no value of a header"));
         }
-        (!self.value.bytes().all(visible))
-            .then(|| format!("{:?} is no value of a header", self.value))
-    }
-
-    pub(super) fn fault(&self, direction: Direction) -> HttpFault {
-        let (name, value) = (self.name.clone(), self.value.clone());
         let change = match self.change {
             HeaderWord::Set => HeaderChange::Set { name, value },
             HeaderWord::Add => HeaderChange::Add { name, value },
             HeaderWord::Remove => HeaderChange::Remove { name },
         };
-        self.requests
-            .fault(HttpAction::Header { direction, change })
+        Ok(self
+            .requests
+            .fault(HttpAction::Header { direction, change }))
     }
 }

@@ -6,6 +6,7 @@ use super::LatencyToxic;
 use super::messages::OnMessages;
 use crate::message::kafka::api;
 use crate::message::{KafkaAction, KafkaFault, KafkaMatch, Kind, Pattern};
+use crate::stream::Direction;
 
 /// The requests that a toxic is meant for; all if nothing is said.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -56,7 +57,7 @@ impl Requests {
 }
 
 impl OnMessages for KafkaDelay {
-    fn fault(&self) -> Result<Kind, String> {
+    fn fault(&self, _direction: Direction) -> Result<Kind, String> {
         self.requests
             .fault(KafkaAction::Delay(self.latency.latency()))
     }
@@ -67,7 +68,7 @@ impl OnMessages for KafkaDelay {
 }
 
 impl OnMessages for KafkaErrorToxic {
-    fn fault(&self) -> Result<Kind, String> {
+    fn fault(&self, _direction: Direction) -> Result<Kind, String> {
         if self.code == 0 {
             return Err("code is 0, which is no error of Kafka".into());
         }

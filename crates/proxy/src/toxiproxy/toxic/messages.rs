@@ -5,11 +5,13 @@ use serde_json::{Map, Value};
 use super::super::answer::ApiError;
 use super::LatencyToxic;
 use crate::message::Kind;
+use crate::stream::Direction;
 
 /// A toxic on single requests.
 pub(super) trait OnMessages {
-    /// The fault that it is, or what is wrong with it.
-    fn fault(&self) -> Result<Kind, String>;
+    /// The fault that it is, or what is wrong with it. The direction is that of what it changes, where
+    /// a protocol has changes.
+    fn fault(&self, direction: Direction) -> Result<Kind, String>;
 
     /// Where it delays.
     fn latency(&self) -> Option<&LatencyToxic> {

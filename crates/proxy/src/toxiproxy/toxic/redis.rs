@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::LatencyToxic;
 use super::messages::OnMessages;
 use crate::message::{Kind, Pattern, RedisAction, RedisError, RedisFault, RedisMatch};
+use crate::stream::Direction;
 
 /// The commands that a toxic is meant for; all if nothing is said.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -46,7 +47,7 @@ impl Commands {
 }
 
 impl OnMessages for RedisDelay {
-    fn fault(&self) -> Result<Kind, String> {
+    fn fault(&self, _direction: Direction) -> Result<Kind, String> {
         let delay = RedisAction::Delay(self.latency.latency());
         Ok(self.commands.fault(delay))
     }
@@ -57,7 +58,7 @@ impl OnMessages for RedisDelay {
 }
 
 impl OnMessages for RedisErrorToxic {
-    fn fault(&self) -> Result<Kind, String> {
+    fn fault(&self, _direction: Direction) -> Result<Kind, String> {
         let error = match &self.error {
             Some(text) => RedisError::new(text.clone()).map_err(|error| error.to_string())?,
             None => RedisError::default(),

@@ -8,6 +8,7 @@ use crate::message::{
     Kind, MysqlAction, MysqlError, MysqlFault, Pattern, PostgresAction, PostgresError,
     PostgresFault, SqlState, StatementMatch,
 };
+use crate::stream::Direction;
 
 /// The statements that a toxic is meant for; all if nothing is said.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -116,7 +117,7 @@ fn mysql(matching: StatementMatch, action: MysqlAction) -> Kind {
 }
 
 impl OnMessages for PostgresDelay {
-    fn fault(&self) -> Result<Kind, String> {
+    fn fault(&self, _direction: Direction) -> Result<Kind, String> {
         let delay = PostgresAction::Delay(self.latency.latency());
         Ok(postgres(self.statements.matching(), delay))
     }
@@ -127,7 +128,7 @@ impl OnMessages for PostgresDelay {
 }
 
 impl OnMessages for PostgresErrorToxic {
-    fn fault(&self) -> Result<Kind, String> {
+    fn fault(&self, _direction: Direction) -> Result<Kind, String> {
         let error = self.told.postgres(PostgresError::of_statements())?;
         let matching = self.statements.matching();
         Ok(postgres(matching, PostgresAction::Error(error)))
@@ -135,7 +136,7 @@ impl OnMessages for PostgresErrorToxic {
 }
 
 impl OnMessages for PostgresRefuse {
-    fn fault(&self) -> Result<Kind, String> {
+    fn fault(&self, _direction: Direction) -> Result<Kind, String> {
         let error = self.told.postgres(PostgresError::of_connections())?;
         Ok(postgres(
             StatementMatch::all(),
@@ -145,7 +146,7 @@ impl OnMessages for PostgresRefuse {
 }
 
 impl OnMessages for MysqlDelay {
-    fn fault(&self) -> Result<Kind, String> {
+    fn fault(&self, _direction: Direction) -> Result<Kind, String> {
         let delay = MysqlAction::Delay(self.latency.latency());
         Ok(mysql(self.statements.matching(), delay))
     }
@@ -156,14 +157,14 @@ impl OnMessages for MysqlDelay {
 }
 
 impl OnMessages for MysqlErrorToxic {
-    fn fault(&self) -> Result<Kind, String> {
+    fn fault(&self, _direction: Direction) -> Result<Kind, String> {
         let error = self.told.mysql(self.code, MysqlError::of_statements())?;
         Ok(mysql(self.statements.matching(), MysqlAction::Error(error)))
     }
 }
 
 impl OnMessages for MysqlRefuse {
-    fn fault(&self) -> Result<Kind, String> {
+    fn fault(&self, _direction: Direction) -> Result<Kind, String> {
         let error = self.told.mysql(self.code, MysqlError::of_connections())?;
         Ok(mysql(StatementMatch::all(), MysqlAction::Refuse(error)))
     }

@@ -35,6 +35,8 @@ enum At {
     Waiting {
         until: Instant,
         since: Instant,
+        /// Bytes of its head.
+        length: usize,
         decision: Decision,
     },
     Body {
@@ -161,10 +163,14 @@ impl Version1 {
             At::Head => {}
             At::Waiting { until, .. } if *until > now => return false,
             At::Waiting {
-                since, decision, ..
+                since,
+                length,
+                decision,
+                ..
             } => {
-                let (since, decision) = (*since, std::mem::take(decision));
-                return self.begin(decision, since, passing, now, out);
+                let (since, length) = (*since, *length);
+                let decision = std::mem::take(decision);
+                return self.begin(decision, (since, length), passing, now, out);
             }
             At::Body {
                 body,
@@ -229,12 +235,14 @@ impl Version1 {
             Err(wrong) => return self.refuse_as(wrong, passing, now, out),
         };
         self.requests.count += 1;
+        let length = head.bytes.len();
         if decision.delay.is_zero() {
-            return self.begin(decision, now, passing, now, out);
+            return self.begin(decision, (now, length), passing, now, out);
         }
         self.requests.at = At::Waiting {
             until: now + decision.delay,
             since: now,
+            length,
             decision,
         };
         false
@@ -256,21 +264,18 @@ impl Version1 {
         Ok(deciders.decide(chance, number, method, path, &headers, arm))
     }
 
-    /// Sends a request on, or answers it; its head is the first that is in `passing`.
+    /// Sends a request on, or answers it. It came at a time, and its head has a length.
     fn begin(
         &mut self,
         decision: Decision,
-        since: Instant,
+        (since, length): (Instant, usize),
         passing: &mut Passing<'_>,
         now: Instant,
         out: &mut dyn Sink,
     ) -> bool {
         self.requests.at = At::Head;
-        let head = match Head::find(passing.rest(), 0) {
-            Ok(Some(head)) => head,
-            // It was there when it was decided on.
-            Ok(None) => return false,
-            Err(wrong) => return self.refuse_as(wrong, passing, now, out),
+        let head = Head {
+            bytes: &passing.rest()[..length],
         };
         let request = match head.request() {
             Ok(request) => request,
