@@ -7,7 +7,8 @@
 //! - [`worst`]: the worst window of a phase;
 //! - [`sequential`]: proof of harm that may be looked for after every window;
 //! - [`recovery`]: when the system was well again;
-//! - [`traffic`]: how many requests an answer takes.
+//! - [`traffic`]: how many requests an answer takes;
+//! - [`margin`]: how much of one dimension a system bears.
 //!
 //! [`judge`] is a judgement at a fixed horizon: it holds its stated confidence when it is
 //! asked once, at the end of a phase. Whoever looks continuously asks [`HarmWatch`], whose
@@ -18,6 +19,7 @@
 
 mod binomial;
 pub mod bounds;
+pub mod margin;
 pub mod recovery;
 pub mod sequential;
 pub mod tally;
