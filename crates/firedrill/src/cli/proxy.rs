@@ -145,7 +145,7 @@ impl FromStr for RouteWords {
 fn tls_value(field: &str, word: &str) -> Value {
     match (field, word.parse()) {
         ("alpn", _) => word.split('+').collect(),
-        ("insecure", Ok(insecure)) => Value::Bool(insecure),
+        ("insecure" | "client-optional", Ok(yes)) => Value::Bool(yes),
         _ => word.into(),
     }
 }
@@ -171,6 +171,15 @@ mod tests {
         let tls = serde_json::to_value(&route.tls).expect("JSON");
         let expected = json!({
             "mode": "originate", "insecure": true, "server_name": "shop.test",
+        });
+        assert_eq!(tls, expected);
+        let route = "web=:8443,shop:443,tls=reencrypt,tls-client-ca=ca.pem,\
+                     tls-client-optional=true,tls-upstream-certificate=own.pem";
+        let route = route.parse::<RouteWords>().expect("a route");
+        let tls = serde_json::to_value(&route.tls).expect("JSON");
+        let expected = json!({
+            "mode": "reencrypt", "client_ca": "ca.pem", "client_optional": true,
+            "upstream_certificate": "own.pem",
         });
         assert_eq!(tls, expected);
     }

@@ -2,13 +2,24 @@
 
 use std::time::{Duration, Instant};
 
+use firedrill_worker::queue::distribution::Distribution;
 use proptest::prelude::*;
 
 use crate::message::{Answered, Session, Sink};
-use crate::stream::{Direction, End};
+use crate::stream::{Direction, End, Latency};
 
 pub(in crate::message) const LONG: Duration = Duration::from_secs(100_000);
 pub(in crate::message) const MS: Duration = Duration::from_millis(1);
+
+/// Always as long.
+pub(in crate::message) fn steady(delay: Duration) -> Latency {
+    Latency {
+        delay,
+        jitter: Duration::ZERO,
+        distribution: Distribution::Uniform,
+        correlation: 0.0,
+    }
+}
 
 /// What came out, and when.
 #[derive(Debug, Default)]
@@ -144,6 +155,23 @@ impl<S: Session> Played<S> {
 /// How TCP cuts.
 pub(in crate::message) fn cuts() -> impl Strategy<Value = Vec<usize>> {
     prop::collection::vec(prop_oneof![1..4_usize, 1..40_usize, 1..3000_usize], 1..8)
+}
+
+/// Whatever both say, nothing breaks, and when the client has left nothing is waited for.
+pub(in crate::message) fn comes_to_rest<S: Session>(
+    mut played: Played<S>,
+    up: &[u8],
+    down: &[u8],
+    cuts: &[usize],
+) -> Result<(), TestCaseError> {
+    for (up, down) in up.chunks(cuts[0]).zip(down.chunks(cuts[cuts.len() - 1])) {
+        played.client(up);
+        played.server(down);
+    }
+    played.end(Direction::Upstream);
+    played.until(LONG);
+    prop_assert_eq!(played.session.due(), None);
+    Ok(())
 }
 
 /// Both streams in parts, in any order: what goes in comes out.
