@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 enum Bench {
     /// A one-probe experiment beside `chaos run`: wall time and peak memory
     Start(start::Arguments),
-    /// The proxy beside HAProxy and no proxy: CPU of a request, throughput, latency
+    /// The proxy beside HAProxy, Envoy, fault-cli and no proxy, and what its toxics are like
     Proxy(proxy::Arguments),
     /// From SIGKILL to clean, over many tries
     Undo(examples::Arguments),
