@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address;
 use super::answer::ApiError;
+use crate::group::Checks;
 use crate::message::Protocol;
 use crate::tls::Tls;
 use crate::tls::authority::Authority;
@@ -131,6 +132,11 @@ impl TlsSettings {
         matches!(self.mode, Mode::Terminate | Mode::Reencrypt)
     }
 
+    /// Whether the upstream gets no clear text.
+    pub(super) fn is_spoken_upstream(&self) -> bool {
+        self.originates() || self.mode == Mode::Passthrough
+    }
+
     fn originates(&self) -> bool {
         matches!(self.mode, Mode::Originate | Mode::Reencrypt)
     }
@@ -243,7 +249,7 @@ impl TlsSettings {
     fn names(&self, reasons: &mut Vec<String>) -> Names {
         let mut names = Names::default();
         for (pattern, upstream) in &self.upstreams {
-            match address::to_reach(upstream, None) {
+            match address::to_reach(upstream, None, Checks::default()) {
                 Ok(upstream) => {
                     if !names.add(pattern, upstream) {
                         let why = "is neither a name nor `*.` and a name";
