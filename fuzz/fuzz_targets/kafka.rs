@@ -5,7 +5,7 @@
 #[path = "wire/talk.rs"]
 mod talk;
 
-use firedrill_proxy::message::kafka::Kafka;
+use firedrill_proxy::message::kafka;
 use firedrill_proxy::message::{KafkaAction, KafkaFault, KafkaMatch, Kind};
 use libfuzzer_sys::fuzz_target;
 
@@ -14,5 +14,5 @@ fuzz_target!(|data: &[u8]| {
         matching: KafkaMatch::default(),
         action: KafkaAction::Error(6),
     })];
-    talk::talk(data, kinds, Kafka::new);
+    talk::talk(data, kinds, kafka::session);
 });

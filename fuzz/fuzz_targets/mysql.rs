@@ -5,7 +5,7 @@
 #[path = "wire/talk.rs"]
 mod talk;
 
-use firedrill_proxy::message::mysql::Mysql;
+use firedrill_proxy::message::mysql;
 use firedrill_proxy::message::{Kind, MysqlAction, MysqlError, MysqlFault, StatementMatch};
 use libfuzzer_sys::fuzz_target;
 
@@ -14,5 +14,5 @@ fuzz_target!(|data: &[u8]| {
         matching: StatementMatch::all(),
         action: MysqlAction::Error(MysqlError::of_statements()),
     })];
-    talk::talk(data, kinds, Mysql::new);
+    talk::talk(data, kinds, mysql::session);
 });

@@ -5,7 +5,7 @@
 #[path = "wire/talk.rs"]
 mod talk;
 
-use firedrill_proxy::message::postgres::Postgres;
+use firedrill_proxy::message::postgres;
 use firedrill_proxy::message::{
     Kind, PostgresAction, PostgresError, PostgresFault, StatementMatch,
 };
@@ -16,5 +16,5 @@ fuzz_target!(|data: &[u8]| {
         matching: StatementMatch::all(),
         action: PostgresAction::Error(PostgresError::of_statements()),
     })];
-    talk::talk(data, kinds, Postgres::new);
+    talk::talk(data, kinds, postgres::session);
 });

@@ -5,7 +5,7 @@
 #[path = "wire/talk.rs"]
 mod talk;
 
-use firedrill_proxy::message::redis::Redis;
+use firedrill_proxy::message::redis;
 use firedrill_proxy::message::{Kind, RedisAction, RedisError, RedisFault, RedisMatch};
 use libfuzzer_sys::fuzz_target;
 
@@ -14,5 +14,5 @@ fuzz_target!(|data: &[u8]| {
         matching: RedisMatch::default(),
         action: RedisAction::Error(RedisError::default()),
     })];
-    talk::talk(data, kinds, Redis::new);
+    talk::talk(data, kinds, redis::session);
 });

@@ -2,7 +2,7 @@
 //!
 //! - [`hello`]: what a client says in the clear; pure;
 //! - [`names`]: upstreams by that name; pure;
-//! - [`authority`]: certificates that the proxy makes;
+//! - [`authority`]: certificates that the proxy makes; [`pem`]: those that it is given;
 //! - [`terminate`], [`originate`]: the two ends of a handshake;
 //! - [`failures`]: handshakes that came to nothing, and why;
 //! - [`flaw`]: what can be wrong with one, on purpose.
@@ -15,6 +15,7 @@ pub mod flaw;
 pub mod hello;
 pub mod names;
 pub mod originate;
+pub mod pem;
 pub mod terminate;
 
 use std::sync::Arc;

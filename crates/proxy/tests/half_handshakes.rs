@@ -10,7 +10,7 @@ use firedrill_proxy::message::Protocol;
 use firedrill_proxy::tls::Tls;
 use firedrill_proxy::tls::authority::Authority;
 use firedrill_proxy::tls::names::Names;
-use firedrill_proxy::tls::terminate::{Shown, Terminate};
+use firedrill_proxy::tls::terminate::{Clients, Shown, Terminate};
 use firedrill_proxy::{Fabric, Faults, Options, RouteConfig, Upstream};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -71,6 +71,7 @@ fn a_thousand_half_handshakes_cost_next_to_nothing_and_hold_up_nobody() {
         threads: 1,
         seed: 1,
         arms_most: 1.0,
+        busy_poll: Duration::ZERO,
     })
     .expect("a fabric");
     let clear = fabric
@@ -78,7 +79,7 @@ fn a_thousand_half_handshakes_cost_next_to_nothing_and_hold_up_nobody() {
         .expect("a route");
     let authority = Arc::new(Authority::new().expect("an authority"));
     let shown = Shown::Made { name: None };
-    let ends = Terminate::new(authority, shown, vec![]).expect("a server");
+    let ends = Terminate::new(authority, shown, &Clients::All, vec![]).expect("a server");
     let passes = Tls::Pass {
         names: Names::default(),
         others: true,

@@ -1,6 +1,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use firedrill_proxy::toxiproxy::Api;
 use firedrill_proxy::{ARMS_MOST, Fabric, Options};
@@ -32,6 +33,7 @@ pub async fn run_proxy(config: ProxyConfig) -> Result<Infallible, RoleError> {
         threads: 1,
         seed: config.seed,
         arms_most: ARMS_MOST,
+        busy_poll: Duration::ZERO,
     });
     let fabric = Arc::new(fabric.map_err(|source| RoleError::Fabric { source })?);
     let api = Api::bind(config.api, fabric).map_err(|source| RoleError::Listen {

@@ -22,6 +22,7 @@ use crate::group::Seat;
 use crate::message::{Answered, Session, Sink};
 use crate::route::Route;
 use crate::stream::{Direction, End, Lane, Piece};
+use crate::tls::failures::Party;
 
 /// Reads of one side in a row, after which others have their turn.
 const TURN: usize = 16;
@@ -177,6 +178,10 @@ impl Connection {
         let again = match self.move_both(now, buffer, counters) {
             Ok(again) => again,
             Err(Stop::Reset) => {
+                if let Some(alert) = self.sides[1].refusal() {
+                    self.route.handshakes.add(Party::Upstream, &alert);
+                    counters.failed.add(1);
+                }
                 self.will_reset();
                 return Next::Over;
             }

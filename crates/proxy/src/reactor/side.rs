@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use rustls::Connection as Tls;
 
 use super::socket::{Read, Socket};
+use crate::tls::failures::words;
 
 /// Ciphertext that is read at a time, and never more than fits into what it says.
 const WIRE: usize = 64 << 10;
@@ -36,6 +37,8 @@ struct Layer {
     unread: bool,
     /// The peer has said that nothing more comes.
     read_over: bool,
+    /// The peer has said something that was not TLS's own.
+    heard: bool,
     /// Nothing more is said; the socket is ended when all of it is sent.
     ended: bool,
     /// Why this is over, where TLS says so and not the socket. The peer was told by an alert, which
@@ -75,6 +78,7 @@ impl Side {
             tls,
             unread: false,
             read_over: false,
+            heard: false,
             ended: false,
             failure: None,
         }));
@@ -202,10 +206,22 @@ impl Side {
     pub(super) fn failure(&self) -> String {
         match &self.speech {
             Speech::Tls(layer) => match &layer.failure {
-                Some(error) => error.to_string(),
+                Some(error) => words(error),
                 None => "the connection ended in the middle of it".into(),
             },
             _ => "the connection ended before it".into(),
+        }
+    }
+
+    /// The alert that was all that the peer had to say. In TLS 1.3 a client's handshake is over
+    /// before the server has looked at its certificate.
+    pub(super) fn refusal(&self) -> Option<String> {
+        match &self.speech {
+            Speech::Tls(layer) if !layer.heard => match &layer.failure {
+                Some(alert @ rustls::Error::AlertReceived(_)) => Some(words(alert)),
+                _ => None,
+            },
+            _ => None,
         }
     }
 
@@ -268,7 +284,10 @@ impl Layer {
                     self.read_over = *said == 0;
                     return Read::End;
                 }
-                Ok(more) => *said += more,
+                Ok(more) => {
+                    self.heard = true;
+                    *said += more;
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.unread = false;
                     break;

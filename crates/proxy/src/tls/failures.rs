@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use rustls::{AlertDescription, Error};
 use serde::Serialize;
 
 /// The handshakes of a route that failed, by the side they were with.
@@ -17,6 +18,21 @@ pub struct Failed {
     pub count: u64,
     /// Why the last one did.
     pub last: Option<String>,
+}
+
+/// What went wrong, with what to do where that is not plain.
+pub(crate) fn words(error: &Error) -> String {
+    let hint = match error {
+        Error::AlertReceived(AlertDescription::CertificateRequired) => {
+            ": it wants a certificate; `upstream_certificate` says which to show"
+        }
+        Error::NoCertificatesPresented => {
+            ": whoever `client_ca` does not know is not let in; `client_optional` lets in who shows \
+             none"
+        }
+        _ => "",
+    };
+    format!("{error}{hint}")
 }
 
 /// With whom a handshake was.

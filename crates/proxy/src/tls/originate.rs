@@ -1,13 +1,12 @@
 //! TLS begins here: the proxy's handshake is with the upstream.
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
@@ -29,13 +28,13 @@ pub struct Originate {
 }
 
 /// Who is believed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub enum Trust {
     /// Whom the system trusts.
     #[default]
     System,
-    /// Those in this PEM file, and nobody else.
-    File(PathBuf),
+    /// These authorities, and nobody else.
+    Only(RootCertStore),
     /// Anybody, unasked.
     Anybody,
 }
@@ -43,35 +42,40 @@ pub enum Trust {
 /// Why upstreams cannot be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum OriginateError {
-    #[error("{path} cannot be read as PEM: {why}")]
-    Pem { path: String, why: String },
-    #[error("{path} holds no certificate of an authority")]
-    Empty { path: String },
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
 }
 
 impl Originate {
+    /// `shown` is the certificate for upstreams that ask for one.
+    ///
     /// # Errors
     /// When there is nobody to trust.
     pub fn new(
-        trust: &Trust,
+        trust: Trust,
         name: Option<ServerName<'static>>,
+        shown: Option<CertifiedKey>,
         alpn: Vec<Vec<u8>>,
     ) -> Result<Self, OriginateError> {
         let builder = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(protocol_versions())?;
         let builder = match trust {
             Trust::System => builder.with_platform_verifier()?,
-            Trust::File(path) => builder.with_root_certificates(roots(path)?),
+            Trust::Only(roots) => builder.with_root_certificates(roots),
             Trust::Anybody => builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider()))),
         };
+        let config = match shown {
+            Some(shown) => {
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(shown)))
+            }
+            None => builder.with_no_client_auth(),
+        };
         Ok(Self {
             name,
             alpn,
-            config: Arc::new(builder.with_no_client_auth()),
+            config: Arc::new(config),
         })
     }
 
@@ -109,22 +113,6 @@ fn host(upstream: &Upstream) -> Option<ServerName<'static>> {
         // Another for each connection.
         Upstream::Group(_) | Upstream::Original { .. } => None,
     }
-}
-
-fn roots(path: &Path) -> Result<RootCertStore, OriginateError> {
-    let told = || path.display().to_string();
-    let all = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| OriginateError::Pem {
-            path: told(),
-            why: error.to_string(),
-        })?;
-    let mut roots = RootCertStore::empty();
-    let (added, _ignored) = roots.add_parsable_certificates(all);
-    if added == 0 {
-        return Err(OriginateError::Empty { path: told() });
-    }
-    Ok(roots)
 }
 
 /// Signatures are checked all the same: a broken handshake is not a question of trust.

@@ -1,14 +1,15 @@
 //! TLS ends here: the client's handshake is with the proxy.
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, VerifierBuilderError,
+    WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, ServerConnection};
+use rustls::{RootCertStore, ServerConfig, ServerConnection};
 
 use super::authority::{Authority, AuthorityError, name_of};
 use super::flaw::Flaw;
@@ -36,32 +37,43 @@ pub enum Shown {
     Made { name: Option<String> },
 }
 
-/// Why a certificate cannot be shown.
+/// Which clients are let in.
+#[derive(Debug, Clone, Default)]
+pub enum Clients {
+    /// All, and none is asked for a certificate.
+    #[default]
+    All,
+    /// Those with a certificate of one of these authorities; if `unknown`, those too that show
+    /// none. One that is shown has to be good in any case.
+    Known {
+        roots: Arc<RootCertStore>,
+        unknown: bool,
+    },
+}
+
+/// Why clients cannot be answered.
 #[derive(Debug, thiserror::Error)]
 pub enum TerminateError {
-    #[error("{path} cannot be read as PEM: {why}")]
-    Pem { path: String, why: String },
-    #[error("{path} holds no certificate")]
-    Empty { path: String },
-    #[error("the certificate of {path} and its key do not go together: {why}")]
-    Pair { path: String, why: String },
     #[error(transparent)]
     Authority(#[from] AuthorityError),
+    #[error("certificates of clients cannot be verified: {0}")]
+    Verifier(#[from] VerifierBuilderError),
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),
 }
 
 impl Terminate {
     /// # Errors
-    /// When rustls does not take its own versions.
+    /// When there are clients to be known, and no authority to know them by.
     pub fn new(
         authority: Arc<Authority>,
         shown: Shown,
+        clients: &Clients,
         alpn: Vec<Vec<u8>>,
     ) -> Result<Self, TerminateError> {
         let config = ServerConfig::builder_with_provider(super::provider())
             .with_protocol_versions(protocol_versions())?
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients.verifier()?)
             .with_cert_resolver(Arc::new(Nothing));
         Ok(Self {
             authority,
@@ -125,32 +137,18 @@ impl Terminate {
 /// The protocol that an upstream chose, or that it chose none.
 pub type Agreed = Option<Vec<u8>>;
 
-impl Shown {
-    /// The certificate and its chain from one PEM file, its key from another, or the same.
-    ///
-    /// # Errors
-    /// When a file cannot be read, or the two do not belong together.
-    pub fn read(certificate: &Path, key: &Path) -> Result<Self, TerminateError> {
-        let path = |file: &Path| file.display().to_string();
-        let pem = |file: &Path, error: rustls::pki_types::pem::Error| TerminateError::Pem {
-            path: path(file),
-            why: error.to_string(),
+impl Clients {
+    fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, TerminateError> {
+        let Self::Known { roots, unknown } = self else {
+            return Ok(WebPkiClientVerifier::no_client_auth());
         };
-        let chain = CertificateDer::pem_file_iter(certificate)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| pem(certificate, error))?;
-        if chain.is_empty() {
-            return Err(TerminateError::Empty {
-                path: path(certificate),
-            });
-        }
-        let key = PrivateKeyDer::from_pem_file(key).map_err(|error| pem(key, error))?;
-        let given = CertifiedKey::from_der(chain, key, &super::provider());
-        let given = given.map_err(|error| TerminateError::Pair {
-            path: path(certificate),
-            why: error.to_string(),
-        })?;
-        Ok(Self::Given(Arc::new(given)))
+        let roots = Arc::clone(roots);
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, super::provider());
+        let verifier = match unknown {
+            true => verifier.allow_unauthenticated(),
+            false => verifier,
+        };
+        Ok(verifier.build()?)
     }
 }
 

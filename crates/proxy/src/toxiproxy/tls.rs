@@ -2,10 +2,12 @@
 //! nothing of the kind.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use rustls::RootCertStore;
 use rustls::pki_types::ServerName;
+use rustls::sign::CertifiedKey;
 use serde::{Deserialize, Serialize};
 
 use super::address;
@@ -17,7 +19,8 @@ use crate::tls::authority::Authority;
 use crate::tls::flaw;
 use crate::tls::names::Names;
 use crate::tls::originate::{Originate, Trust};
-use crate::tls::terminate::{Shown, Terminate};
+use crate::tls::pem::{self, PemError};
+use crate::tls::terminate::{Clients, Shown, Terminate};
 
 /// What becomes of TLS.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +37,19 @@ pub struct TlsSettings {
     /// The name in a certificate that is made for a client that asks for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// A PEM file with the authorities by whose certificates clients are known. If not given, no
+    /// client is asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_ca: Option<PathBuf>,
+    /// Let clients in that show no certificate.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub client_optional: bool,
+    /// A PEM file with the certificate, and its chain, that upstreams are shown that ask for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_certificate: Option<PathBuf>,
+    /// Its key; if not given, in the same file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream_key: Option<PathBuf>,
     /// A PEM file with whom to believe about upstreams, in the place of those the system trusts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<PathBuf>,
@@ -149,23 +165,21 @@ impl TlsSettings {
             reasons.push(why);
         }
         let authority = authority(cell)?;
-        let terminate = self
-            .terminate(authority, protocol)
-            .map_err(|why| reasons.push(why));
-        let originate = self.originate(protocol).map_err(|why| reasons.push(why));
+        let terminate = self.terminate(authority, protocol, &mut reasons);
+        let originate = self.originate(protocol, &mut reasons);
         let names = self.names(&mut reasons);
-        if let (true, Ok(terminate), Ok(originate)) = (reasons.is_empty(), terminate, originate) {
-            return Ok(match (terminate, originate) {
-                (Some(terminate), None) => Tls::Terminate(terminate),
-                (None, Some(originate)) => Tls::Originate(originate),
-                (Some(terminate), Some(originate)) => Tls::Reencrypt(terminate, originate),
-                (None, None) => Tls::Pass {
-                    names,
-                    others: self.otherwise == Otherwise::Upstream,
-                },
-            });
+        if !reasons.is_empty() {
+            return Err(ApiError::body(format!("tls: {}", reasons.join("; "))));
         }
-        Err(ApiError::body(format!("tls: {}", reasons.join("; "))))
+        Ok(match (terminate, originate) {
+            (Some(terminate), None) => Tls::Terminate(terminate),
+            (None, Some(originate)) => Tls::Originate(originate),
+            (Some(terminate), Some(originate)) => Tls::Reencrypt(terminate, originate),
+            (None, None) => Tls::Pass {
+                names,
+                others: self.otherwise == Otherwise::Upstream,
+            },
+        })
     }
 
     /// What is said though the mode has no use for it.
@@ -179,7 +193,23 @@ impl TlsSettings {
                 self.name.is_some(),
                 self.terminates() && self.certificate.is_none(),
             ),
+            ("client_ca", self.client_ca.is_some(), self.terminates()),
+            (
+                "client_optional",
+                self.client_optional,
+                self.client_ca.is_some(),
+            ),
             ("ca", self.ca.is_some(), self.originates() && !self.insecure),
+            (
+                "upstream_certificate",
+                self.upstream_certificate.is_some(),
+                self.originates(),
+            ),
+            (
+                "upstream_key",
+                self.upstream_key.is_some(),
+                self.upstream_certificate.is_some(),
+            ),
             ("insecure", self.insecure, self.originates()),
             ("server_name", self.server_name.is_some(), self.originates()),
             (
@@ -208,42 +238,67 @@ impl TlsSettings {
         &self,
         authority: Arc<Authority>,
         protocol: Protocol,
-    ) -> Result<Option<Arc<Terminate>>, String> {
+        reasons: &mut Vec<String>,
+    ) -> Option<Arc<Terminate>> {
         if !self.terminates() {
-            return Ok(None);
+            return None;
         }
-        let words = |error: crate::tls::terminate::TerminateError| error.to_string();
         let shown = match &self.certificate {
-            Some(file) => Shown::read(file, self.key.as_ref().unwrap_or(file)).map_err(words)?,
+            Some(file) => {
+                let given = given("certificate", file, ("key", self.key.as_ref()));
+                Shown::Given(Arc::new(noted(given, reasons)?))
+            }
             None => Shown::Made {
                 name: self.name.clone(),
             },
         };
         if let Shown::Made { name: Some(name) } = &shown {
             let made = authority.certificate(name, None);
-            made.map_err(|error| format!("name {name}: {error}"))?;
+            noted(
+                made.map_err(|error| format!("name {name}: {error}")),
+                reasons,
+            )?;
         }
-        let made = Terminate::new(authority, shown, self.alpn(protocol));
-        made.map(|made| Some(Arc::new(made))).map_err(words)
+        let clients = match &self.client_ca {
+            Some(file) => Clients::Known {
+                roots: Arc::new(noted(authorities("client_ca", file), reasons)?),
+                unknown: self.client_optional,
+            },
+            None => Clients::All,
+        };
+        let made = Terminate::new(authority, shown, &clients, self.alpn(protocol));
+        noted(
+            made.map(Arc::new).map_err(|error| error.to_string()),
+            reasons,
+        )
     }
 
-    fn originate(&self, protocol: Protocol) -> Result<Option<Arc<Originate>>, String> {
+    fn originate(&self, protocol: Protocol, reasons: &mut Vec<String>) -> Option<Arc<Originate>> {
         if !self.originates() {
-            return Ok(None);
+            return None;
         }
         let trust = match &self.ca {
-            _ if self.insecure => Trust::Anybody,
-            Some(file) => Trust::File(file.clone()),
-            None => Trust::System,
+            _ if self.insecure => Ok(Trust::Anybody),
+            Some(file) => authorities("ca", file).map(Trust::Only),
+            None => Ok(Trust::System),
         };
-        let name = self.server_name.clone().map(ServerName::try_from);
-        let name = name.transpose().map_err(|_| {
-            let given = self.server_name.as_deref().unwrap_or_default();
-            format!("server_name {given} is neither a name nor an address")
-        })?;
-        let made = Originate::new(&trust, name, self.alpn(protocol));
-        let made = made.map_err(|error| error.to_string())?;
-        Ok(Some(Arc::new(made)))
+        let name = self.server_name.clone().map(|name| {
+            let parsed = ServerName::try_from(name.clone());
+            parsed.map_err(|_| format!("server_name {name} is neither a name nor an address"))
+        });
+        let shown = self.upstream_certificate.as_ref().map(|file| {
+            let key = ("upstream_key", self.upstream_key.as_ref());
+            given("upstream_certificate", file, key)
+        });
+        // Each of them may be wrong by itself.
+        let trust = noted(trust, reasons);
+        let name = noted(name.transpose(), reasons);
+        let shown = noted(shown.transpose(), reasons);
+        let made = Originate::new(trust?, name?, shown?, self.alpn(protocol));
+        noted(
+            made.map(Arc::new).map_err(|error| error.to_string()),
+            reasons,
+        )
     }
 
     fn names(&self, reasons: &mut Vec<String>) -> Names {
@@ -261,4 +316,29 @@ impl TlsSettings {
         }
         names
     }
+}
+
+/// What is there, or else the reason why not among the others.
+fn noted<T>(made: Result<T, String>, reasons: &mut Vec<String>) -> Option<T> {
+    made.map_err(|why| reasons.push(why)).ok()
+}
+
+fn authorities(field: &str, file: &Path) -> Result<RootCertStore, String> {
+    pem::authorities(file).map_err(|error| format!("{field}: {error}"))
+}
+
+/// A certificate of this field's file, with its key: of another field's file, or of the same.
+fn given(
+    field: &str,
+    file: &Path,
+    (key_field, key): (&str, Option<&PathBuf>),
+) -> Result<CertifiedKey, String> {
+    let certified = pem::certified(file, key.map_or(file, PathBuf::as_path));
+    certified.map_err(|error| match (&error, key) {
+        (PemError::NoKey { .. }, None) => {
+            format!("{field}: {error}; say with `{key_field}` which file does")
+        }
+        (PemError::NoKey { .. }, Some(_)) => format!("{key_field}: {error}"),
+        _ => format!("{field}: {error}"),
+    })
 }

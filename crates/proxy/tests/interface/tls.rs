@@ -111,6 +111,73 @@ fn settings_that_mean_nothing_are_refused_with_every_reason() {
     assert_eq!(bed.get("/proxies").json(), json!({}));
 }
 
+/// A certificate and its key, or a part of it, as a file.
+fn pem(parts: &[&str]) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(parts.concat().as_bytes()).expect("written");
+    file
+}
+
+#[test]
+fn whom_to_know_and_whom_to_be_is_told_as_it_was_said() {
+    let made = || rcgen::generate_simple_self_signed(["proxy".to_owned()]).expect("made");
+    let (own, other) = (made(), made());
+    let key = own.signing_key.serialize_pem();
+    let certificate = pem(&[&own.cert.pem()]);
+    let both = pem(&[&own.cert.pem(), &key]);
+    let key = pem(&[&key]);
+    let tls = json!({
+        "mode": "reencrypt", "client_ca": certificate.path(), "client_optional": true,
+        "upstream_certificate": both.path(),
+    });
+    let bed = Bed::new();
+    assert_eq!(proxy(&bed, &tls).json()["tls"], tls);
+    let apart = json!({ "tls": {
+        "mode": "originate", "upstream_certificate": certificate.path(),
+        "upstream_key": key.path(),
+    }});
+    let changed = bed.post("/proxies/echo", &apart.to_string()).json();
+    assert_eq!(changed["tls"], apart["tls"]);
+
+    let foreign = pem(&[&other.signing_key.serialize_pem()]);
+    let empty = pem(&[]);
+    let refused = |tls: &Value| {
+        let body = json!({ "tls": tls }).to_string();
+        let refused = bed.post("/proxies/echo", &body);
+        assert_eq!(refused.status, 400, "{refused:?}");
+        refused.json()["error"].as_str().expect("words").to_owned()
+    };
+    let wrong = json!({
+        "mode": "reencrypt", "certificate": certificate.path(), "client_ca": empty.path(),
+        "upstream_certificate": certificate.path(), "upstream_key": foreign.path(),
+        "ca": "no-such-file.pem",
+    });
+    let error = refused(&wrong);
+    for reason in [
+        "holds no private key; say with `key` which file does",
+        "ca: no-such-file.pem cannot be read as PEM",
+        "upstream_certificate: the certificate of",
+        "do not go together",
+    ] {
+        assert!(error.contains(reason), "{error}");
+    }
+    let error = refused(&json!({ "mode": "terminate", "client_ca": empty.path() }));
+    let says = "holds no certificate of an authority";
+    assert!(
+        error.contains("client_ca: ") && error.contains(says),
+        "{error}"
+    );
+    let error = refused(&json!({
+        "mode": "originate", "client_ca": certificate.path(), "client_optional": true,
+        "upstream_key": key.path(),
+    }));
+    for field in ["client_ca", "upstream_key"] {
+        let reason = format!("`{field}` has no meaning");
+        assert!(error.contains(&reason), "{error}");
+    }
+    assert_eq!(bed.get("/proxies/echo").json()["tls"], apart["tls"]);
+}
+
 #[test]
 fn a_flaw_needs_a_handshake_of_ours() {
     let (bed, _) = Bed::with_echo();

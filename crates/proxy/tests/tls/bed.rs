@@ -11,7 +11,7 @@ use firedrill_proxy::tls::Tls;
 use firedrill_proxy::tls::authority::Authority;
 use firedrill_proxy::tls::flaw::HandshakeFault;
 use firedrill_proxy::tls::originate::{Originate, Trust};
-use firedrill_proxy::tls::terminate::{Shown, Terminate};
+use firedrill_proxy::tls::terminate::{Clients, Shown, Terminate};
 use firedrill_proxy::{Fabric, Faults, Options, RouteConfig, Upstream};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -43,6 +43,7 @@ impl Bed {
             threads: 1,
             seed: 1,
             arms_most: 1.0,
+            busy_poll: Duration::ZERO,
         };
         let fabric = Fabric::start(&options).expect("a fabric");
         let address = fabric
@@ -107,14 +108,23 @@ pub(crate) fn authority() -> Arc<Authority> {
 }
 
 pub(crate) fn terminate(authority: &Arc<Authority>, alpn: &[&str]) -> Arc<Terminate> {
+    asking(authority, &Clients::All, alpn)
+}
+
+/// The same, where not all clients are let in.
+pub(crate) fn asking(
+    authority: &Arc<Authority>,
+    clients: &Clients,
+    alpn: &[&str],
+) -> Arc<Terminate> {
     let shown = Shown::Made { name: None };
-    let made = Terminate::new(Arc::clone(authority), shown, protocols(alpn));
+    let made = Terminate::new(Arc::clone(authority), shown, clients, protocols(alpn));
     Arc::new(made.expect("a server"))
 }
 
 pub(crate) fn originate(trust: &Trust, alpn: &[&str]) -> Arc<Originate> {
     let name = ServerName::try_from(NAME).expect("a name");
-    let made = Originate::new(trust, Some(name), protocols(alpn));
+    let made = Originate::new(trust.clone(), Some(name), None, protocols(alpn));
     Arc::new(made.expect("a client"))
 }
 
@@ -187,6 +197,27 @@ pub(crate) fn serve_tls(
     serve(move |stream| {
         let tls = ServerConnection::new(Arc::clone(&config)).expect("a server");
         each(StreamOwned::new(tls, stream));
+    })
+}
+
+/// A server of TLS with a certificate of this authority, for clients that it knows.
+pub(crate) fn serve_known(
+    authority: &Arc<Authority>,
+    clients: &Clients,
+    each: fn(Server),
+) -> SocketAddr {
+    let ends = asking(authority, clients, &[]);
+    serve(move |stream| {
+        let mut first = [0; 4096];
+        let hello = loop {
+            let length = stream.peek(&mut first).expect("a hello");
+            let read = firedrill_proxy::tls::hello::read(&first[..length]);
+            if let Some(hello) = read.expect("a hello") {
+                break hello;
+            }
+        };
+        let tls = ends.connection(&hello, ANY.ip(), None, None);
+        each(StreamOwned::new(tls.expect("a server"), stream));
     })
 }
 

@@ -6,6 +6,7 @@ use std::thread;
 use firedrill_proxy::tls::Tls;
 use firedrill_proxy::tls::authority::Authority;
 use firedrill_proxy::tls::originate::Trust;
+use firedrill_proxy::tls::pem;
 use proptest::prelude::*;
 
 use crate::bed::{
@@ -51,7 +52,7 @@ fn a_certificate_is_made_for_whatever_name_or_address_is_asked_for() {
 fn every_byte_passes_where_tls_ends_and_where_it_begins_again() {
     let authority = authority();
     let root = file(&authority);
-    let trust = Trust::File(root.path().into());
+    let trust = Trust::Only(pem::authorities(root.path()).expect("a root"));
     let ended = Tls::Terminate(terminate(&authority, &[]));
     let again = Tls::Reencrypt(terminate(&authority, &[]), originate(&trust, &[]));
     let clear = serve(echo);
@@ -86,7 +87,8 @@ fn who_trusted_an_authority_trusts_the_one_that_goes_on_with_its_key() {
 fn what_begins_here_is_clear_to_the_client() {
     let authority = authority();
     let root = file(&authority);
-    let tls = Tls::Originate(originate(&Trust::File(root.path().into()), &[]));
+    let trust = Trust::Only(pem::authorities(root.path()).expect("a root"));
+    let tls = Tls::Originate(originate(&trust, &[]));
     let bed = Bed::new(tls, serve_tls(&authority, &[], echo_tls), vec![]);
     let mut client = bed.connect();
     let mut writer = client.try_clone().expect("a clone");
@@ -107,7 +109,8 @@ fn an_upstream_that_is_not_believed_is_a_reset_unless_anybody_is() {
     let authority = authority();
     let stranger = file(&crate::bed::authority());
     let server = serve_tls(&authority, &[], echo_tls);
-    let strict = originate(&Trust::File(stranger.path().into()), &[]);
+    let trust = Trust::Only(pem::authorities(stranger.path()).expect("a root"));
+    let strict = originate(&trust, &[]);
     let bed = Bed::new(Tls::Originate(strict), server, vec![]);
     let error = bed.connect().read(&mut [0]).expect_err("a reset");
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);

@@ -4,5 +4,7 @@ mod bed;
 mod ended;
 mod flaws;
 mod hostile;
+mod known;
 mod messages;
+mod nginx;
 mod passed;

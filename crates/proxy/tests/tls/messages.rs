@@ -1,9 +1,7 @@
 //! Faults on requests inside TLS: what the two sides agreed on says which HTTP it is.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Instant;
+use std::process::{Command, Output};
 
 use firedrill_proxy::Faults;
 use firedrill_proxy::message::{
@@ -13,72 +11,8 @@ use firedrill_proxy::tls::Tls;
 use firedrill_proxy::tls::names::Names;
 use firedrill_proxy::tls::originate::{Originate, Trust};
 
-use crate::bed::{ANY, Bed, NAME, PATIENCE, authority, file, terminate};
-
-/// A server of HTTP/1.1 and HTTP/2 over TLS, with a certificate of its own.
-struct Nginx {
-    process: Child,
-    address: SocketAddr,
-    folder: tempfile::TempDir,
-}
-
-impl Nginx {
-    fn start() -> Option<Self> {
-        let folder = tempfile::tempdir().expect("a folder");
-        let own = rcgen::generate_simple_self_signed([NAME.to_owned()]).expect("a certificate");
-        let path = |name: &str| folder.path().join(name);
-        std::fs::write(path("own.pem"), own.cert.pem()).expect("written");
-        std::fs::write(path("key.pem"), own.signing_key.serialize_pem()).expect("written");
-        let port = TcpListener::bind(ANY).and_then(|listener| listener.local_addr());
-        let address = port.expect("a port");
-        let config = format!(
-            "daemon off; master_process off; pid nginx.pid; error_log stderr;
-             events {{}}
-             http {{
-               access_log off;
-               client_body_temp_path body; proxy_temp_path p; fastcgi_temp_path f;
-               uwsgi_temp_path u; scgi_temp_path s;
-               server {{
-                 listen {address} ssl http2;
-                 ssl_certificate own.pem; ssl_certificate_key key.pem;
-                 location / {{ default_type text/plain; return 200 'hello over $server_protocol'; }}
-               }}
-             }}"
-        );
-        std::fs::write(path("nginx.conf"), config).expect("written");
-        let process = Command::new(program("nginx")?)
-            .arg("-p")
-            .arg(folder.path())
-            .args(["-c", "nginx.conf"])
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let nginx = Self {
-            process,
-            address,
-            folder,
-        };
-        let begin = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            assert!(begin.elapsed() < PATIENCE, "nginx does not listen");
-            std::thread::yield_now();
-        }
-        Some(nginx)
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _gone = self.process.kill();
-        let _gone = self.process.wait();
-    }
-}
-
-fn program(name: &str) -> Option<std::path::PathBuf> {
-    let places = ["/usr/sbin", "/usr/bin"];
-    let mut paths = places.iter().map(|place| Path::new(place).join(name));
-    paths.find(|path| path.exists())
-}
+use crate::bed::{ANY, Bed, NAME, authority, file, terminate};
+use crate::nginx::{Nginx, program};
 
 fn curl(bed: &Bed, root: &Path, version: &str, path: &str) -> Output {
     let port = bed.address.port();
@@ -121,13 +55,16 @@ fn aborted() -> Faults {
 
 #[test]
 fn a_request_meets_its_fault_in_whichever_http_the_two_sides_agreed_on() {
-    let (Some(nginx), Some(_)) = (Nginx::start(), program("curl")) else {
+    let (Some(nginx), Some(_)) = (
+        Nginx::start("", "hello over $server_protocol"),
+        program("curl"),
+    ) else {
         eprintln!("skipped: nginx or curl is not here");
         return;
     };
     let authority = authority();
     let root = file(&authority);
-    let originate = Originate::new(&Trust::Anybody, None, vec![]).expect("a client");
+    let originate = Originate::new(Trust::Anybody, None, None, vec![]).expect("a client");
     let tls = Tls::Reencrypt(terminate(&authority, &[]), originate.into());
     let bed = Bed::with(tls, nginx.address, Protocol::Http, aborted());
     for (version, spoken) in [("--http1.1", "HTTP/1.1"), ("--http2", "HTTP/2.0")] {
@@ -142,7 +79,10 @@ fn a_request_meets_its_fault_in_whichever_http_the_two_sides_agreed_on() {
 
 #[test]
 fn a_session_of_curl_goes_straight_through_to_nginx_by_its_name() {
-    let (Some(nginx), Some(_)) = (Nginx::start(), program("curl")) else {
+    let (Some(nginx), Some(_)) = (
+        Nginx::start("", "hello over $server_protocol"),
+        program("curl"),
+    ) else {
         eprintln!("skipped: nginx or curl is not here");
         return;
     };
@@ -155,7 +95,7 @@ fn a_session_of_curl_goes_straight_through_to_nginx_by_its_name() {
     };
     let bed = Bed::with(tls, ANY, Protocol::Tcp, Faults::default());
     // Trusted only because it is nginx's own, which the proxy could not show.
-    let own = nginx.folder.path().join("own.pem");
+    let own = nginx.certificate();
     let answer = curl(&bed, &own, "--http2", "");
     let said = String::from_utf8_lossy(&answer.stdout);
     assert_eq!(said, "hello over HTTP/2.0 200", "{answer:?}");
