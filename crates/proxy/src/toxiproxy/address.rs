@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
+use super::answer::ApiError;
 use crate::group::{Checks, Endpoint, Group};
 use crate::route::Upstream;
 
@@ -20,6 +21,12 @@ pub enum AddressError {
     },
     #[error("address {address}: the name has no address")]
     Nowhere { address: String },
+}
+
+impl From<AddressError> for ApiError {
+    fn from(error: AddressError) -> Self {
+        Self::body(error.to_string())
+    }
 }
 
 /// Where to listen; without a host on every address.

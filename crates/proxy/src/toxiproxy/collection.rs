@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::address::{self, AddressError};
+use super::address;
 use super::answer::ApiError;
 use super::check::{self, CheckSettings};
 use super::endpoints::{Drain, EndpointView};
@@ -580,12 +580,6 @@ impl Proxy {
             }
             _ => Ok(()),
         }
-    }
-}
-
-impl From<AddressError> for ApiError {
-    fn from(error: AddressError) -> Self {
-        Self::body(error.to_string())
     }
 }
 
