@@ -5,7 +5,7 @@
 #[path = "wire/talk.rs"]
 mod talk;
 
-use firedrill_proxy::message::kafka::Kafka;
+use firedrill_proxy::message::kafka;
 use firedrill_proxy::message::{KafkaAction, KafkaFault, KafkaMatch, Kind};
 use libfuzzer_sys::fuzz_target;
 
@@ -14,5 +14,5 @@ fuzz_target!(|data: &[u8]| {
         let matching = KafkaMatch::default();
         Kind::Kafka(KafkaFault { matching, action })
     });
-    talk::talk(data, kinds.into(), Kafka::new);
+    talk::talk(data, kinds.into(), kafka::session);
 });

@@ -5,7 +5,7 @@
 #[path = "wire/talk.rs"]
 mod talk;
 
-use firedrill_proxy::message::mysql::Mysql;
+use firedrill_proxy::message::mysql;
 use firedrill_proxy::message::{Kind, MysqlAction, MysqlError, MysqlFault, StatementMatch};
 use libfuzzer_sys::fuzz_target;
 
@@ -18,5 +18,5 @@ fuzz_target!(|data: &[u8]| {
         let matching = StatementMatch::all();
         Kind::Mysql(MysqlFault { matching, action })
     });
-    talk::talk(data, kinds.into(), Mysql::new);
+    talk::talk(data, kinds.into(), mysql::session);
 });

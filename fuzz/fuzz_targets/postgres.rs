@@ -5,7 +5,7 @@
 #[path = "wire/talk.rs"]
 mod talk;
 
-use firedrill_proxy::message::postgres::Postgres;
+use firedrill_proxy::message::postgres;
 use firedrill_proxy::message::{
     Kind, PostgresAction, PostgresError, PostgresFault, StatementMatch,
 };
@@ -20,5 +20,5 @@ fuzz_target!(|data: &[u8]| {
         let matching = StatementMatch::all();
         Kind::Postgres(PostgresFault { matching, action })
     });
-    talk::talk(data, kinds.into(), Postgres::new);
+    talk::talk(data, kinds.into(), postgres::session);
 });

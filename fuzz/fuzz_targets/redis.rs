@@ -5,7 +5,7 @@
 #[path = "wire/talk.rs"]
 mod talk;
 
-use firedrill_proxy::message::redis::Redis;
+use firedrill_proxy::message::redis;
 use firedrill_proxy::message::{Kind, RedisAction, RedisError, RedisFault, RedisMatch};
 use libfuzzer_sys::fuzz_target;
 
@@ -18,5 +18,5 @@ fuzz_target!(|data: &[u8]| {
         let matching = RedisMatch::default();
         Kind::Redis(RedisFault { matching, action })
     });
-    talk::talk(data, kinds.into(), Redis::new);
+    talk::talk(data, kinds.into(), redis::session);
 });

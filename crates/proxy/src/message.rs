@@ -37,7 +37,7 @@ pub use pattern::Pattern;
 pub use postgres::{PostgresAction, PostgresError, PostgresFault};
 pub use protocol::{Protocol, UnknownProtocol};
 pub use redis::{RedisAction, RedisError, RedisFault, RedisMatch};
-pub use sql::{NoSqlState, SqlState, StatementMatch};
+pub use sql::{NoSqlState, SqlAction, SqlFault, SqlState, StatementMatch};
 
 use crate::arms::{Arm, Arms};
 use crate::chance::Chance;

@@ -8,34 +8,20 @@ mod packet;
 mod reply;
 
 use std::sync::Arc;
-use std::time::Instant;
 
-use super::sql::{SqlState, StatementMatch};
-use super::wire::{Awaited, Cursor, Deciders, Decision, Frames, Outgoing, Step, Texts, WireFault};
-use super::{Kind, MessageFault, Session, Sink};
+use super::sql::{SqlAction, SqlError, SqlFault, SqlState};
+use super::wire::{Answering, Asking, Becomes, Conversation, Dialect, Shape, Texts};
+use super::{Kind, MessageFault, Session};
 use crate::chance::Chance;
-use crate::stream::{Direction, End, Latency};
 
 use capabilities::Capabilities;
 use reply::{Means, Place, Reply};
 
-/// A fault on some of the statements of a route.
-#[derive(Debug, Clone, PartialEq)]
-pub struct MysqlFault {
-    pub matching: StatementMatch,
-    pub action: MysqlAction,
-}
+/// A fault on some of the statements of a route, or on its connections.
+pub type MysqlFault = SqlFault<MysqlError>;
 
-/// What becomes of a statement.
-#[derive(Debug, Clone, PartialEq)]
-pub enum MysqlAction {
-    /// It goes on later, and what comes behind it too.
-    Delay(Latency),
-    /// It does not go on: this error is its answer.
-    Error(MysqlError),
-    /// The connection ends with this, when the client has said who it is.
-    Refuse(MysqlError),
-}
+/// What becomes of a statement, or of a connection.
+pub type MysqlAction = SqlAction<MysqlError>;
 
 /// An error as the server gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,64 +53,37 @@ impl MysqlError {
     }
 }
 
-impl WireFault for MysqlFault {
-    type Error = MysqlError;
-
-    fn of(kind: &Kind) -> Option<&Self> {
+impl SqlError for MysqlError {
+    fn fault(kind: &Kind) -> Option<&MysqlFault> {
         match kind {
             Kind::Mysql(fault) => Some(fault),
             _ => None,
         }
     }
-
-    fn delay(&self) -> Option<Latency> {
-        match self.action {
-            MysqlAction::Delay(latency) => Some(latency),
-            _ => None,
-        }
-    }
-
-    fn error(&self) -> Option<&MysqlError> {
-        match &self.action {
-            MysqlAction::Error(error) => Some(error),
-            _ => None,
-        }
-    }
-
-    fn refusal(&self) -> Option<&MysqlError> {
-        match &self.action {
-            MysqlAction::Refuse(error) => Some(error),
-            _ => None,
-        }
-    }
 }
 
-/// One connection.
-#[derive(Debug)]
-pub struct Mysql {
-    deciders: Deciders<MysqlFault>,
-    /// Of the next request.
-    number: u64,
+/// One connection; `chance` is its own.
+#[must_use]
+pub fn session(chance: Chance, faults: &[MessageFault]) -> impl Session + use<> {
+    Conversation::new(Mysql::default(), chance, faults)
+}
+
+#[derive(Debug, Default)]
+struct Mysql {
     phase: Phase,
     agreed: Capabilities,
-    requests: Frames,
-    /// Whether the packet that is coming goes on.
-    goes: bool,
-    /// The packet before this one was not the last of what it is part of.
+    /// The packet before this one, the client's and the server's, was not the last of what it is
+    /// part of.
     continues: [bool; 2],
     statements: Texts<u32>,
     last: Last,
-    outgoing: Outgoing,
-    awaited: Awaited<Reply>,
-    replies: Frames,
     place: Place,
-    /// Replies are not looked at any more.
-    blind: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Phase {
     /// The server speaks first.
+    #[default]
     Greeting,
     /// The client says what it can, and who it is.
     Answer,
@@ -133,15 +92,12 @@ enum Phase {
     Commands,
     /// The client sends a file.
     File,
-    /// Only bytes.
-    Blind,
-    /// We have ended it.
-    Over,
 }
 
 /// What was prepared last, which MariaDB's clients execute before they know its number.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 enum Last {
+    #[default]
     Unknown,
     Text(Arc<[u8]>),
     /// It got an error of ours, and so does its execution.
@@ -152,124 +108,25 @@ enum Last {
 const LAST: u32 = u32::MAX;
 
 impl Mysql {
-    /// `chance` is the connection's.
-    #[must_use]
-    pub fn new(chance: Chance, faults: &[MessageFault]) -> Self {
-        Self {
-            deciders: Deciders::new(chance, faults),
-            number: 0,
-            phase: Phase::Greeting,
-            agreed: Capabilities::default(),
-            requests: Frames::default(),
-            goes: true,
-            continues: [false; 2],
-            statements: Texts::default(),
-            last: Last::Unknown,
-            outgoing: Outgoing::default(),
-            awaited: Awaited::default(),
-            replies: Frames::default(),
-            place: Place::First,
-            blind: false,
-        }
-    }
-
-    fn take_requests(&mut self, bytes: &[u8], now: Instant, out: &mut dyn Sink) {
-        let mut cursor = Cursor::new(bytes);
-        loop {
-            let shape = match self.phase {
-                Phase::Answer => packet::of_greetings,
-                Phase::Login | Phase::Commands | Phase::File => packet::of_statements,
-                Phase::Greeting | Phase::Blind => {
-                    self.follow_no_more(now, out);
-                    cursor.pass_rest(|bytes| self.outgoing.send(bytes, now, out));
-                    return;
-                }
-                Phase::Over => return,
-            };
-            let outgoing = &mut self.outgoing;
-            let step = self
-                .requests
-                .next(&mut cursor, shape, |bytes| outgoing.send(bytes, now, out));
-            match step {
-                Step::Begin(head) => {
-                    self.goes = self.take_request(&head, &mut cursor, now, out);
-                    let send = |bytes: &[u8]| self.outgoing.send(bytes, now, out);
-                    if self.goes {
-                        cursor.pass_head(&head, send);
-                    } else {
-                        cursor.skip_head(&head, send);
-                    }
-                }
-                Step::Within(length) if self.goes => cursor.pass(length),
-                Step::Within(length) => {
-                    cursor.skip(length, |bytes| self.outgoing.send(bytes, now, out));
-                }
-                Step::More => return,
-                Step::Garbage(held) => {
-                    cursor.flush(|bytes| self.outgoing.send(bytes, now, out));
-                    self.outgoing.send(&held, now, out);
-                    self.follow_no_more(now, out);
-                }
-            }
-        }
-    }
-
-    /// A packet of the client's begins; whether it goes on.
-    fn take_request(
-        &mut self,
-        head: &[u8],
-        cursor: &mut Cursor<'_>,
-        now: Instant,
-        out: &mut dyn Sink,
-    ) -> bool {
-        let length = packet::length(head).unwrap_or(0);
-        let (number, content) = (head[3], &head[4..]);
-        let is_rest = std::mem::replace(&mut self.continues[0], length == packet::FULL);
-        match self.phase {
-            Phase::Answer => match self.agreed.agreed(content, length) {
-                Some(agreed) => {
-                    self.agreed = agreed;
-                    self.phase = Phase::Login;
-                }
-                None => self.follow_no_more(now, out),
-            },
-            Phase::File if length == 0 => self.phase = Phase::Commands,
-            _ if is_rest => return self.goes,
-            Phase::Commands if number == 0 => return self.command(head, cursor, now, out),
-            // Part of a talk about who the client is.
-            Phase::Commands if self.awaited.front() != Some(&Reply::Talk) => {
-                self.follow_no_more(now, out);
-            }
-            _ => {}
-        }
-        true
-    }
-
     /// A command begins; whether it goes on.
-    fn command(
-        &mut self,
-        head: &[u8],
-        cursor: &mut Cursor<'_>,
-        now: Instant,
-        out: &mut dyn Sink,
-    ) -> bool {
+    fn command(&mut self, head: &[u8], asking: &mut Asking<'_, '_, Self>) -> bool {
         let content = &head[4..];
         let Some((kind, rest)) = content.split_first() else {
-            self.follow_no_more(now, out);
+            asking.follow_no_more();
             return true;
         };
         let reply = match kind {
             3 => {
                 let text = self.text(rest).map(Arc::from);
-                return self.decide(Reply::Results, text, head, cursor, now, out);
+                return self.decide(Reply::Results, text, head, asking);
             }
             22 => {
                 let text: Arc<[u8]> = rest.into();
                 let reply = Reply::Prepared(Arc::clone(&text));
-                return self.decide(reply, Some(text), head, cursor, now, out);
+                return self.decide(reply, Some(text), head, asking);
             }
             // Executed: one, or with many values.
-            23 | 250 => return self.execute(rest, head, cursor, now, out),
+            23 | 250 => return self.execute(rest, head, asking),
             // The client leaves; a value is sent in parts.
             1 | 24 => return true,
             25 => {
@@ -289,11 +146,11 @@ impl Mysql {
             }
             4 | 28 => Reply::List,
             _ => {
-                self.follow_no_more(now, out);
+                asking.follow_no_more();
                 return true;
             }
         };
-        self.awaited.push(reply, now);
+        asking.expect(reply);
         true
     }
 
@@ -309,29 +166,18 @@ impl Mysql {
         }
     }
 
-    fn execute(
-        &mut self,
-        rest: &[u8],
-        head: &[u8],
-        cursor: &mut Cursor<'_>,
-        now: Instant,
-        out: &mut dyn Sink,
-    ) -> bool {
-        let number = packet::double_word(rest, 0);
-        if number != Some(LAST) {
-            let text = number.and_then(|number| self.statements.get(&number).map(Arc::clone));
-            return self.decide(Reply::Results, text, head, cursor, now, out);
-        }
-        match self.last.clone() {
-            Last::Failed(error) => {
-                cursor.flush(|bytes| self.outgoing.send(bytes, now, out));
-                self.number += 1;
-                self.answer(head[3], &error, now, out);
-                false
+    fn execute(&mut self, rest: &[u8], head: &[u8], asking: &mut Asking<'_, '_, Self>) -> bool {
+        let text = match (packet::double_word(rest, 0), &self.last) {
+            (Some(LAST), Last::Failed(error)) => {
+                asking.count();
+                asking.answer(packet::error(head[3].wrapping_add(1), error));
+                return false;
             }
-            Last::Text(text) => self.decide(Reply::Results, Some(text), head, cursor, now, out),
-            Last::Unknown => self.decide(Reply::Results, None, head, cursor, now, out),
-        }
+            (Some(LAST), Last::Text(text)) => Some(Arc::clone(text)),
+            (Some(LAST), Last::Unknown) | (None, _) => None,
+            (Some(number), _) => self.statements.get(&number).map(Arc::clone),
+        };
+        self.decide(Reply::Results, text, head, asking)
     }
 
     /// A request to decide on; whether it goes on.
@@ -340,22 +186,12 @@ impl Mysql {
         reply: Reply,
         text: Option<Arc<[u8]>>,
         head: &[u8],
-        cursor: &mut Cursor<'_>,
-        now: Instant,
-        out: &mut dyn Sink,
+        asking: &mut Asking<'_, '_, Self>,
     ) -> bool {
-        let number = self.number;
-        self.number += 1;
-        let fits = |fault: &MysqlFault| fault.matching.fits(text.as_deref());
-        let Decision { delay, mut error } = self.deciders.decide(number, fits);
+        let mut error = asking.decide(|fault| fault.matching.fits(text.as_deref()));
         if packet::length(head) == Some(packet::FULL) {
             // Its answer's number depends on how many packets it has.
             error = None;
-        }
-        if !delay.is_zero() || error.is_some() {
-            // What is in front of it goes first.
-            cursor.flush(|bytes| self.outgoing.send(bytes, now, out));
-            self.outgoing.delay(now + delay);
         }
         if matches!(reply, Reply::Prepared(_)) {
             self.last = match (&error, text) {
@@ -366,123 +202,25 @@ impl Mysql {
         }
         match error {
             Some(error) => {
-                self.answer(head[3], &error, now, out);
+                asking.answer(packet::error(head[3].wrapping_add(1), &error));
                 false
             }
             None => {
-                self.awaited.push(reply, now);
+                asking.expect(reply);
                 true
             }
         }
     }
 
-    fn answer(&mut self, number: u8, error: &MysqlError, now: Instant, out: &mut dyn Sink) {
-        let ours = packet::error(number.wrapping_add(1), error);
-        let due = self.outgoing.turn(now);
-        self.awaited.push_ours(ours, now, due);
-        self.give_ours(now, out);
-    }
-
-    /// From here on the client's stream is bytes. Replies are, too, when those before it have come.
-    fn follow_no_more(&mut self, now: Instant, out: &mut dyn Sink) {
-        let held = self.requests.take_held();
-        if self.phase != Phase::Over {
-            self.phase = Phase::Blind;
-            self.outgoing.send(&held, now, out);
-        }
-        self.give_ours(now, out);
-    }
-
-    /// Whether no reply has begun, and no packet.
-    fn is_between(&self) -> bool {
-        self.replies.is_between() && self.place == Place::First && !self.continues[1]
-    }
-
-    fn give_ours(&mut self, now: Instant, out: &mut dyn Sink) {
-        if self.is_between() {
-            self.awaited.give_ours(now, out);
-            self.blind |= self.phase == Phase::Blind && self.awaited.is_empty();
-        }
-    }
-
-    fn take_replies(&mut self, bytes: &[u8], now: Instant, out: &mut dyn Sink) {
-        let mut cursor = Cursor::new(bytes);
-        while !self.blind && self.phase != Phase::Over {
-            let shape = match self.phase {
-                Phase::Greeting => packet::of_greetings,
-                _ => packet::of_replies,
-            };
-            let send = |bytes: &[u8]| out.send(Direction::Downstream, bytes);
-            let step = self.replies.next(&mut cursor, shape, send);
-            match step {
-                Step::Begin(head) => {
-                    let refused = self.take_reply(&head, now, out);
-                    let send = |bytes: &[u8]| out.send(Direction::Downstream, bytes);
-                    if let Some(ours) = refused {
-                        cursor.skip_head(&head, send);
-                        out.send(Direction::Downstream, &ours);
-                        out.end(Direction::Downstream, End::Close);
-                        self.phase = Phase::Over;
-                        return;
-                    }
-                    cursor.pass_head(&head, send);
-                }
-                Step::Within(length) => cursor.pass(length),
-                Step::More => return,
-                Step::Garbage(held) => {
-                    cursor.flush(|bytes| out.send(Direction::Downstream, bytes));
-                    out.send(Direction::Downstream, &held);
-                    self.give_up(now, out);
-                }
-            }
-            if self.awaited.due().is_some() && self.is_between() {
-                cursor.flush(|bytes| out.send(Direction::Downstream, bytes));
-            }
-            self.give_ours(now, out);
-        }
-        if self.phase != Phase::Over {
-            cursor.pass_rest(|bytes| out.send(Direction::Downstream, bytes));
-        }
-    }
-
-    /// Cannot be followed. What was promised is given, and nothing more is.
-    fn give_up(&mut self, now: Instant, out: &mut dyn Sink) {
-        self.awaited.give_up(out);
-        self.blind = true;
-        self.follow_no_more(now, out);
-    }
-
-    /// A packet of the server's begins. What the client gets instead, if that ends the connection.
-    fn take_reply(&mut self, head: &[u8], now: Instant, out: &mut dyn Sink) -> Option<Vec<u8>> {
-        let length = packet::length(head).unwrap_or(0);
-        let content = &head[4..];
-        if std::mem::replace(&mut self.continues[1], length == packet::FULL) {
-            return None;
-        }
-        match self.phase {
-            Phase::Greeting => match Capabilities::of_server(content) {
-                Some(can) => {
-                    self.agreed = can;
-                    self.phase = Phase::Answer;
-                }
-                None => self.follow_no_more(now, out),
-            },
-            Phase::Login if content.first() == Some(&0) => {
-                if let Some(error) = self.deciders.refusal() {
-                    return Some(packet::error(head[3], &error));
-                }
-                self.phase = Phase::Commands;
-            }
-            Phase::Answer | Phase::Login => {}
-            _ => self.go_on(content, length, now, out),
-        }
-        None
-    }
-
     /// A packet of a reply to a command.
-    fn go_on(&mut self, content: &[u8], length: u64, now: Instant, out: &mut dyn Sink) {
-        let Some(reply) = self.awaited.front() else {
-            return;
+    fn go_on(
+        &mut self,
+        content: &[u8],
+        length: u64,
+        answering: &mut Answering<'_, Self>,
+    ) -> Becomes {
+        let Some(reply) = answering.awaited() else {
+            return Becomes::Passes;
         };
         let mut means = reply.read(self.place, content, length, self.agreed);
         if let Means::PreparedAs(number) = means {
@@ -492,68 +230,95 @@ impl Mysql {
             means = Reply::after_prepared(content);
         }
         match means {
-            Means::More(place) => self.place = place,
+            Means::More(place) => {
+                self.place = place;
+                Becomes::Passes
+            }
             Means::File => {
                 if self.phase == Phase::Commands {
                     self.phase = Phase::File;
                 }
+                Becomes::Passes
             }
             Means::Last { well } => {
                 self.place = Place::First;
-                self.awaited.begin(well);
-                self.awaited.pop(now, out);
+                Becomes::Answers { well }
             }
-            Means::PreparedAs(_) | Means::Garbage => {
-                self.place = Place::First;
-                self.give_up(now, out);
-            }
+            Means::PreparedAs(_) | Means::Garbage => Becomes::Lost,
         }
     }
 }
 
-impl Session for Mysql {
-    fn receive(&mut self, direction: Direction, bytes: &[u8], now: Instant, out: &mut dyn Sink) {
-        match direction {
-            Direction::Upstream => self.take_requests(bytes, now, out),
-            Direction::Downstream => self.take_replies(bytes, now, out),
+impl Dialect for Mysql {
+    type Fault = MysqlFault;
+    type Reply = Reply;
+    type Rest = u64;
+
+    fn request_shape(&self, bytes: &[u8], _is_watched: bool) -> Shape<u64> {
+        match self.phase {
+            Phase::Greeting => Shape::Garbage,
+            Phase::Answer => packet::of_greetings(bytes),
+            Phase::Login | Phase::Commands | Phase::File => packet::of_statements(bytes),
         }
     }
 
-    fn end(&mut self, direction: Direction, now: Instant, out: &mut dyn Sink) {
-        if self.phase == Phase::Over {
-            return;
+    fn take_request(&mut self, head: &[u8], asking: &mut Asking<'_, '_, Self>) -> bool {
+        let length = packet::length(head).unwrap_or(0);
+        let (number, content) = (head[3], &head[4..]);
+        let is_rest = std::mem::replace(&mut self.continues[0], length == packet::FULL);
+        match self.phase {
+            Phase::Answer => match self.agreed.agreed(content, length) {
+                Some(agreed) => {
+                    self.agreed = agreed;
+                    self.phase = Phase::Login;
+                }
+                None => asking.follow_no_more(),
+            },
+            Phase::File if length == 0 => self.phase = Phase::Commands,
+            _ if is_rest => return asking.went(),
+            Phase::Commands if number == 0 => return self.command(head, asking),
+            // Part of a talk about who the client is.
+            Phase::Commands if asking.awaited() != Some(&Reply::Talk) => asking.follow_no_more(),
+            _ => {}
         }
-        match direction {
-            Direction::Upstream => {
-                self.follow_no_more(now, out);
-                self.outgoing.end(now, out);
+        true
+    }
+
+    fn reply_shape(&self, bytes: &[u8]) -> Shape<u64> {
+        match self.phase {
+            Phase::Greeting => packet::of_greetings(bytes),
+            _ => packet::of_replies(bytes),
+        }
+    }
+
+    fn take_reply(&mut self, head: &[u8], answering: &mut Answering<'_, Self>) -> Becomes {
+        let length = packet::length(head).unwrap_or(0);
+        let content = &head[4..];
+        if std::mem::replace(&mut self.continues[1], length == packet::FULL) {
+            return Becomes::Passes;
+        }
+        match self.phase {
+            Phase::Greeting => match Capabilities::of_server(content) {
+                Some(can) => {
+                    self.agreed = can;
+                    self.phase = Phase::Answer;
+                }
+                None => answering.follow_no_more(),
+            },
+            Phase::Login if content.first() == Some(&0) => {
+                if let Some(error) = answering.refusal() {
+                    return Becomes::Refused(packet::error(head[3], &error));
+                }
+                self.phase = Phase::Commands;
             }
-            Direction::Downstream => {
-                out.send(Direction::Downstream, &self.replies.take_held());
-                out.end(Direction::Downstream, End::Fin);
-            }
+            Phase::Answer | Phase::Login => {}
+            Phase::Commands | Phase::File => return self.go_on(content, length, answering),
         }
+        Becomes::Passes
     }
 
-    fn wake(&mut self, now: Instant, out: &mut dyn Sink) {
-        self.outgoing.wake(now, out);
-        self.give_ours(now, out);
-    }
-
-    fn due(&self) -> Option<Instant> {
-        let ours = self.awaited.due().filter(|_| self.is_between());
-        ours.into_iter().chain(self.outgoing.due()).min()
-    }
-
-    fn has_room(&self, direction: Direction) -> bool {
-        match direction {
-            Direction::Upstream => self.outgoing.has_room() && self.awaited.has_room(),
-            Direction::Downstream => true,
-        }
-    }
-
-    fn change(&mut self, faults: &[MessageFault]) {
-        self.deciders.change(faults);
+    fn is_between(&self) -> bool {
+        self.place == Place::First && !self.continues[1]
     }
 }
 

@@ -83,10 +83,10 @@ impl Protocol {
             Self::Tcp | Self::Udp => None,
             Self::Http => Some(Box::new(http::Version1::new(chance, faults))),
             Self::Http2 => Some(Box::new(Http2::new(chance, faults))),
-            Self::Kafka => Some(Box::new(kafka::Kafka::new(chance, faults))),
-            Self::Mysql => Some(Box::new(mysql::Mysql::new(chance, faults))),
-            Self::Postgres => Some(Box::new(postgres::Postgres::new(chance, faults))),
-            Self::Redis => Some(Box::new(redis::Redis::new(chance, faults))),
+            Self::Kafka => Some(Box::new(kafka::session(chance, faults))),
+            Self::Mysql => Some(Box::new(mysql::session(chance, faults))),
+            Self::Postgres => Some(Box::new(postgres::session(chance, faults))),
+            Self::Redis => Some(Box::new(redis::session(chance, faults))),
         }
     }
 }

@@ -1,9 +1,52 @@
-//! What faults on databases have in common: which statements, and what an error is called.
+//! What faults on databases have in common: which statements, what becomes of them, and what an
+//! error is called.
 
-use std::fmt;
+use std::fmt::{self, Debug};
 use std::str::FromStr;
 
-use super::Pattern;
+use super::wire::{Does, WireFault};
+use super::{Kind, Pattern};
+use crate::stream::Latency;
+
+/// A fault on some of the statements of a route, or on its connections.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SqlFault<E> {
+    pub matching: StatementMatch,
+    pub action: SqlAction<E>,
+}
+
+/// What becomes of a statement. `E` is an error as the server gives it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SqlAction<E> {
+    /// It goes on later, and what comes behind it too.
+    Delay(Latency),
+    /// It does not go on: this error is its answer.
+    Error(E),
+    /// The connection ends with this, when the client has said who it is.
+    Refuse(E),
+}
+
+/// An error of one protocol.
+pub(super) trait SqlError: Clone + Debug + Send + 'static {
+    /// The fault, if it is on this protocol.
+    fn fault(kind: &Kind) -> Option<&SqlFault<Self>>;
+}
+
+impl<E: SqlError> WireFault for SqlFault<E> {
+    type Error = E;
+
+    fn of(kind: &Kind) -> Option<&Self> {
+        E::fault(kind)
+    }
+
+    fn does(&self) -> Does<'_, E> {
+        match &self.action {
+            SqlAction::Delay(latency) => Does::Delay(*latency),
+            SqlAction::Error(error) => Does::Error(error),
+            SqlAction::Refuse(error) => Does::Refuse(error),
+        }
+    }
+}
 
 /// Which statements a fault is meant for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

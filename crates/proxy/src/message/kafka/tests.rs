@@ -1,10 +1,12 @@
 use std::time::Duration;
 
-use firedrill_worker::queue::distribution::Distribution;
 use proptest::prelude::*;
 
 use super::*;
-use crate::message::wire::played::{LONG, MS, Played, cuts, passes_as_it_is};
+use crate::message::wire::played::{
+    LONG, MS, Played, comes_to_rest, cuts, passes_as_it_is, steady,
+};
+use crate::stream::Direction;
 
 /// Requests of every version, and answers to them that failed with code 6, as the crate
 /// `kafka-protocol` (0.18) writes both: number, version, request, answer.
@@ -68,16 +70,11 @@ fn for_topic(like: &str) -> MessageFault {
 }
 
 fn delay(delay: Duration) -> KafkaAction {
-    KafkaAction::Delay(Latency {
-        delay,
-        jitter: Duration::ZERO,
-        distribution: Distribution::Uniform,
-        correlation: 0.0,
-    })
+    KafkaAction::Delay(steady(delay))
 }
 
-fn session(faults: &[MessageFault]) -> Kafka {
-    Kafka::new(Chance::new(5), faults)
+fn session(faults: &[MessageFault]) -> Conversation<Kafka> {
+    Conversation::new(Kafka, Chance::new(5), faults)
 }
 
 /// Says the request's correlation back.
@@ -241,14 +238,7 @@ proptest! {
     fn no_garbage_breaks_a_session_with_faults(
         up in anything(), down in anything(), cuts in cuts(), share in 0.0..1.0,
     ) {
-        let mut played = Played::new(session(&some_faults(share)));
-        for (up, down) in up.chunks(cuts[0]).zip(down.chunks(cuts[cuts.len() - 1])) {
-            played.client(up);
-            played.server(down);
-        }
-        played.end(Direction::Upstream);
-        played.until(LONG);
-        prop_assert_eq!(played.session.due(), None);
+        comes_to_rest(Played::new(session(&some_faults(share))), &up, &down, &cuts)?;
     }
 
     #[test]
@@ -257,7 +247,7 @@ proptest! {
     ) {
         let talk = |cuts: &[usize]| {
             let mut played = Played::new(session(&some_faults(share)));
-            played.converse(&up, cuts, serve);
+            played.converse(&[&up], cuts, serve);
             (played.to_server(), played.to_client(), played.out.answers)
         };
         prop_assert_eq!(talk(&[up.len().max(1)]), talk(&cuts));

@@ -12,7 +12,7 @@ const LOOK: u64 = 24;
 /// What is looked at of a greeting, and of its answer.
 const GREETING: u64 = 256;
 
-pub(super) fn of_statements(bytes: &[u8]) -> Shape {
+pub(super) fn of_statements(bytes: &[u8]) -> Shape<u64> {
     // 3: a query, 22: one to prepare.
     let Some(length) = length(bytes) else {
         return Shape::Unknown;
@@ -24,19 +24,16 @@ pub(super) fn of_statements(bytes: &[u8]) -> Shape {
     }
 }
 
-pub(super) fn of_greetings(bytes: &[u8]) -> Shape {
+pub(super) fn of_greetings(bytes: &[u8]) -> Shape<u64> {
     length(bytes).map_or(Shape::Unknown, |length| shape(length, GREETING))
 }
 
-pub(super) fn of_replies(bytes: &[u8]) -> Shape {
+pub(super) fn of_replies(bytes: &[u8]) -> Shape<u64> {
     length(bytes).map_or(Shape::Unknown, |length| shape(length, LOOK))
 }
 
-fn shape(length: u64, look: u64) -> Shape {
-    Shape::Known {
-        head: 4 + length.min(look) as usize,
-        whole: 4 + length,
-    }
+fn shape(length: u64, look: u64) -> Shape<u64> {
+    Shape::of_length(4 + length, 4 + look)
 }
 
 /// The length of the content of the packet that begins here.

@@ -21,8 +21,9 @@ pub(super) enum Reply {
 }
 
 /// How far a reply has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Place {
+    #[default]
     First,
     /// So many packets tell columns, then so many more; what tells that they were all is between
     /// them, unless there is nothing like that.

@@ -23,7 +23,7 @@ pub(super) enum Startup {
     Other,
 }
 
-pub(super) fn startup_shape(bytes: &[u8]) -> Shape {
+pub(super) fn startup_shape(bytes: &[u8]) -> Shape<u64> {
     let (Some(length), code) = (word(bytes, 0), word(bytes, 4)) else {
         return Shape::Unknown;
     };
@@ -32,10 +32,9 @@ pub(super) fn startup_shape(bytes: &[u8]) -> Shape {
     }
     match code {
         None => Shape::Unknown,
-        Some(code) if code >> 16 == 3 || code >> 16 == 1234 => Shape::Known {
-            head: length as usize,
-            whole: length.into(),
-        },
+        Some(code) if code >> 16 == 3 || code >> 16 == 1234 => {
+            Shape::of_length(length.into(), length.into())
+        }
         Some(_) => Shape::Garbage,
     }
 }
@@ -62,44 +61,38 @@ fn replicates(mut pairs: &[u8]) -> bool {
     false
 }
 
-pub(super) fn client_shape(bytes: &[u8]) -> Shape {
-    shape(bytes, |kind, whole| match kind {
-        b'Q' | b'P' => Some(whole.min(HEAD_MOST as u64)),
-        b'B' | b'E' | b'C' => Some(whole.min(NAMES_MOST)),
+pub(super) fn client_shape(bytes: &[u8]) -> Shape<u64> {
+    shape(bytes, |kind| match kind {
+        b'Q' | b'P' => Some(HEAD_MOST as u64),
+        b'B' | b'E' | b'C' => Some(NAMES_MOST),
         b'D' | b'S' | b'H' | b'X' | b'd' | b'c' | b'f' | b'F' | b'p' => Some(5),
         _ => None,
     })
 }
 
-pub(super) fn server_shape(bytes: &[u8]) -> Shape {
-    shape(bytes, |kind, whole| match kind {
-        b'R' => Some(whole.min(9)),
-        b'Z' => Some(whole.min(6)),
+pub(super) fn server_shape(bytes: &[u8]) -> Shape<u64> {
+    shape(bytes, |kind| match kind {
+        b'R' => Some(9),
+        b'Z' => Some(6),
         _ if b"KSvN123tTDCEAnIsGHWdcV".contains(&kind) => Some(5),
         _ => None,
     })
 }
 
-/// `head` says how much is looked at of a message of this kind and length.
-fn shape(bytes: &[u8], head: impl Fn(u8, u64) -> Option<u64>) -> Shape {
+/// `looked_at` says how much of a message of this kind is.
+fn shape(bytes: &[u8], looked_at: impl Fn(u8) -> Option<u64>) -> Shape<u64> {
     let Some(kind) = bytes.first() else {
         return Shape::Unknown;
     };
     // A letter that is none is told at once.
-    if head(*kind, 5).is_none() {
+    let Some(looked_at) = looked_at(*kind) else {
         return Shape::Garbage;
-    }
-    let Some(length) = word(bytes, 1) else {
-        return Shape::Unknown;
     };
-    if !(4..=WHOLE_MOST).contains(&length) {
-        return Shape::Garbage;
+    match word(bytes, 1) {
+        None => Shape::Unknown,
+        Some(length @ 4..=WHOLE_MOST) => Shape::of_length(1 + u64::from(length), looked_at),
+        Some(_) => Shape::Garbage,
     }
-    let whole = u64::from(length) + 1;
-    head(*kind, whole).map_or(Shape::Garbage, |head| Shape::Known {
-        head: head as usize,
-        whole,
-    })
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {

@@ -1,11 +1,13 @@
 use std::time::Duration;
 
-use firedrill_worker::queue::distribution::Distribution;
 use proptest::prelude::*;
 
 use super::*;
-use crate::message::Pattern;
-use crate::message::wire::played::{LONG, MS, Played, cuts, passes_as_it_is};
+use crate::message::wire::played::{
+    LONG, MS, Played, comes_to_rest, cuts, passes_as_it_is, steady,
+};
+use crate::message::{Pattern, StatementMatch};
+use crate::stream::{Direction, End};
 
 fn fault(name: &str, share: f64, like: &str, action: PostgresAction) -> MessageFault {
     MessageFault {
@@ -31,16 +33,11 @@ fn error() -> PostgresAction {
 }
 
 fn delay(delay: Duration) -> PostgresAction {
-    PostgresAction::Delay(Latency {
-        delay,
-        jitter: Duration::ZERO,
-        distribution: Distribution::Uniform,
-        correlation: 0.0,
-    })
+    PostgresAction::Delay(steady(delay))
 }
 
-fn session(faults: &[MessageFault]) -> Postgres {
-    Postgres::new(Chance::new(5), faults)
+fn session(faults: &[MessageFault]) -> Conversation<Postgres> {
+    Conversation::new(Postgres::default(), Chance::new(5), faults)
 }
 
 fn startup(parameters: &[u8]) -> Vec<u8> {
@@ -168,7 +165,7 @@ fn serve(said: &[u8]) -> Vec<u8> {
 fn seen(faults: &[MessageFault], said: &[Vec<u8>]) -> String {
     let mut played = Played::new(session(faults));
     let all = [&[begin()], said].concat().concat();
-    played.converse(&all, &[all.len()], serve);
+    played.converse(&[&all], &[all.len()], serve);
     kinds(&played.to_client())
 }
 
@@ -262,7 +259,7 @@ fn the_request_itself_never_goes_on() {
         sync(),
     ]
     .concat();
-    played.converse(&all, &[7], serve);
+    played.converse(&[&all], &[7], serve);
     let text = String::from_utf8_lossy(&played.to_server()).to_string();
     assert!(
         !text.contains("secret") && text.contains("firedrill: an error"),
@@ -379,7 +376,7 @@ fn rows_that_the_client_sends_are_no_requests() {
         .concat(),
     );
     assert_eq!(kinds(&played.to_client()), "RZI12GCZIE40P01ZI");
-    assert!(played.session.awaited.is_empty());
+    assert!(played.session.awaits_nothing());
 }
 
 #[test]
@@ -470,13 +467,7 @@ proptest! {
     ) {
         let mut played = Played::new(session(&some_faults(share)));
         played.client(&begin());
-        for (up, down) in up.chunks(cuts[0]).zip(down.chunks(cuts[cuts.len() - 1])) {
-            played.client(up);
-            played.server(down);
-        }
-        played.end(Direction::Upstream);
-        played.until(LONG);
-        prop_assert_eq!(played.session.due(), None);
+        comes_to_rest(played, &up, &down, &cuts)?;
     }
 
     #[test]
@@ -484,11 +475,11 @@ proptest! {
         up in requests(), cuts in cuts(), share in 0.0..1.0,
     ) {
         let mut whole = Played::new(session(&some_faults(share)));
-        whole.converse(&up, &[up.len()], serve);
+        whole.converse(&[&up], &[up.len()], serve);
         let mut cut = Played::new(session(&some_faults(share)));
-        cut.converse(&up, &cuts, serve);
+        cut.converse(&[&up], &cuts, serve);
         prop_assert_eq!(kinds(&whole.to_client()), kinds(&cut.to_client()));
         prop_assert_eq!(whole.to_client(), cut.to_client());
-        prop_assert!(cut.session.awaited.is_empty());
+        prop_assert!(cut.session.awaits_nothing());
     }
 }

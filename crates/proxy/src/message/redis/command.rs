@@ -1,6 +1,6 @@
 //! What a command is: its name, its first key, and what it means for the connection.
 
-use super::value::Scanner;
+use super::value::Values;
 use crate::message::wire::HEAD_MOST;
 
 /// The beginning of what a client sent.
@@ -21,8 +21,8 @@ pub(super) struct Command<'a> {
     pub(super) turn: Turn,
     /// Bytes that were looked at.
     pub(super) length: usize,
-    /// What is behind them, if there is more.
-    pub(super) rest: Option<Scanner>,
+    /// What is behind them.
+    pub(super) rest: Values,
 }
 
 /// What a command means for those behind it.
@@ -36,9 +36,6 @@ pub(super) enum Turn {
     /// What comes then are not requests with one answer each.
     Away,
 }
-
-/// Bytes with which it is always known what they begin.
-pub(super) const HEAD_ROOM: usize = HEAD_MOST + LINE_MOST;
 
 /// A line with a number.
 const LINE_MOST: usize = 24;
@@ -86,7 +83,7 @@ fn find_array(bytes: &[u8]) -> Found<'_> {
             return Found::Garbage;
         };
         if length > HEAD_MOST || begin + length + 2 > HEAD_MOST {
-            rest = Some(Scanner::within(length as u64 + 2, left));
+            rest = Some(Values::within(length as u64 + 2, left));
             at = begin;
             break;
         }
@@ -97,7 +94,7 @@ fn find_array(bytes: &[u8]) -> Found<'_> {
         at = begin + length + 2;
         left -= 1;
     }
-    let rest = rest.or((left > 0).then(|| Scanner::of(left)));
+    let rest = rest.unwrap_or(Values::of(left));
     Found::Command(words.command(at, rest))
 }
 
@@ -118,7 +115,7 @@ fn find_line(bytes: &[u8]) -> Found<'_> {
     if words.count == 0 {
         return Found::Nothing(end + 1);
     }
-    Found::Command(words.command(end + 1, None))
+    Found::Command(words.command(end + 1, Values::default()))
 }
 
 enum Line {
@@ -226,7 +223,7 @@ impl<'a> Words<'a> {
         }
     }
 
-    fn command(&self, length: usize, rest: Option<Scanner>) -> Command<'a> {
+    fn command(&self, length: usize, rest: Values) -> Command<'a> {
         Command {
             name: self.words[0],
             key: self.key(),

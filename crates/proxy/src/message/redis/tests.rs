@@ -1,10 +1,12 @@
 use std::time::Duration;
 
-use firedrill_worker::queue::distribution::Distribution;
 use proptest::prelude::*;
 
 use super::*;
-use crate::message::wire::played::{LONG, MS, Played, cuts, passes_as_it_is};
+use crate::message::wire::played::{
+    LONG, MS, Played, comes_to_rest, cuts, passes_as_it_is, steady,
+};
+use crate::stream::Direction;
 
 fn fault(name: &str, share: f64, matching: RedisMatch, action: RedisAction) -> MessageFault {
     MessageFault {
@@ -27,16 +29,11 @@ fn error(text: &str) -> RedisAction {
 }
 
 fn delay(delay: Duration) -> RedisAction {
-    RedisAction::Delay(Latency {
-        delay,
-        jitter: Duration::ZERO,
-        distribution: Distribution::Uniform,
-        correlation: 0.0,
-    })
+    RedisAction::Delay(steady(delay))
 }
 
-fn session(faults: &[MessageFault]) -> Redis {
-    Redis::new(Chance::new(11), faults)
+fn session(faults: &[MessageFault]) -> Conversation<Redis> {
+    Conversation::new(Redis::default(), Chance::new(11), faults)
 }
 
 fn command(words: &[&[u8]]) -> Vec<u8> {
@@ -205,7 +202,7 @@ fn a_transaction_with_an_error_in_it_is_not_executed() {
         [&*multi, &*set, DISCARD, &*set].concat()
     );
     played.server(b"+OK\r\n+QUEUED\r\n+OK\r\n+OK\r\n");
-    let said = format!("+OK\r\n+QUEUED\r\n-OOM no\r\n-{ABORTED}\r\n+OK\r\n");
+    let said = format!("+OK\r\n+QUEUED\r\n-OOM no\r\n{ABORTED}+OK\r\n");
     assert_eq!(String::from_utf8_lossy(&played.to_client()), said);
 }
 
@@ -343,14 +340,7 @@ proptest! {
     fn no_garbage_breaks_a_session_with_faults(
         up in anything(), down in anything(), cuts in cuts(), share in 0.0..1.0,
     ) {
-        let mut played = Played::new(session(&some_faults(share)));
-        for (up, down) in up.chunks(cuts[0]).zip(down.chunks(cuts[cuts.len() - 1])) {
-            played.client(up);
-            played.server(down);
-        }
-        played.end(Direction::Upstream);
-        played.until(LONG);
-        prop_assert_eq!(played.session.due(), None);
+        comes_to_rest(Played::new(session(&some_faults(share))), &up, &down, &cuts)?;
     }
 
     #[test]
@@ -358,9 +348,9 @@ proptest! {
         up in stream(), cuts in cuts(), share in 0.0..1.0,
     ) {
         let mut whole = Played::new(session(&some_faults(share)));
-        whole.converse(&up, &[usize::MAX >> 1], echo);
+        whole.converse(&[&up], &[usize::MAX >> 1], echo);
         let mut cut = Played::new(session(&some_faults(share)));
-        cut.converse(&up, &cuts, echo);
+        cut.converse(&[&up], &cuts, echo);
         prop_assert_eq!(whole.to_server(), cut.to_server());
         prop_assert_eq!(whole.to_client(), cut.to_client());
         prop_assert_eq!(whole.out.answers, cut.out.answers);
@@ -373,7 +363,7 @@ proptest! {
         let faults = [fault("no", share, on(&[], None), error("ERR no"))];
         let said: Vec<_> = keys.iter().map(|key| command(&[b"GET", key.to_string().as_bytes()])).collect();
         let mut played = Played::new(session(&faults));
-        played.converse(&said.concat(), &cuts, echo);
+        played.converse(&[&said.concat()], &cuts, echo);
         let expected: Vec<Vec<u8>> = said.iter().enumerate().map(|(number, said)| {
             match faults[0].falls_on(Chance::new(11), number as u64) {
                 true => b"-ERR no\r\n".to_vec(),
@@ -388,7 +378,7 @@ proptest! {
         let said: Vec<u8> = (0..60).flat_map(|_| command(&[b"GET", b"a"])).collect();
         let errors = |faults: &[MessageFault]| {
             let mut played = Played::new(session(faults));
-            played.converse(&said, &[100], |got| {
+            played.converse(&[&said], &[100], |got| {
                 commands(got).iter().flat_map(|_| b"+OK\r\n".to_vec()).collect()
             });
             let text = String::from_utf8(played.to_client()).expect("text");

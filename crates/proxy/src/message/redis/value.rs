@@ -1,26 +1,18 @@
 //! Where a value of RESP ends, found as its bytes come. Nothing is kept of it.
 
-/// What a stretch of bytes had of a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Scanned {
-    /// All of them are its, and it goes on.
-    Part(usize),
-    /// It ends after so many.
-    Whole(usize),
-    /// They are no value.
-    Garbage,
-}
+use crate::message::wire::Rest;
 
 /// Values that are awaited, innermost first; how deep they lie in each other does not matter.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Scanner {
-    values: u64,
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Values {
+    count: u64,
     step: Step,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 enum Step {
     /// The first byte of a value.
+    #[default]
     Kind,
     /// A line that means itself.
     Line,
@@ -42,54 +34,48 @@ enum Of {
 /// A reply that says it has more is none.
 const VALUES_MOST: u64 = 1 << 40;
 
-impl Scanner {
-    pub(super) fn of(values: u64) -> Self {
+impl Values {
+    pub(super) fn of(count: u64) -> Self {
         Self {
-            values,
+            count,
             step: Step::Kind,
         }
     }
 
     /// So many bytes and the end of their line are awaited first, which are one of the values.
-    pub(super) fn within(bytes: u64, values: u64) -> Self {
+    pub(super) fn within(bytes: u64, count: u64) -> Self {
         Self {
-            values,
+            count,
             step: Step::Bytes(bytes),
         }
     }
 
-    pub(super) fn scan(&mut self, bytes: &[u8]) -> Scanned {
-        let mut at = 0;
-        while at < bytes.len() {
-            let rest = &bytes[at..];
-            let used = match &mut self.step {
-                Step::Kind => self.begin(rest[0]).map(|()| 1),
-                Step::Line => match memchr::memchr(b'\n', rest) {
-                    Some(end) => {
-                        self.end_value();
-                        Some(end + 1)
-                    }
-                    None => Some(rest.len()),
-                },
-                Step::Number { .. } => self.number(rest[0]).map(|()| 1),
-                Step::Bytes(left) => {
-                    let length = rest.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-                    *left -= length as u64;
-                    if *left == 0 {
-                        self.end_value();
-                    }
-                    Some(length)
+    /// One value, of which the first byte was this; nothing if no value begins like that.
+    pub(super) fn begun(kind: u8) -> Option<Self> {
+        let mut one = Self::of(1);
+        one.begin(kind).map(|()| one)
+    }
+
+    /// How many of these bytes are a step further.
+    fn step(&mut self, bytes: &[u8]) -> Option<usize> {
+        match &mut self.step {
+            Step::Kind => self.begin(bytes[0]).map(|()| 1),
+            Step::Line => {
+                let end = memchr::memchr(b'\n', bytes);
+                if end.is_some() {
+                    self.end_value();
                 }
-            };
-            let Some(used) = used else {
-                return Scanned::Garbage;
-            };
-            at += used;
-            if self.values == 0 {
-                return Scanned::Whole(at);
+                Some(end.map_or(bytes.len(), |end| end + 1))
+            }
+            Step::Number { .. } => self.number(bytes[0]).map(|()| 1),
+            Step::Bytes(left) => {
+                let taken = left.take(bytes);
+                if *left == 0 {
+                    self.end_value();
+                }
+                taken
             }
         }
-        Scanned::Part(at)
     }
 
     fn begin(&mut self, kind: u8) -> Option<()> {
@@ -132,19 +118,33 @@ impl Scanner {
             }
             (Of::Values(each), Some(count)) => {
                 self.end_value();
-                self.values = self.values.checked_add(count.checked_mul(each)?)?;
+                self.count = self.count.checked_add(count.checked_mul(each)?)?;
             }
             (Of::Attributes, Some(count)) => {
                 self.step = Step::Kind;
-                self.values = self.values.checked_add(count.checked_mul(2)?)?;
+                self.count = self.count.checked_add(count.checked_mul(2)?)?;
             }
             (_, None) => self.end_value(),
         }
-        (self.values <= VALUES_MOST).then_some(())
+        (self.count <= VALUES_MOST).then_some(())
     }
 
     fn end_value(&mut self) {
-        self.values -= 1;
+        self.count -= 1;
         self.step = Step::Kind;
+    }
+}
+
+impl Rest for Values {
+    fn is_over(&self) -> bool {
+        self.count == 0
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        while at < bytes.len() && !self.is_over() {
+            at += self.step(&bytes[at..])?;
+        }
+        Some(at)
     }
 }

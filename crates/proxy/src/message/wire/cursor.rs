@@ -27,34 +27,36 @@ impl<'a> Cursor<'a> {
         &self.bytes[self.at..]
     }
 
-    /// So many bytes pass.
-    pub(in crate::message) fn pass(&mut self, length: usize) {
-        self.at += length;
+    /// So many bytes pass, or are dropped.
+    pub(in crate::message) fn carry(&mut self, length: usize, goes: bool, send: impl FnMut(&[u8])) {
+        match goes {
+            true => self.at += length,
+            false => self.skip(length, send),
+        }
     }
 
-    /// So many bytes do not.
-    pub(in crate::message) fn skip(&mut self, length: usize, send: impl FnMut(&[u8])) {
-        self.flush(send);
-        self.at += length;
-        self.passed = self.at;
-    }
-
-    /// Passes the beginning of a frame.
-    pub(in crate::message) fn pass_head(&mut self, head: &Head<'a>, mut send: impl FnMut(&[u8])) {
+    /// The beginning of a frame passes, or is dropped.
+    pub(in crate::message) fn carry_head(
+        &mut self,
+        head: &Head<'a>,
+        goes: bool,
+        mut send: impl FnMut(&[u8]),
+    ) {
         match head {
-            Cow::Borrowed(here) => self.pass(here.len()),
-            Cow::Owned(held) => {
+            Cow::Borrowed(here) => self.carry(here.len(), goes, send),
+            Cow::Owned(held) if goes => {
                 self.flush(&mut send);
                 send(held);
             }
+            Cow::Owned(_) => {}
         }
     }
 
-    /// Drops the beginning of a frame.
-    pub(in crate::message) fn skip_head(&mut self, head: &Head<'a>, send: impl FnMut(&[u8])) {
-        if let Cow::Borrowed(here) = head {
-            self.skip(here.len(), send);
-        }
+    /// So many bytes are dropped, or are held elsewhere.
+    pub(super) fn skip(&mut self, length: usize, send: impl FnMut(&[u8])) {
+        self.flush(send);
+        self.at += length;
+        self.passed = self.at;
     }
 
     /// Everything that is left passes.

@@ -1,5 +1,6 @@
 //! What the faults of a connection make of one request.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,21 +9,25 @@ use crate::message::{Kind, MessageFault};
 use crate::stream::{Latency, Spread};
 
 /// The faults of one protocol.
-pub(in crate::message) trait WireFault: Clone {
+pub(in crate::message) trait WireFault: Clone + Debug + Send + 'static {
     /// What stands in place of an answer.
-    type Error: Clone;
+    type Error: Clone + Debug + Send;
 
     /// The fault, if it is on this protocol.
     fn of(kind: &Kind) -> Option<&Self>;
 
-    fn delay(&self) -> Option<Latency>;
+    fn does(&self) -> Does<'_, Self::Error>;
+}
 
-    fn error(&self) -> Option<&Self::Error>;
-
-    /// What a connection gets instead of being let in.
-    fn refusal(&self) -> Option<&Self::Error> {
-        None
-    }
+/// What a fault does, whatever the protocol.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::message) enum Does<'a, E> {
+    /// The request goes on later, and what comes behind it too.
+    Delay(Latency),
+    /// The request does not go on: this is its answer.
+    Error(&'a E),
+    /// The connection ends with this instead of being let in.
+    Refuse(&'a E),
 }
 
 /// What becomes of one request.
@@ -70,7 +75,10 @@ impl<F: WireFault> Deciders<F> {
             Some(Decider {
                 name: Arc::clone(&fault.name),
                 share: fault.share,
-                spread: own.delay().map(Spread::of),
+                spread: match own.does() {
+                    Does::Delay(latency) => Some(Spread::of(latency)),
+                    Does::Error(_) | Does::Refuse(_) => None,
+                },
                 fault: own.clone(),
             })
         });
@@ -100,8 +108,8 @@ impl<F: WireFault> Deciders<F> {
             if let Some(spread) = &decider.spread {
                 decision.delay += spread.delay(chance.of(DELAY).unit());
             }
-            if decision.error.is_none() {
-                decision.error = decider.fault.error().cloned();
+            if let (None, Does::Error(error)) = (&decision.error, decider.fault.does()) {
+                decision.error = Some(error.clone());
             }
         }
         decision
@@ -109,10 +117,12 @@ impl<F: WireFault> Deciders<F> {
 
     /// What the connection gets instead of being let in.
     pub(in crate::message) fn refusal(&self) -> Option<F::Error> {
-        let mut all = self.each.iter().filter(|one| {
+        self.each.iter().find_map(|one| {
             let chance = self.chance.named(&one.name).of(CONNECTION);
-            one.fault.refusal().is_some() && chance.happens(one.share)
-        });
-        all.next().and_then(|one| one.fault.refusal().cloned())
+            match one.fault.does() {
+                Does::Refuse(error) if chance.happens(one.share) => Some(error.clone()),
+                _ => None,
+            }
+        })
     }
 }

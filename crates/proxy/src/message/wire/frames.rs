@@ -1,26 +1,61 @@
-//! Frames whose length stands in front.
+//! Frames: a head that is looked at, and a rest of which only the end is found.
 
 use std::borrow::Cow;
+use std::fmt::Debug;
 
 use super::cursor::{Cursor, Head};
 
-/// What the first bytes of a frame tell about it.
+/// What the first bytes of a frame tell about it. More bytes behind them never change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::message) enum Shape {
+pub(in crate::message) enum Shape<R> {
     /// More bytes have to come first.
     Unknown,
-    /// So many bytes are looked at, of so many.
-    Known { head: usize, whole: u64 },
+    /// So many bytes are looked at, no fewer than have told so; then comes the rest.
+    Known { head: usize, rest: R },
     /// This is no frame of the protocol.
     Garbage,
+}
+
+impl Shape<u64> {
+    /// A frame of so many bytes, of which no more than these are looked at.
+    pub(in crate::message) fn of_length(whole: u64, looked_at: u64) -> Self {
+        let head = whole.min(looked_at);
+        Self::Known {
+            head: head as usize,
+            rest: whole - head,
+        }
+    }
+}
+
+/// What is behind the head of a frame, as its bytes come. The usual is how many they are.
+pub(in crate::message) trait Rest: Debug + Default + Send {
+    /// Whether nothing more belongs to the frame.
+    fn is_over(&self) -> bool;
+
+    /// How many of these bytes belong to it, one at least; nothing if they cannot.
+    fn take(&mut self, bytes: &[u8]) -> Option<usize>;
+}
+
+impl Rest for u64 {
+    fn is_over(&self) -> bool {
+        *self == 0
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Option<usize> {
+        let length = bytes
+            .len()
+            .min(usize::try_from(*self).unwrap_or(usize::MAX));
+        *self -= length as u64;
+        Some(length)
+    }
 }
 
 /// The next thing in a stream of frames.
 #[derive(Debug)]
 pub(in crate::message) enum Step<'a> {
-    /// A frame begins: pass or skip its head.
+    /// A frame begins: carry its head.
     Begin(Head<'a>),
-    /// So many bytes belong to the frame that began: pass or skip them.
+    /// So many bytes belong to the frame that began: carry them.
     Within(usize),
     /// Nothing more until more comes. What is not passed is held.
     More,
@@ -28,39 +63,42 @@ pub(in crate::message) enum Step<'a> {
     Garbage(Vec<u8>),
 }
 
-/// Cuts a stream into frames. Holds the head of one until it is whole, and nothing more.
+/// Bytes that are taken at a time to see whether a head is whole with them.
+const TAKEN: usize = 4 << 10;
+
+/// Cuts a stream into frames. Holds the head of one until it is whole, and nothing more; what a
+/// peer says about lengths reserves nothing.
 #[derive(Debug, Default)]
-pub(in crate::message) struct Frames {
+pub(in crate::message) struct Frames<R> {
     held: Vec<u8>,
-    /// Bytes of the current frame that have not come.
-    left: u64,
+    /// Of the frame that began.
+    rest: R,
 }
 
-impl Frames {
+impl<R: Rest> Frames<R> {
     /// The next step from where the cursor is. `send` takes what has passed before it.
     pub(in crate::message) fn next<'a>(
         &mut self,
         cursor: &mut Cursor<'a>,
-        shape: impl Fn(&[u8]) -> Shape,
+        shape: impl Fn(&[u8]) -> Shape<R>,
         mut send: impl FnMut(&[u8]),
     ) -> Step<'a> {
-        let rest = cursor.rest();
-        if self.left > 0 && !rest.is_empty() {
-            let length = rest
-                .len()
-                .min(usize::try_from(self.left).unwrap_or(usize::MAX));
-            self.left -= length as u64;
-            return Step::Within(length);
-        }
-        if rest.is_empty() {
+        let bytes = cursor.rest();
+        if bytes.is_empty() {
             cursor.flush(send);
             return Step::More;
         }
+        if !self.rest.is_over() {
+            return match self.rest.take(bytes) {
+                Some(length) => Step::Within(length),
+                None => Step::Garbage(Vec::new()),
+            };
+        }
         if self.held.is_empty() {
-            match shape(rest) {
-                Shape::Known { head, whole } if head <= rest.len() => {
-                    self.left = whole - head as u64;
-                    return Step::Begin(Cow::Borrowed(&rest[..head]));
+            match shape(bytes) {
+                Shape::Known { head, rest } if head <= bytes.len() => {
+                    self.rest = rest;
+                    return Step::Begin(Cow::Borrowed(&bytes[..head]));
                 }
                 Shape::Garbage => return Step::Garbage(Vec::new()),
                 Shape::Known { .. } | Shape::Unknown => {}
@@ -73,34 +111,37 @@ impl Frames {
     fn gather<'a>(
         &mut self,
         cursor: &mut Cursor<'a>,
-        shape: impl Fn(&[u8]) -> Shape,
+        shape: impl Fn(&[u8]) -> Shape<R>,
         send: &mut impl FnMut(&[u8]),
     ) -> Step<'a> {
         loop {
-            let missing = match shape(&self.held) {
-                Shape::Garbage => return Step::Garbage(std::mem::take(&mut self.held)),
-                // Byte by byte: what is taken too early would have to be given back.
-                Shape::Unknown => 1,
-                Shape::Known { head, whole } if head <= self.held.len() => {
-                    self.left = whole - head as u64;
-                    return Step::Begin(Cow::Owned(std::mem::take(&mut self.held)));
-                }
-                Shape::Known { head, .. } => head - self.held.len(),
-            };
-            let rest = cursor.rest();
-            if rest.is_empty() {
+            let (before, bytes) = (self.held.len(), cursor.rest());
+            if bytes.is_empty() {
                 cursor.flush(send);
                 return Step::More;
             }
-            let length = missing.min(rest.len());
-            self.held.extend_from_slice(&rest[..length]);
-            cursor.skip(length, &mut *send);
+            let part = &bytes[..bytes.len().min(TAKEN)];
+            self.held.extend_from_slice(part);
+            match shape(&self.held) {
+                Shape::Garbage => {
+                    self.held.truncate(before);
+                    return Step::Garbage(self.take_held());
+                }
+                Shape::Known { head, rest } if head <= self.held.len() => {
+                    // What is behind the head stays where it is.
+                    self.held.truncate(head);
+                    cursor.skip(head - before, send);
+                    self.rest = rest;
+                    return Step::Begin(Cow::Owned(self.take_held()));
+                }
+                Shape::Known { .. } | Shape::Unknown => cursor.skip(part.len(), &mut *send),
+            }
         }
     }
 
     /// Whether a frame has ended and no other begun.
     pub(in crate::message) fn is_between(&self) -> bool {
-        self.left == 0 && self.held.is_empty()
+        self.rest.is_over() && self.held.is_empty()
     }
 
     /// What is held, for a stream that ends or is followed no more.

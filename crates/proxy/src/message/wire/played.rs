@@ -2,13 +2,24 @@
 
 use std::time::{Duration, Instant};
 
+use firedrill_worker::queue::distribution::Distribution;
 use proptest::prelude::*;
 
 use crate::message::{Answered, Session, Sink};
-use crate::stream::{Direction, End};
+use crate::stream::{Direction, End, Latency};
 
 pub(in crate::message) const LONG: Duration = Duration::from_secs(100_000);
 pub(in crate::message) const MS: Duration = Duration::from_millis(1);
+
+/// Always as long.
+pub(in crate::message) fn steady(delay: Duration) -> Latency {
+    Latency {
+        delay,
+        jitter: Duration::ZERO,
+        distribution: Distribution::Uniform,
+        correlation: 0.0,
+    }
+}
 
 /// What came out, and when.
 #[derive(Debug, Default)]
@@ -102,23 +113,26 @@ impl<S: Session> Played<S> {
             .collect()
     }
 
-    /// Plays a conversation to its end: what the client says, cut like this, and a server that says
-    /// something for what it has got, all of it, so far.
+    /// Plays a conversation to its end: what the client says in turns, each when nothing more comes
+    /// of the one before, cut like this, and a server that says something for what it has got, all of
+    /// it, so far.
     pub(in crate::message) fn converse(
         &mut self,
-        said: &[u8],
+        turns: &[&[u8]],
         cuts: &[usize],
         mut server: impl FnMut(&[u8]) -> Vec<u8>,
     ) {
         let (mut answered, mut seen) = (0, 0);
         let mut sizes = cuts.iter().copied().cycle();
-        let mut from = 0;
+        let mut turns = turns.iter();
+        let mut left: &[u8] = &[];
         loop {
             let mut said_more = false;
-            if from < said.len() && self.session.has_room(Direction::Upstream) {
-                let to = said.len().min(from + sizes.next().unwrap_or(said.len()));
-                self.client(&said[from..to]);
-                from = to;
+            if !left.is_empty() && self.session.has_room(Direction::Upstream) {
+                let size = sizes.next().unwrap_or(left.len()).min(left.len());
+                let (now, later) = left.split_at(size);
+                self.client(now);
+                left = later;
                 said_more = true;
             }
             let mut news = Vec::new();
@@ -131,11 +145,16 @@ impl<S: Session> Played<S> {
             for part in news.chunks(sizes.next().unwrap_or(news.len()).max(1)) {
                 self.server(part);
             }
-            if !said_more && news.is_empty() {
-                match self.session.due() {
-                    Some(due) => self.until(due - self.start),
+            if said_more || !news.is_empty() {
+                continue;
+            }
+            match self.session.due() {
+                Some(due) => self.until(due - self.start),
+                None if !left.is_empty() => return,
+                None => match turns.next() {
+                    Some(turn) => left = turn,
                     None => return,
-                }
+                },
             }
         }
     }
@@ -144,6 +163,23 @@ impl<S: Session> Played<S> {
 /// How TCP cuts.
 pub(in crate::message) fn cuts() -> impl Strategy<Value = Vec<usize>> {
     prop::collection::vec(prop_oneof![1..4_usize, 1..40_usize, 1..3000_usize], 1..8)
+}
+
+/// Whatever both say, nothing breaks, and when the client has left nothing is waited for.
+pub(in crate::message) fn comes_to_rest<S: Session>(
+    mut played: Played<S>,
+    up: &[u8],
+    down: &[u8],
+    cuts: &[usize],
+) -> Result<(), TestCaseError> {
+    for (up, down) in up.chunks(cuts[0]).zip(down.chunks(cuts[cuts.len() - 1])) {
+        played.client(up);
+        played.server(down);
+    }
+    played.end(Direction::Upstream);
+    played.until(LONG);
+    prop_assert_eq!(played.session.due(), None);
+    Ok(())
 }
 
 /// Both streams in parts, in any order: what goes in comes out.
