@@ -13,7 +13,7 @@ mod service;
 mod side;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -75,7 +75,12 @@ struct Totals {
 /// The real `chaos` command, installed on first use.
 pub(crate) fn real_tool() -> anyhow::Result<PathBuf> {
     let requirements = workspace::root().join("compat/requirements.txt");
-    Ok(python::environment(&requirements)?.join("bin/chaos"))
+    Ok(python::environment("venv", &requirements)?.join("bin/chaos"))
+}
+
+/// A Python with these packages beside the standard library, installed on first use.
+pub(crate) fn python_with(name: &str, requirements: &Path) -> anyhow::Result<PathBuf> {
+    Ok(python::environment(name, requirements)?.join("bin/python"))
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -99,7 +104,7 @@ fn compare_all(arguments: &Arguments) -> anyhow::Result<Totals> {
     let home = workspace::root().join("compat");
     let cases = case::load(&home.join("cases.json"), arguments.filter.as_deref())?;
     let rules = Rules::load(&home.join("rules.json"))?;
-    let venv = python::environment(&home.join("requirements.txt"))?;
+    let venv = python::environment("venv", &home.join("requirements.txt"))?;
     let real = Side::real(&venv);
     let ours = match &arguments.firedrill {
         _ if arguments.against_itself => Side::real(&venv),

@@ -1,9 +1,11 @@
 //! All of CI, as named steps: `cargo xtask test`.
 
 mod clients;
+mod conformance;
 mod demo;
 mod kernel;
 mod packages;
+mod proxy;
 
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -60,6 +62,8 @@ const STEPS: &[Step] = &[
     ("demo", demo::tour),
     ("compatibility", compatibility),
     ("toxiproxy clients", clients::toxiproxy),
+    ("kafka clients", clients::kafka),
+    ("http2 conformance", conformance::http2),
 ];
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {

@@ -111,7 +111,7 @@ fn density(x: f64, n: f64, p: f64) -> f64 {
 }
 
 /// `ln Γ(n+1)` less Stirling's `(n+½) ln n - n + ½ ln 2π`.
-fn stirling_error(n: f64) -> f64 {
+pub(crate) fn stirling_error(n: f64) -> f64 {
     if n < 16.0 {
         return ln_gamma(n + 1.0) - (n + 0.5) * n.ln() + n - 0.5 * (2.0 * PI).ln();
     }
@@ -120,7 +120,7 @@ fn stirling_error(n: f64) -> f64 {
 }
 
 /// `x ln(x/mean) + mean - x`, without cancellation near `x = mean`.
-fn deviance(x: f64, mean: f64) -> f64 {
+pub(crate) fn deviance(x: f64, mean: f64) -> f64 {
     if (x - mean).abs() >= 0.1 * (x + mean) {
         return x * (x / mean).ln() + mean - x;
     }

@@ -137,7 +137,7 @@ fn bisect(mut from: f64, mut to: f64, inside: impl Fn(f64) -> bool) -> (f64, f64
 
 /// The largest rank in `1..=n` for which `holds`, where it holds up to some rank and not
 /// after; 0 when it never does.
-fn last_where(n: u64, holds: impl Fn(u64) -> bool) -> u64 {
+pub(crate) fn last_where(n: u64, holds: impl Fn(u64) -> bool) -> u64 {
     let (mut yes, mut no) = (0, n.saturating_add(1));
     while no - yes > 1 {
         let middle = yes + (no - yes) / 2;
@@ -151,7 +151,7 @@ fn last_where(n: u64, holds: impl Fn(u64) -> bool) -> u64 {
 }
 
 /// A value in the cell that holds the observation of this rank (1 is the smallest).
-fn at_rank(histogram: &Histogram<u64>, rank: u64) -> u64 {
+pub(crate) fn at_rank(histogram: &Histogram<u64>, rank: u64) -> u64 {
     let mut seen = 0_u64;
     for cell in histogram.iter_recorded() {
         seen = seen.saturating_add(cell.count_at_value());

@@ -116,6 +116,7 @@ impl Passage {
             threads: threads.min(THREADS),
             seed: job.seed,
             arms_most: 0.0,
+            busy_poll: Duration::ZERO,
         };
         let fabric = Fabric::start(&options).map_err(|source| InterceptionError::Proxy {
             doing: "start its threads",

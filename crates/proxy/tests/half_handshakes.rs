@@ -71,6 +71,7 @@ fn a_thousand_half_handshakes_cost_next_to_nothing_and_hold_up_nobody() {
         threads: 1,
         seed: 1,
         arms_most: 1.0,
+        busy_poll: Duration::ZERO,
     })
     .expect("a fabric");
     let clear = fabric

@@ -23,6 +23,7 @@ pub(super) fn execute(args: &ProxyArgs, out: &Out) -> Result<Exit, Failure> {
         threads,
         seed,
         arms_most: args.arms_most / 100.0,
+        busy_poll: args.busy_poll,
     })
     .doing("the proxy cannot be started")?;
     let fabric = Arc::new(fabric);
@@ -217,6 +218,7 @@ fn asked(args: &ProxyArgs) -> Result<Vec<ProxyConfig>, Failure> {
             protocol: route.protocol,
             split: None,
             tls: route.tls.clone(),
+            check: route.check.clone(),
             enabled: None,
         },
         toxics: Vec::new(),

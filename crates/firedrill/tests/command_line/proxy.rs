@@ -6,6 +6,7 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -39,6 +40,14 @@ impl Proxy {
             address: address(&route, 1),
             interface: address(&interface, 1),
         }
+    }
+
+    /// Processor time that it has used, in ticks of 10 ms: proc_pid_stat(5), fields 14 and 15.
+    fn cpu_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
+        let (_, behind) = stat.rsplit_once(") ").unwrap();
+        let used = behind.split(' ').skip(11).take(2);
+        used.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 
     fn signal(&self, signal: Signal) {
@@ -199,4 +208,30 @@ fn routes_that_cannot_be_are_told_all_at_once() {
         "a=127.0.0.1:0,127.0.0.1:1,protocol=smtp",
     ]);
     assert!(told.contains("smtp is no protocol"), "{told}");
+}
+
+#[test]
+fn a_proxy_that_looks_for_more_works_while_requests_come_and_then_sleeps() {
+    let place = Place::new();
+    let route = format!("echo=127.0.0.1:0,{}", echo());
+    let more = ["--threads", "1", "--busy-poll", "100ms"];
+    let mut proxy = Proxy::start(&place, &route, &more);
+    let mut stream = TcpStream::connect(proxy.address).unwrap();
+    // So few requests alone take a tenth of that.
+    let before = proxy.cpu_ticks();
+    let looked = (0..60).any(|_| {
+        ask(&mut stream).unwrap();
+        thread::park_timeout(Duration::from_millis(50));
+        proxy.cpu_ticks() >= before + 20
+    });
+    assert!(looked, "it sleeps at once");
+    let sleeps = wait_until(|| {
+        let before = proxy.cpu_ticks();
+        thread::park_timeout(Duration::from_millis(200));
+        proxy.cpu_ticks() == before
+    });
+    assert!(sleeps, "it never sleeps");
+    drop(stream);
+    proxy.signal(Signal::INT);
+    assert!(proxy.end().success());
 }

@@ -90,11 +90,14 @@ impl Handle {
 }
 
 /// Starts so many threads.
-pub(crate) fn start(threads: usize) -> std::io::Result<(Vec<Handle>, Vec<JoinHandle<()>>)> {
+pub(crate) fn start(
+    threads: usize,
+    busy_poll: Duration,
+) -> std::io::Result<(Vec<Handle>, Vec<JoinHandle<()>>)> {
     let mut handles = Vec::new();
     let mut joins = Vec::new();
     for number in 0..threads {
-        let (worker, handle) = Worker::new(number)?;
+        let (worker, handle) = Worker::new(number, busy_poll)?;
         let name = format!("proxy {number}");
         joins.push(
             std::thread::Builder::new()
@@ -181,10 +184,12 @@ struct Worker {
     buffer: Vec<u8>,
     /// When accepting begins again.
     resume: Option<Instant>,
+    /// How long it looks for more to do before it sleeps.
+    busy_poll: Duration,
 }
 
 impl Worker {
-    fn new(number: usize) -> std::io::Result<(Self, Handle)> {
+    fn new(number: usize, busy_poll: Duration) -> std::io::Result<(Self, Handle)> {
         let (tell, orders) = channel();
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let wake = Arc::new(wake);
@@ -213,6 +218,7 @@ impl Worker {
             over: Vec::new(),
             buffer: vec![0; BUFFER],
             resume: None,
+            busy_poll,
         };
         Ok((worker, handle))
     }
@@ -221,10 +227,13 @@ impl Worker {
         // Delays are to end when they end, not up to 50 µs later.
         let _refused = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         let mut events = [MaybeUninit::<Event>::uninit(); EVENTS];
+        let mut worked = Instant::now();
         loop {
-            self.timers.arm(Instant::now());
+            let now = Instant::now();
+            self.timers.arm(now);
+            let looks = now.duration_since(worked) < self.busy_poll;
             let zero = rustix::event::Timespec::default();
-            let timeout = (!self.again.is_empty()).then_some(&zero);
+            let timeout = (looks || !self.again.is_empty()).then_some(&zero);
             let events = match epoll::wait(&self.epoll, &mut events, timeout) {
                 Ok((events, _)) => events,
                 Err(Errno::INTR) => continue,
@@ -232,6 +241,9 @@ impl Worker {
                 Err(_) => return,
             };
             let now = Instant::now();
+            if !events.is_empty() {
+                worked = now;
+            }
             let again = std::mem::take(&mut self.again);
             for event in events {
                 match Token::from(event.data.u64()) {

@@ -33,6 +33,7 @@ impl Bed {
             threads: 2,
             seed: 1,
             arms_most: 1.0,
+            busy_poll: Duration::ZERO,
         };
         let fabric = Fabric::start(&options).expect("a fabric");
         let address = fabric

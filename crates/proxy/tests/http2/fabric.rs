@@ -28,6 +28,7 @@ pub(crate) fn open(upstream: SocketAddr, messages: Vec<MessageFault>) -> (Fabric
         threads: 1,
         seed: 3,
         arms_most: 1.0,
+        busy_poll: Duration::ZERO,
     });
     let fabric = fabric.expect("a fabric");
     let config = RouteConfig {

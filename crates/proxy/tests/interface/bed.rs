@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use firedrill_proxy::toxiproxy::{Api, Collection, StateFile, load};
 use firedrill_proxy::{Fabric, Options};
@@ -48,6 +49,7 @@ impl Bed {
             threads: 2,
             seed: 1,
             arms_most: 1.0,
+            busy_poll: Duration::ZERO,
         })
         .expect("a fabric");
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));

@@ -94,6 +94,7 @@ pub(crate) fn fabric() -> Fabric {
         threads: 1,
         seed: 7,
         arms_most: 1.0,
+        busy_poll: Duration::ZERO,
     })
     .expect("a fabric")
 }

@@ -31,6 +31,7 @@ impl Bed {
             threads,
             seed: 1,
             arms_most: 1.0,
+            busy_poll: Duration::ZERO,
         })
         .expect("a fabric");
         let address = fabric.open(route(upstream, faults)).expect("a route");

@@ -43,6 +43,7 @@ impl Bed {
             threads: 1,
             seed: 1,
             arms_most: 1.0,
+            busy_poll: Duration::ZERO,
         };
         let fabric = Fabric::start(&options).expect("a fabric");
         let address = fabric

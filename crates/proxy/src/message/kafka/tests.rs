@@ -247,7 +247,7 @@ proptest! {
     ) {
         let talk = |cuts: &[usize]| {
             let mut played = Played::new(session(&some_faults(share)));
-            played.converse(&up, cuts, serve);
+            played.converse(&[&up], cuts, serve);
             (played.to_server(), played.to_client(), played.out.answers)
         };
         prop_assert_eq!(talk(&[up.len().max(1)]), talk(&cuts));

@@ -165,7 +165,7 @@ fn serve(said: &[u8]) -> Vec<u8> {
 fn seen(faults: &[MessageFault], said: &[Vec<u8>]) -> String {
     let mut played = Played::new(session(faults));
     let all = [&[begin()], said].concat().concat();
-    played.converse(&all, &[all.len()], serve);
+    played.converse(&[&all], &[all.len()], serve);
     kinds(&played.to_client())
 }
 
@@ -259,7 +259,7 @@ fn the_request_itself_never_goes_on() {
         sync(),
     ]
     .concat();
-    played.converse(&all, &[7], serve);
+    played.converse(&[&all], &[7], serve);
     let text = String::from_utf8_lossy(&played.to_server()).to_string();
     assert!(
         !text.contains("secret") && text.contains("firedrill: an error"),
@@ -475,9 +475,9 @@ proptest! {
         up in requests(), cuts in cuts(), share in 0.0..1.0,
     ) {
         let mut whole = Played::new(session(&some_faults(share)));
-        whole.converse(&up, &[up.len()], serve);
+        whole.converse(&[&up], &[up.len()], serve);
         let mut cut = Played::new(session(&some_faults(share)));
-        cut.converse(&up, &cuts, serve);
+        cut.converse(&[&up], &cuts, serve);
         prop_assert_eq!(kinds(&whole.to_client()), kinds(&cut.to_client()));
         prop_assert_eq!(whole.to_client(), cut.to_client());
         prop_assert!(cut.session.awaits_nothing());

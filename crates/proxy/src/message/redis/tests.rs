@@ -348,9 +348,9 @@ proptest! {
         up in stream(), cuts in cuts(), share in 0.0..1.0,
     ) {
         let mut whole = Played::new(session(&some_faults(share)));
-        whole.converse(&up, &[usize::MAX >> 1], echo);
+        whole.converse(&[&up], &[usize::MAX >> 1], echo);
         let mut cut = Played::new(session(&some_faults(share)));
-        cut.converse(&up, &cuts, echo);
+        cut.converse(&[&up], &cuts, echo);
         prop_assert_eq!(whole.to_server(), cut.to_server());
         prop_assert_eq!(whole.to_client(), cut.to_client());
         prop_assert_eq!(whole.out.answers, cut.out.answers);
@@ -363,7 +363,7 @@ proptest! {
         let faults = [fault("no", share, on(&[], None), error("ERR no"))];
         let said: Vec<_> = keys.iter().map(|key| command(&[b"GET", key.to_string().as_bytes()])).collect();
         let mut played = Played::new(session(&faults));
-        played.converse(&said.concat(), &cuts, echo);
+        played.converse(&[&said.concat()], &cuts, echo);
         let expected: Vec<Vec<u8>> = said.iter().enumerate().map(|(number, said)| {
             match faults[0].falls_on(Chance::new(11), number as u64) {
                 true => b"-ERR no\r\n".to_vec(),
@@ -378,7 +378,7 @@ proptest! {
         let said: Vec<u8> = (0..60).flat_map(|_| command(&[b"GET", b"a"])).collect();
         let errors = |faults: &[MessageFault]| {
             let mut played = Played::new(session(faults));
-            played.converse(&said, &[100], |got| {
+            played.converse(&[&said], &[100], |got| {
                 commands(got).iter().flat_map(|_| b"+OK\r\n".to_vec()).collect()
             });
             let text = String::from_utf8(played.to_client()).expect("text");

@@ -114,23 +114,26 @@ impl<S: Session> Played<S> {
             .collect()
     }
 
-    /// Plays a conversation to its end: what the client says, cut like this, and a server that says
-    /// something for what it has got, all of it, so far.
+    /// Plays a conversation to its end: what the client says in turns, each when nothing more comes
+    /// of the one before, cut like this, and a server that says something for what it has got, all of
+    /// it, so far.
     pub(in crate::message) fn converse(
         &mut self,
-        said: &[u8],
+        turns: &[&[u8]],
         cuts: &[usize],
         mut server: impl FnMut(&[u8]) -> Vec<u8>,
     ) {
         let (mut answered, mut seen) = (0, 0);
         let mut sizes = cuts.iter().copied().cycle();
-        let mut from = 0;
+        let mut turns = turns.iter();
+        let mut left: &[u8] = &[];
         loop {
             let mut said_more = false;
-            if from < said.len() && self.session.has_room(Direction::Upstream) {
-                let to = said.len().min(from + sizes.next().unwrap_or(said.len()));
-                self.client(&said[from..to]);
-                from = to;
+            if !left.is_empty() && self.session.has_room(Direction::Upstream) {
+                let size = sizes.next().unwrap_or(left.len()).min(left.len());
+                let (now, later) = left.split_at(size);
+                self.client(now);
+                left = later;
                 said_more = true;
             }
             let mut news = Vec::new();
@@ -143,11 +146,16 @@ impl<S: Session> Played<S> {
             for part in news.chunks(sizes.next().unwrap_or(news.len()).max(1)) {
                 self.server(part);
             }
-            if !said_more && news.is_empty() {
-                match self.session.due() {
-                    Some(due) => self.until(due - self.start),
+            if said_more || !news.is_empty() {
+                continue;
+            }
+            match self.session.due() {
+                Some(due) => self.until(due - self.start),
+                None if !left.is_empty() => return,
+                None => match turns.next() {
+                    Some(turn) => left = turn,
                     None => return,
-                }
+                },
             }
         }
     }
