@@ -16,7 +16,7 @@ mod service;
 mod side;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -82,6 +82,11 @@ struct Totals {
 pub(crate) fn real_tool() -> anyhow::Result<PathBuf> {
     let requirements = workspace::root().join("compat/requirements.txt");
     Ok(python::environment("venv", &requirements)?.join("bin/chaos"))
+}
+
+/// A Python with these packages beside the standard library, installed on first use.
+pub(crate) fn python_with(name: &str, requirements: &Path) -> anyhow::Result<PathBuf> {
+    Ok(python::environment(name, requirements)?.join("bin/python"))
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {

@@ -1,9 +1,11 @@
 //! All of CI, as named steps: `cargo xtask test`.
 
 mod clients;
+mod conformance;
 mod demo;
 mod kernel;
 mod packages;
+mod proxy;
 
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -61,6 +63,8 @@ const STEPS: &[Step] = &[
     ("compatibility", compatibility),
     ("margin beside questplus", margin_oracle),
     ("toxiproxy clients", clients::toxiproxy),
+    ("kafka clients", clients::kafka),
+    ("http2 conformance", conformance::http2),
 ];
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {

@@ -8,7 +8,6 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::Context;
 use clap::Subcommand;
 
-use super::python;
 use crate::workspace;
 
 #[derive(Debug, Subcommand)]
@@ -40,7 +39,7 @@ pub(super) fn run(oracle: &Oracle) -> anyhow::Result<ExitCode> {
     let comparison = oracle.comparison();
     let home = workspace::root().join("compat/oracles");
     let list = home.join(comparison.package).with_extension("txt");
-    let venv = python::environment(&format!("oracle-{}", comparison.package), &list)?;
+    let python = super::python_with(&format!("oracle-{}", comparison.package), &list)?;
     let mut ours = workspace::cargo(["run", "--quiet", "--package", "firedrill-judge"])
         .args(["--example", comparison.example])
         .stdout(Stdio::piped())
@@ -48,7 +47,7 @@ pub(super) fn run(oracle: &Oracle) -> anyhow::Result<ExitCode> {
         .context("cannot start cargo")?;
     let cases = ours.stdout.take().context("no standard output")?;
     let compared = workspace::succeed(
-        Command::new(venv.join("bin/python"))
+        Command::new(python)
             .arg(home.join(comparison.script))
             .stdin(cases),
     );

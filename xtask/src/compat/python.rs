@@ -1,4 +1,4 @@
-//! A Python new enough for what we compare with, and environments that hold it.
+//! A Python new enough for the newest Chaos Toolkit, and environments that hold packages.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,7 +48,7 @@ impl Python {
     }
 }
 
-/// The virtual environment of this name with what is required, made or brought up to date.
+/// The virtual environment of this name with these packages, made or brought up to date.
 pub(crate) fn environment(name: &str, requirements: &Path) -> anyhow::Result<PathBuf> {
     let python = find().context("no Python 3 with venv and ensurepip was found")?;
     let venv = workspace::target().join("compat").join(name);
@@ -71,7 +71,7 @@ pub(crate) fn environment(name: &str, requirements: &Path) -> anyhow::Result<Pat
         );
     }
     let list = requirements.display();
-    eprintln!("installing what {list} lists for Python {major}.{minor}");
+    eprintln!("installing for Python {major}.{minor} what {list} lists");
     workspace::succeed(
         Command::new(&python.path)
             .args(["-m", "venv", "--clear"])
