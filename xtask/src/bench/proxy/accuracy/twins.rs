@@ -162,18 +162,22 @@ fn each_readable(
     }
     let limit = Timespec::try_from(PATIENCE)?;
     let mut buffer = [0; 4096];
-    loop {
-        let mut all: Vec<_> = streams
+    // One that ends, as those of the route that is done first do, is not the end of the others.
+    let mut open: Vec<usize> = (0..streams.len()).collect();
+    while !open.is_empty() {
+        let mut all: Vec<_> = open
             .iter()
-            .map(|stream| PollFd::new(stream, PollFlags::IN))
+            .map(|at| PollFd::new(&streams[*at], PollFlags::IN))
             .collect();
         if poll(&mut all, Some(&limit))? == 0 {
             return Ok(());
         }
-        let ready: Vec<_> = all.iter().map(|one| !one.revents().is_empty()).collect();
-        for (at, mut stream) in streams.iter().enumerate().filter(|(at, _)| ready[*at]) {
-            match stream.read(&mut buffer) {
-                Ok(0) => return Ok(()),
+        let ready = all.iter().zip(&open);
+        let ready = ready.filter(|(one, _)| !one.revents().is_empty());
+        let ready: Vec<usize> = ready.map(|(_, at)| *at).collect();
+        for at in ready {
+            match (&streams[at]).read(&mut buffer) {
+                Ok(0) => open.retain(|one| *one != at),
                 Ok(length) if came(at, &buffer[..length]) => {}
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -181,4 +185,5 @@ fn each_readable(
             }
         }
     }
+    Ok(())
 }
