@@ -5,8 +5,7 @@
 #[path = "wire/talk.rs"]
 mod talk;
 
-use firedrill_proxy::message::kafka;
-use firedrill_proxy::message::{KafkaAction, KafkaFault, KafkaMatch, Kind};
+use firedrill_proxy::message::{KafkaAction, KafkaFault, KafkaMatch, Kind, kafka};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -5,8 +5,7 @@
 #[path = "wire/talk.rs"]
 mod talk;
 
-use firedrill_proxy::message::mysql;
-use firedrill_proxy::message::{Kind, MysqlAction, MysqlError, MysqlFault, StatementMatch};
+use firedrill_proxy::message::{Kind, MysqlAction, MysqlError, MysqlFault, StatementMatch, mysql};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -5,9 +5,8 @@
 #[path = "wire/talk.rs"]
 mod talk;
 
-use firedrill_proxy::message::postgres;
 use firedrill_proxy::message::{
-    Kind, PostgresAction, PostgresError, PostgresFault, StatementMatch,
+    Kind, PostgresAction, PostgresError, PostgresFault, StatementMatch, postgres,
 };
 use libfuzzer_sys::fuzz_target;
 

@@ -5,8 +5,7 @@
 #[path = "wire/talk.rs"]
 mod talk;
 
-use firedrill_proxy::message::redis;
-use firedrill_proxy::message::{Kind, RedisAction, RedisError, RedisFault, RedisMatch};
+use firedrill_proxy::message::{Kind, RedisAction, RedisError, RedisFault, RedisMatch, redis};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

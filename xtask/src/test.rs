@@ -61,6 +61,7 @@ const STEPS: &[Step] = &[
     ("python worker", python_worker),
     ("demo", demo::tour),
     ("compatibility", compatibility),
+    ("margin beside questplus", margin_oracle),
     ("toxiproxy clients", clients::toxiproxy),
     ("kafka clients", clients::kafka),
     ("http2 conformance", conformance::http2),
@@ -138,6 +139,13 @@ fn compatibility() -> End {
             ))
         }
         Some(_) => task(&["compat"]),
+    }
+}
+
+fn margin_oracle() -> End {
+    match compat::find_python() {
+        None => End::Skipped("no Python 3 with venv to install questplus in".into()),
+        Some(_) => task(&["compat", "margin"]),
     }
 }
 

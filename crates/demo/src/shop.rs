@@ -194,12 +194,14 @@ impl Shop {
         let switching = Switching::at(self.addresses.proxy);
         let deadline = Instant::now() + READY_WITHIN;
         loop {
-            let missing = switching.unhealthy(&self.addresses).await?;
-            if missing.is_empty() {
-                return Ok(());
-            }
+            let missing = switching.unhealthy(&self.addresses).await;
+            // Whose end is why there is no answer, or no good one, is the error to tell of.
             for member in &mut self.members {
                 member.check_alive(&self.directory)?;
+            }
+            let missing = missing?;
+            if missing.is_empty() {
+                return Ok(());
             }
             if Instant::now() > deadline {
                 let waited = READY_WITHIN;

@@ -49,6 +49,17 @@ pub enum Failure {
     Broken,
 }
 
+impl<'a> Ask<'a> {
+    fn get(target: &'a Uri, headers: &'a HeaderMap) -> Self {
+        Ask {
+            method: Method::GET,
+            target,
+            headers,
+            body: Bytes::new(),
+        }
+    }
+}
+
 impl Upstream {
     pub(crate) fn new(address: SocketAddr) -> Self {
         // An address has only characters that a header may carry.
@@ -68,13 +79,7 @@ impl Upstream {
         headers: &HeaderMap,
         within: Duration,
     ) -> Result<Reply, Failure> {
-        let ask = Ask {
-            method: Method::GET,
-            target,
-            headers,
-            body: Bytes::new(),
-        };
-        timeout(within, self.attempt(&ask))
+        timeout(within, self.attempt(&Ask::get(target, headers)))
             .await
             .map_err(|_| Failure::Timeout)?
     }
@@ -86,13 +91,7 @@ impl Upstream {
         headers: &HeaderMap,
         within: Duration,
     ) -> Result<Reply, Failure> {
-        let ask = Ask {
-            method: Method::GET,
-            target,
-            headers,
-            body: Bytes::new(),
-        };
-        self.ask_afresh(&ask, within).await
+        self.ask_afresh(&Ask::get(target, headers), within).await
     }
 
     /// Any request, over a connection of its own.

@@ -103,18 +103,14 @@ impl Switching {
             Value::Null => Bytes::new(),
             body => Bytes::from(body.to_string()),
         };
-        let (headers, target_uri) = (HeaderMap::new(), Uri::from_static(target));
         let ask = Ask {
             method,
-            target: &target_uri,
-            headers: &headers,
+            target: &Uri::from_static(target),
+            headers: &HeaderMap::new(),
             body,
         };
         let reply = self.api.ask_afresh(&ask, WITHIN).await;
-        let reply = reply.map_err(|failure| ShopError::NoAnswer {
-            asked: target,
-            why: failure,
-        })?;
+        let reply = reply.map_err(|why| ShopError::NoAnswer { asked: target, why })?;
         if !matches!(reply.status, StatusCode::OK | StatusCode::CREATED) {
             return Err(ShopError::Refused {
                 asked: target,
