@@ -31,6 +31,8 @@ enum Bench {
     Faults(examples::Arguments),
     /// From SIGKILL of a proxy that connections are led through until they go directly
     Proxied(examples::Arguments),
+    /// The judge: false alarms, coverage, events to an answer, speed; beside Kayenta's
+    Judge(examples::Arguments),
     /// Whoever is killed or stopped, whenever: nothing is left of any fault
     Kill(examples::Arguments),
 }
@@ -51,14 +53,43 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.bench {
         Bench::Start(start) => start::run(start, arguments.json),
         Bench::Proxy(proxy) => proxy::run(proxy, arguments.json),
-        Bench::Undo(rest) => examples::run("bench_undo", &[&[]], rest, arguments.json),
+        Bench::Undo(rest) => examples::run(
+            "firedrill-faults",
+            "bench_undo",
+            &[&[]],
+            rest,
+            arguments.json,
+        ),
         Bench::Faults(rest) => {
             let parts: [&[&str]; 2] = [&["times"], &["accuracy"]];
-            examples::run("bench_faults", &parts, rest, arguments.json)
+            examples::run(
+                "firedrill-faults",
+                "bench_faults",
+                &parts,
+                rest,
+                arguments.json,
+            )
         }
-        Bench::Proxied(rest) => {
-            examples::run("bench_faults", &[&["proxied"]], rest, arguments.json)
-        }
-        Bench::Kill(rest) => examples::run("bench_faults", &[&["kill"]], rest, arguments.json),
+        Bench::Proxied(rest) => examples::run(
+            "firedrill-faults",
+            "bench_faults",
+            &[&["proxied"]],
+            rest,
+            arguments.json,
+        ),
+        Bench::Judge(rest) => examples::run(
+            "firedrill-judge",
+            "bench_judge",
+            &[&[]],
+            rest,
+            arguments.json,
+        ),
+        Bench::Kill(rest) => examples::run(
+            "firedrill-faults",
+            "bench_faults",
+            &[&["kill"]],
+            rest,
+            arguments.json,
+        ),
     }
 }

@@ -1,4 +1,4 @@
-//! Measurements that live beside what they measure, as examples of `firedrill-faults`: run and shown.
+//! Measurements that live beside what they measure, as examples: run and shown.
 
 use std::io::{BufRead, BufReader};
 use std::process::{ExitCode, Stdio};
@@ -17,6 +17,7 @@ pub(crate) struct Arguments {
 
 /// Runs the parts of an example one after the other; all run, and one failure fails all.
 pub(crate) fn run(
+    package: &str,
     example: &str,
     parts: &[&[&str]],
     arguments: &Arguments,
@@ -24,15 +25,21 @@ pub(crate) fn run(
 ) -> anyhow::Result<ExitCode> {
     let mut well = true;
     for part in parts {
-        well &= run_part(example, part, &arguments.rest, json)?;
+        well &= run_part(package, example, part, &arguments.rest, json)?;
     }
     Ok(ExitCode::from(u8::from(!well)))
 }
 
 /// Optimised, because it measures; its words are the example's own.
-fn run_part(example: &str, part: &[&str], rest: &[String], json: bool) -> anyhow::Result<bool> {
+fn run_part(
+    package: &str,
+    example: &str,
+    part: &[&str],
+    rest: &[String],
+    json: bool,
+) -> anyhow::Result<bool> {
     let mut child = workspace::cargo(["run", "--release", "--quiet"])
-        .args(["--package", "firedrill-faults", "--example", example, "--"])
+        .args(["--package", package, "--example", example, "--"])
         .args(part)
         .args(rest)
         .stdout(Stdio::piped())
