@@ -10,6 +10,8 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde::Serialize;
 
+use examples::Example;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -31,10 +33,12 @@ enum Bench {
     Faults(examples::Arguments),
     /// From SIGKILL of a proxy that connections are led through until they go directly
     Proxied(examples::Arguments),
-    /// The judge: false alarms, coverage, events to an answer, speed; beside Kayenta's
-    Judge(examples::Arguments),
     /// Whoever is killed or stopped, whenever: nothing is left of any fault
     Kill(examples::Arguments),
+    /// The judge: false alarms, coverage, events to an answer, speed; beside Kayenta's
+    Judge(examples::Arguments),
+    /// Searches for known break points beside bisection and a ramp: coverage, trials, bad events
+    Margin(examples::Arguments),
 }
 
 /// One figure beside the peer's. `ratio` is how many times lower ours is.
@@ -49,47 +53,35 @@ struct Figure {
     ratio: f64,
 }
 
+const FAULTS: Example = Example {
+    package: "firedrill-faults",
+    name: "bench_faults",
+};
+const UNDO: Example = Example {
+    package: "firedrill-faults",
+    name: "bench_undo",
+};
+const JUDGE: Example = Example {
+    package: "firedrill-judge",
+    name: "bench_judge",
+};
+const MARGIN: Example = Example {
+    package: "firedrill-judge",
+    name: "bench_margin",
+};
+
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.bench {
         Bench::Start(start) => start::run(start, arguments.json),
         Bench::Proxy(proxy) => proxy::run(proxy, arguments.json),
-        Bench::Undo(rest) => examples::run(
-            "firedrill-faults",
-            "bench_undo",
-            &[&[]],
-            rest,
-            arguments.json,
-        ),
+        Bench::Undo(rest) => examples::run(UNDO, &[&[]], rest, arguments.json),
         Bench::Faults(rest) => {
             let parts: [&[&str]; 2] = [&["times"], &["accuracy"]];
-            examples::run(
-                "firedrill-faults",
-                "bench_faults",
-                &parts,
-                rest,
-                arguments.json,
-            )
+            examples::run(FAULTS, &parts, rest, arguments.json)
         }
-        Bench::Proxied(rest) => examples::run(
-            "firedrill-faults",
-            "bench_faults",
-            &[&["proxied"]],
-            rest,
-            arguments.json,
-        ),
-        Bench::Judge(rest) => examples::run(
-            "firedrill-judge",
-            "bench_judge",
-            &[&[]],
-            rest,
-            arguments.json,
-        ),
-        Bench::Kill(rest) => examples::run(
-            "firedrill-faults",
-            "bench_faults",
-            &[&["kill"]],
-            rest,
-            arguments.json,
-        ),
+        Bench::Proxied(rest) => examples::run(FAULTS, &[&["proxied"]], rest, arguments.json),
+        Bench::Judge(rest) => examples::run(JUDGE, &[&[]], rest, arguments.json),
+        Bench::Margin(rest) => examples::run(MARGIN, &[&[]], rest, arguments.json),
+        Bench::Kill(rest) => examples::run(FAULTS, &[&["kill"]], rest, arguments.json),
     }
 }

@@ -25,6 +25,8 @@
 //! - [`several`]: which claims may be made together;
 //! - [`evidence`], [`interval`], [`level`]: what all of these speak in.
 //!
+//! Of many phases: [`margin`], how much of one dimension a system bears.
+//!
 //! [`judge`] is a judgement at a fixed horizon: it holds its stated confidence when it is
 //! asked once, at the end of a phase. Everything of the second list, and [`HarmWatch`], is
 //! valid at every look.
@@ -44,6 +46,7 @@ pub mod excess;
 pub mod interval;
 pub mod kayenta;
 pub mod level;
+pub mod margin;
 pub mod mean;
 pub mod order;
 pub mod quantile;

@@ -1,4 +1,4 @@
-//! Random inputs with what the judge makes of them, for `compat/judge/oracles.py` to compare.
+//! Random inputs with what the judge makes of them, for `compat/oracles/judge_numbers.py` to compare.
 //!
 //! One JSON object per line, from one seed.
 #![expect(clippy::print_stdout, reason = "it exists to print")]
