@@ -10,6 +10,8 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde::Serialize;
 
+use examples::Example;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -33,6 +35,8 @@ enum Bench {
     Proxied(examples::Arguments),
     /// Whoever is killed or stopped, whenever: nothing is left of any fault
     Kill(examples::Arguments),
+    /// Searches for known break points beside bisection and a ramp: coverage, trials, bad events
+    Margin(examples::Arguments),
 }
 
 /// One figure beside the peer's. `ratio` is how many times lower ours is.
@@ -47,18 +51,30 @@ struct Figure {
     ratio: f64,
 }
 
+const FAULTS: Example = Example {
+    package: "firedrill-faults",
+    name: "bench_faults",
+};
+const UNDO: Example = Example {
+    package: "firedrill-faults",
+    name: "bench_undo",
+};
+const MARGIN: Example = Example {
+    package: "firedrill-judge",
+    name: "bench_margin",
+};
+
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.bench {
         Bench::Start(start) => start::run(start, arguments.json),
         Bench::Proxy(proxy) => proxy::run(proxy, arguments.json),
-        Bench::Undo(rest) => examples::run("bench_undo", &[&[]], rest, arguments.json),
+        Bench::Undo(rest) => examples::run(UNDO, &[&[]], rest, arguments.json),
         Bench::Faults(rest) => {
             let parts: [&[&str]; 2] = [&["times"], &["accuracy"]];
-            examples::run("bench_faults", &parts, rest, arguments.json)
+            examples::run(FAULTS, &parts, rest, arguments.json)
         }
-        Bench::Proxied(rest) => {
-            examples::run("bench_faults", &[&["proxied"]], rest, arguments.json)
-        }
-        Bench::Kill(rest) => examples::run("bench_faults", &[&["kill"]], rest, arguments.json),
+        Bench::Proxied(rest) => examples::run(FAULTS, &[&["proxied"]], rest, arguments.json),
+        Bench::Margin(rest) => examples::run(MARGIN, &[&[]], rest, arguments.json),
+        Bench::Kill(rest) => examples::run(FAULTS, &[&["kill"]], rest, arguments.json),
     }
 }

@@ -7,12 +7,14 @@
 //! - [`worst`]: the worst window of a phase;
 //! - [`sequential`]: proof of harm that may be looked for after every window;
 //! - [`recovery`]: when the system was well again;
-//! - [`traffic`]: how many requests an answer takes.
+//! - [`traffic`]: how many requests an answer takes;
+//! - [`kayenta`]: two samples of each metric, and a score.
 //!
 //! Of what may be asked of a stream, or of two, at any time:
 //! - [`threshold`]: one stream against a threshold: holds, broken, not yet;
 //! - [`counts`]: events of two or more arms, and the ratio of their rates; [`users`] for events
 //!   that come in clusters;
+//! - [`excess`]: whether one arm has more events than it may;
 //! - [`allocation`]: whether the traffic was split as asked;
 //! - [`share`]: the share of good ones in one stream, and in two;
 //! - [`mean`]: means, and their difference between two arms;
@@ -22,6 +24,8 @@
 //! - [`distribution`]: whether two distributions differ anywhere, and which is the slower;
 //! - [`several`]: which claims may be made together;
 //! - [`evidence`], [`interval`], [`level`]: what all of these speak in.
+//!
+//! Of many phases: [`margin`], how much of one dimension a system bears.
 //!
 //! [`judge`] is a judgement at a fixed horizon: it holds its stated confidence when it is
 //! asked once, at the end of a phase. Everything of the second list, and [`HarmWatch`], is
@@ -38,8 +42,11 @@ pub mod counts;
 mod dirichlet;
 pub mod distribution;
 pub mod evidence;
+pub mod excess;
 pub mod interval;
+pub mod kayenta;
 pub mod level;
+pub mod margin;
 pub mod mean;
 pub mod order;
 pub mod quantile;

@@ -1,4 +1,4 @@
-//! Measurements that live beside what they measure, as examples of `firedrill-faults`: run and shown.
+//! Measurements that live beside what they measure, as examples of its crate: run and shown.
 
 use std::io::{BufRead, BufReader};
 use std::process::{ExitCode, Stdio};
@@ -15,9 +15,16 @@ pub(crate) struct Arguments {
     rest: Vec<String>,
 }
 
+/// An example of a crate.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Example {
+    pub(crate) package: &'static str,
+    pub(crate) name: &'static str,
+}
+
 /// Runs the parts of an example one after the other; all run, and one failure fails all.
 pub(crate) fn run(
-    example: &str,
+    example: Example,
     parts: &[&[&str]],
     arguments: &Arguments,
     json: bool,
@@ -30,9 +37,15 @@ pub(crate) fn run(
 }
 
 /// Optimised, because it measures; its words are the example's own.
-fn run_part(example: &str, part: &[&str], rest: &[String], json: bool) -> anyhow::Result<bool> {
+fn run_part(example: Example, part: &[&str], rest: &[String], json: bool) -> anyhow::Result<bool> {
     let mut child = workspace::cargo(["run", "--release", "--quiet"])
-        .args(["--package", "firedrill-faults", "--example", example, "--"])
+        .args([
+            "--package",
+            example.package,
+            "--example",
+            example.name,
+            "--",
+        ])
         .args(part)
         .args(rest)
         .stdout(Stdio::piped())
