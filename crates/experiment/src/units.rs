@@ -110,7 +110,8 @@ fn seconds(number: f64, text: &str) -> Result<Duration, UnitError> {
 }
 
 /// What a [`Quantity`] is counted in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Unit {
     /// Milliseconds.
     Time,
