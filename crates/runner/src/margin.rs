@@ -41,6 +41,8 @@ pub enum Notice<'a> {
         magnitude: f64,
     },
     Tried(&'a TrialReport),
+    /// The trial said nothing, and is made again.
+    Void(&'a Stopped),
     /// So long after the fault was gone.
     Recovered(Duration),
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use firedrill_engine::Event;
 use firedrill_engine::effect::Signal;
+use firedrill_judge::margin::Verdict;
 use firedrill_judge::{Degraded, Window, recovered};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -14,8 +15,10 @@ use crate::kpi::Streams;
 
 /// A window is told once its last request has ended; this much later, nobody is there to tell.
 const SILENCE: Duration = Duration::from_secs(10);
-/// More than this share of the requests sent late, and the generator is what was measured.
+/// More than this share of the requests sent late, and what is bad may be the generator's fault.
 const LATE_MAX: f64 = 0.01;
+/// More than this, and the load was another than was asked for.
+const LATE_EVEN_IF_GOOD_MAX: f64 = 0.1;
 
 pub(super) struct Stream {
     watched: Watched,
@@ -105,15 +108,20 @@ impl Stream {
     }
 }
 
-/// That the generator kept its schedule.
-pub(super) fn on_time(windows: &[Window]) -> Result<(), Stopped> {
+/// That the generator kept its schedule, as far as this verdict needs it: a request that was sent
+/// late and answered well all the same was answered well.
+pub(super) fn on_time(windows: &[Window], verdict: Verdict) -> Result<(), Stopped> {
     let late: u64 = windows.iter().map(|window| window.late).sum();
     let all: u64 = windows
         .iter()
         .map(|window| window.counts().requests())
         .sum();
     let share = late as f64 / all.max(1) as f64;
-    if share <= LATE_MAX {
+    let most = match verdict {
+        Verdict::Break => LATE_MAX,
+        Verdict::Hold | Verdict::NotYet => LATE_EVEN_IF_GOOD_MAX,
+    };
+    if share <= most {
         return Ok(());
     }
     Err(Stopped::Sensor(format!(

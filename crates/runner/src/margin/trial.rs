@@ -9,10 +9,13 @@ use firedrill_judge::{Window, sequential::BadRateTest};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::Search;
 use super::record::{Stopped, TrialReport, seconds};
 use super::stream::on_time;
+use super::{Notice, Search};
 use crate::provider::{Canceller, canceller};
+
+/// How often a trial is made that says nothing, before that is the answer.
+const TRIES: usize = 4;
 
 /// A magnitude in place.
 struct InPlace {
@@ -21,9 +24,56 @@ struct InPlace {
     task: JoinHandle<FaultReport>,
 }
 
+/// A trial that says nothing, and why; and what it cost all the same.
+struct Void {
+    why: Stopped,
+    bad: u64,
+}
+
+/// What else ends a trial.
+enum Ended {
+    Void(Void),
+    Stopped(Stopped),
+}
+
+impl From<Stopped> for Ended {
+    fn from(stopped: Stopped) -> Self {
+        Self::Stopped(stopped)
+    }
+}
+
 impl Search<'_> {
+    /// The trial that was asked for; one that says nothing is made again, a few times.
     pub(super) async fn trial(&mut self, number: usize, ask: &Ask) -> Result<TrialReport, Stopped> {
+        let mut spent = 0;
+        for _ in 1..TRIES {
+            match self.try_once(number, ask, spent).await {
+                Ok(report) => return Ok(report),
+                Err(Ended::Stopped(stopped)) => return Err(stopped),
+                Err(Ended::Void(Void { why, bad })) => {
+                    self.look(Notice::Void(&why));
+                    let recovery = self.recover(self.asked.question.recovery_within).await?;
+                    if !recovery.recovered {
+                        return Err(why);
+                    }
+                    spent += bad + recovery.bad;
+                }
+            }
+        }
+        match self.try_once(number, ask, spent).await {
+            Ok(report) => Ok(report),
+            Err(Ended::Stopped(why) | Ended::Void(Void { why, .. })) => Err(why),
+        }
+    }
+
+    async fn try_once(
+        &mut self,
+        number: usize,
+        ask: &Ask,
+        spent: u64,
+    ) -> Result<TrialReport, Ended> {
         let mut trial = Trial::new(ask);
+        trial.observe_before(spent);
         if let Approach::Above { from } = ask.approach
             && let Some(record) = self.break_first(from, ask, &mut trial).await?
         {
@@ -43,13 +93,17 @@ impl Search<'_> {
         let report = place.take_back().await?;
         check(&report)?;
         let (record, windows) = watched?;
-        on_time(&windows)?;
+        let void = |why| {
+            let bad = record.bad + record.bad_before - spent.min(record.bad_before);
+            Ended::Void(Void { why, bad })
+        };
+        on_time(&windows, record.verdict).map_err(void)?;
         if !report.observed {
             let achieved = report.achieved.unwrap_or_else(|| "nothing".into());
-            return Err(Stopped::NoEffect(format!(
+            return Err(void(Stopped::NoEffect(format!(
                 "at {} the fault had no effect that was seen ({achieved}), so nothing was learned",
                 self.asked.unit.show(ask.magnitude)
-            )));
+            ))));
         }
         Ok(TrialReport {
             number,

@@ -59,6 +59,7 @@ impl<'a> Look<'a> {
                 )
             }
             Notice::Tried(report) => format!("{at}      {}", tried(report)),
+            Notice::Void(why) => format!("{at}      {CAUTION}says nothing:{CAUTION:#} {why}"),
             Notice::Recovered(took) if took.as_millis() < 200 => return,
             Notice::Recovered(took) => {
                 format!(
