@@ -5,14 +5,17 @@
 #[path = "wire/talk.rs"]
 mod talk;
 
-use firedrill_proxy::message::mysql;
-use firedrill_proxy::message::{Kind, MysqlAction, MysqlError, MysqlFault, StatementMatch};
+use firedrill_proxy::message::{Kind, MysqlAction, MysqlError, MysqlFault, StatementMatch, mysql};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let kinds = vec![Kind::Mysql(MysqlFault {
-        matching: StatementMatch::all(),
-        action: MysqlAction::Error(MysqlError::of_statements()),
-    })];
-    talk::talk(data, kinds, mysql::session);
+    let kinds = [
+        MysqlAction::Error(MysqlError::of_statements()),
+        MysqlAction::Delay(talk::delay()),
+    ];
+    let kinds = kinds.map(|action| {
+        let matching = StatementMatch::all();
+        Kind::Mysql(MysqlFault { matching, action })
+    });
+    talk::talk(data, kinds.into(), mysql::session);
 });

@@ -5,14 +5,17 @@
 #[path = "wire/talk.rs"]
 mod talk;
 
-use firedrill_proxy::message::redis;
-use firedrill_proxy::message::{Kind, RedisAction, RedisError, RedisFault, RedisMatch};
+use firedrill_proxy::message::{Kind, RedisAction, RedisError, RedisFault, RedisMatch, redis};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let kinds = vec![Kind::Redis(RedisFault {
-        matching: RedisMatch::default(),
-        action: RedisAction::Error(RedisError::default()),
-    })];
-    talk::talk(data, kinds, redis::session);
+    let kinds = [
+        RedisAction::Error(RedisError::default()),
+        RedisAction::Delay(talk::delay()),
+    ];
+    let kinds = kinds.map(|action| {
+        let matching = RedisMatch::default();
+        Kind::Redis(RedisFault { matching, action })
+    });
+    talk::talk(data, kinds.into(), redis::session);
 });

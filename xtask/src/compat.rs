@@ -3,17 +3,20 @@
 //! Exit codes, journals, notifications and files must be the same. A difference is
 //! explained only by a rule of `compat/rules.json`, each of which is a row of
 //! `docs/compat.md`; any other difference fails the task.
+//!
+//! Statistics have references of their own ([`oracle`]), each a small step by itself.
 
 mod case;
 mod compare;
 mod journal;
+mod oracle;
 mod python;
 mod rules;
 mod service;
 mod side;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,7 +35,10 @@ pub(crate) use python::find as find_python;
 pub(crate) use rules::Rules as RuleSet;
 
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Arguments {
+    #[command(subcommand)]
+    oracle: Option<oracle::Oracle>,
     /// Only cases whose name contains this
     #[arg(long)]
     filter: Option<String>,
@@ -75,10 +81,18 @@ struct Totals {
 /// The real `chaos` command, installed on first use.
 pub(crate) fn real_tool() -> anyhow::Result<PathBuf> {
     let requirements = workspace::root().join("compat/requirements.txt");
-    Ok(python::environment(&requirements)?.join("bin/chaos"))
+    Ok(python::environment("venv", &requirements)?.join("bin/chaos"))
+}
+
+/// A Python with these packages beside the standard library, installed on first use.
+pub(crate) fn python_with(name: &str, requirements: &Path) -> anyhow::Result<PathBuf> {
+    Ok(python::environment(name, requirements)?.join("bin/python"))
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if let Some(oracle) = &arguments.oracle {
+        return oracle::run(oracle);
+    }
     let totals = compare_all(arguments)?;
     if arguments.json {
         println!("{}", serde_json::to_string(&totals)?);
@@ -99,7 +113,7 @@ fn compare_all(arguments: &Arguments) -> anyhow::Result<Totals> {
     let home = workspace::root().join("compat");
     let cases = case::load(&home.join("cases.json"), arguments.filter.as_deref())?;
     let rules = Rules::load(&home.join("rules.json"))?;
-    let venv = python::environment(&home.join("requirements.txt"))?;
+    let venv = python::environment("venv", &home.join("requirements.txt"))?;
     let real = Side::real(&venv);
     let ours = match &arguments.firedrill {
         _ if arguments.against_itself => Side::real(&venv),

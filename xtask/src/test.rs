@@ -1,9 +1,11 @@
 //! All of CI, as named steps: `cargo xtask test`.
 
 mod clients;
+mod conformance;
 mod demo;
 mod kernel;
 mod packages;
+mod proxy;
 
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -59,7 +61,10 @@ const STEPS: &[Step] = &[
     ("python worker", python_worker),
     ("demo", demo::tour),
     ("compatibility", compatibility),
+    ("margin beside questplus", margin_oracle),
     ("toxiproxy clients", clients::toxiproxy),
+    ("kafka clients", clients::kafka),
+    ("http2 conformance", conformance::http2),
 ];
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -134,6 +139,13 @@ fn compatibility() -> End {
             ))
         }
         Some(_) => task(&["compat"]),
+    }
+}
+
+fn margin_oracle() -> End {
+    match compat::find_python() {
+        None => End::Skipped("no Python 3 with venv to install questplus in".into()),
+        Some(_) => task(&["compat", "margin"]),
     }
 }
 

@@ -1,10 +1,11 @@
 //! What each process of the shop does. A role reports the addresses it listens on as one line of
 //! JSON on its standard output, then serves until it is killed.
 
+mod gateway;
 mod http;
 mod lifetime;
 mod payments;
-mod router;
+mod proxy;
 mod upstream;
 mod web;
 
@@ -15,10 +16,12 @@ use std::net::SocketAddr;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+pub use gateway::{GatewayConfig, run_gateway};
 pub use lifetime::Announcement;
 pub use payments::{PaymentsConfig, run_payments};
-pub use router::{BackendConfig, RouterConfig, run_router};
-pub(crate) use upstream::Upstream;
+pub use proxy::{ProxyConfig, run_proxy};
+pub use upstream::Failure;
+pub(crate) use upstream::{Ask, Upstream};
 pub use web::{WebConfig, run_web};
 
 /// A process of the shop.
@@ -26,7 +29,8 @@ pub use web::{WebConfig, run_web};
 pub enum Role {
     Web,
     Payments,
-    Router,
+    Proxy,
+    Gateway,
 }
 
 impl Role {
@@ -36,14 +40,15 @@ impl Role {
         match self {
             Role::Web => "web",
             Role::Payments => "payments",
-            Role::Router => "router",
+            Role::Proxy => "proxy",
+            Role::Gateway => "gateway",
         }
     }
 
     /// The role of that word.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Role> {
-        [Role::Web, Role::Payments, Role::Router]
+        [Role::Web, Role::Payments, Role::Proxy, Role::Gateway]
             .into_iter()
             .find(|role| role.word() == word)
     }
@@ -55,7 +60,7 @@ impl Role {
 /// # Errors
 /// Bad JSON, an address that cannot be listened on, no runtime, no parent.
 pub fn run_role(role: Role, config: &str) -> Result<Infallible, RoleError> {
-    // One thread: nine processes share a small machine.
+    // One thread: ten processes share a small machine.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -63,7 +68,8 @@ pub fn run_role(role: Role, config: &str) -> Result<Infallible, RoleError> {
     match role {
         Role::Web => runtime.block_on(run_web(parse(role, config)?)),
         Role::Payments => runtime.block_on(run_payments(parse(role, config)?)),
-        Role::Router => runtime.block_on(run_router(parse(role, config)?)),
+        Role::Proxy => runtime.block_on(run_proxy(parse(role, config)?)),
+        Role::Gateway => runtime.block_on(run_gateway(parse(role, config)?)),
     }
 }
 
@@ -82,6 +88,8 @@ pub enum RoleError {
     },
     #[error("cannot start a tokio runtime")]
     Runtime { source: io::Error },
+    #[error("the proxy cannot be started")]
+    Fabric { source: io::Error },
     #[error("cannot report the address listened on")]
     Announce { source: io::Error },
     #[error("cannot ask the kernel to end this process with its parent {parent}")]

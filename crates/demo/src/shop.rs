@@ -5,23 +5,22 @@ mod config;
 mod error;
 mod kept;
 mod process;
+mod switching;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hyper::header::HeaderMap;
-use hyper::{StatusCode, Uri};
-use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::roles::{Role, Upstream};
+use crate::roles::Role;
 pub use address::{Addresses, WebAddress};
 pub use config::ShopConfig;
 pub use error::ShopError;
 pub use kept::KeptShop;
 use process::{Member, Nursery};
+use switching::Switching;
 
-/// How long the router may take to find every instance healthy.
+/// How long the proxy may take to find every instance healthy.
 const READY_WITHIN: Duration = Duration::from_secs(15);
 const READY_POLL: Duration = Duration::from_millis(50);
 
@@ -49,7 +48,7 @@ pub struct Shop {
 
 impl Shop {
     /// Starts every process of the shop as `EXE shop ROLE --config JSON`, and waits until the
-    /// router finds all of them healthy. Logs and the state file go to `directory`, which is
+    /// proxy finds all instances healthy. Logs and the state file go to `directory`, which is
     /// created if need be.
     ///
     /// # Errors
@@ -91,7 +90,7 @@ impl Shop {
         &self.addresses
     }
 
-    /// The name and pid of each process: `web-1-a`, …, `web-spare`, `payments`, `router`.
+    /// The name and pid of each process: `web-1-a`, …, `web-spare`, `payments`, `proxy`, `gateway`.
     pub fn processes(&self) -> impl Iterator<Item = (&str, u32)> {
         self.members
             .iter()
@@ -125,12 +124,19 @@ impl Shop {
         let payments = config.payments(parent);
         self.start_member("payments", Role::Payments, None, &payments)
             .await?;
-        self.addresses.payments = self.listening(0)?;
+        self.addresses.payments = self.listening()?;
+        let proxy = config.proxy(parent);
+        self.start_member("proxy", Role::Proxy, None, &proxy)
+            .await?;
+        self.addresses.proxy = self.listening()?;
+        let switching = Switching::at(self.addresses.proxy);
+        let payments = switching.lead_to_payments(config, self.addresses.payments);
+        let payments = payments.await?;
         for place in config.places() {
-            let web = config.web(&place, self.addresses.payments, parent);
+            let web = config.web(&place, payments, parent);
             self.start_member(&place.instance, Role::Web, Some(place.zone), &web)
                 .await?;
-            let address = self.listening(0)?;
+            let address = self.listening()?;
             let (zone, drained) = (place.zone, place.drained);
             let web = WebAddress {
                 zone,
@@ -139,11 +145,11 @@ impl Shop {
             };
             self.addresses.web.insert(place.instance, web);
         }
-        let router = config.router(&self.addresses, parent);
-        self.start_member("router", Role::Router, None, &router)
+        let web = switching.lead_to_web(config, &self.addresses).await?;
+        let gateway = config.gateway(web, parent);
+        self.start_member("gateway", Role::Gateway, None, &gateway)
             .await?;
-        self.addresses.router = self.listening(0)?;
-        self.addresses.admin = self.listening(1)?;
+        self.addresses.gateway = self.listening()?;
         self.note()
     }
 
@@ -166,10 +172,11 @@ impl Shop {
         }
     }
 
-    fn listening(&self, index: usize) -> Result<std::net::SocketAddr, ShopError> {
+    /// Where the last one listens.
+    fn listening(&self) -> Result<std::net::SocketAddr, ShopError> {
         let member = self.members.last();
         member
-            .and_then(|member| member.listening(index))
+            .and_then(Member::listening)
             .ok_or_else(|| ShopError::Silent {
                 name: member.map_or_else(String::new, |member| member.name().to_owned()),
                 log: self.directory.clone(),
@@ -184,29 +191,17 @@ impl Shop {
     }
 
     async fn wait_until_healthy(&mut self) -> Result<(), ShopError> {
-        let admin = Upstream::new(self.addresses.admin);
-        let target = Uri::from_static("/backends");
+        let switching = Switching::at(self.addresses.proxy);
         let deadline = Instant::now() + READY_WITHIN;
         loop {
-            let reply = admin.get(&target, &HeaderMap::new(), READY_WITHIN).await;
-            let backends = match reply {
-                Ok(reply) if reply.status == StatusCode::OK => {
-                    serde_json::from_slice(&reply.body).unwrap_or(Value::Null)
-                }
-                _ => Value::Null,
-            };
-            let missing: Vec<String> = self
-                .addresses
-                .web
-                .keys()
-                .filter(|name| backends[name.as_str()]["healthy"] != Value::Bool(true))
-                .cloned()
-                .collect();
-            if missing.is_empty() {
-                return Ok(());
-            }
+            let missing = switching.unhealthy(&self.addresses).await;
+            // Whose end is why there is no answer, or no good one, is the error to tell of.
             for member in &mut self.members {
                 member.check_alive(&self.directory)?;
+            }
+            let missing = missing?;
+            if missing.is_empty() {
+                return Ok(());
             }
             if Instant::now() > deadline {
                 let waited = READY_WITHIN;

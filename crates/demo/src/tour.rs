@@ -17,7 +17,7 @@ pub fn lose_a_zone(addresses: &Addresses) -> Value {
     Experiment {
         title: "The shop survives losing zone 2".to_owned(),
         description: "Every instance of one zone stops answering while connections to it still \
-                      open. The router gives up on it, the other zones carry the load."
+                      open. The proxy gives up on it, the other zones carry the load."
             .to_owned(),
         during: "continue",
         actions: vec![pause_zone(addresses, 2, "6s")],
@@ -53,7 +53,6 @@ pub fn lose_two_zones(addresses: &Addresses) -> Value {
 #[must_use]
 pub fn fault_without_traffic(addresses: &Addresses) -> Value {
     let target = json!({"label": {"app": "shop", "instance": "web-spare"}});
-    let counters = vec!["$.web-spare.requests".to_owned()];
     Experiment {
         title: "The shop survives losing web-spare".to_owned(),
         description: "The instance is up, healthy and paused, but drained: no request would have \
@@ -64,7 +63,7 @@ pub fn fault_without_traffic(addresses: &Addresses) -> Value {
             "lose web-spare",
             &target,
             "4s",
-            &exposure(&addresses.backends_url(), &counters),
+            &connections(addresses, "@.drained = true"),
         )],
         targets: 1,
         percent_of_healthy: share(1, addresses.zones()),
@@ -82,7 +81,7 @@ pub fn lose_payments(addresses: &Addresses) -> Value {
         // Payments cannot count while it is paused; its callers can.
         Some((_, caller)) => exposure(
             &format!("http://{}/stats", caller.address),
-            &["$.payments_calls".to_owned()],
+            "$.payments_calls",
         ),
         None => Value::Null,
     };
@@ -180,11 +179,7 @@ fn checkout_kpi(checkout: &str) -> Value {
 
 fn pause_zone(addresses: &Addresses, zone: u32, duration: &str) -> Value {
     let target = json!({"label": {"app": "shop", "role": "web", "zone": zone.to_string()}});
-    let counters: Vec<String> = addresses
-        .zone(zone)
-        .map(|instance| format!("$.{instance}.requests"))
-        .collect();
-    let exposure = exposure(&addresses.backends_url(), &counters);
+    let exposure = connections(addresses, &format!("@.zone = '{zone}'"));
     pause(
         format_args!("lose zone {zone}"),
         &target,
@@ -208,8 +203,14 @@ fn pause(name: impl Display, target: &Value, duration: &str, exposure: &Value) -
     })
 }
 
+/// How many connections the proxy made to some of the instances: one for each try of a checkout.
+fn connections(addresses: &Addresses, which: &str) -> Value {
+    let counters = format!("$[*][?({which})].connections_total");
+    exposure(&addresses.endpoints_url(), &counters)
+}
+
 /// Counters that show how many requests met the fault.
-fn exposure(url: &str, counters: &[String]) -> Value {
+fn exposure(url: &str, counters: &str) -> Value {
     json!({"type": "http", "url": url, "jsonpath": counters})
 }
 
@@ -252,8 +253,8 @@ mod tests {
         };
         web.insert("web-spare".to_owned(), spare);
         Addresses {
-            router: ([127, 0, 0, 1], port).into(),
-            admin: ([127, 0, 0, 1], port + 1).into(),
+            gateway: ([127, 0, 0, 1], port).into(),
+            proxy: ([127, 0, 0, 1], port + 1).into(),
             payments: ([127, 0, 100, 1], port).into(),
             web,
         }
@@ -338,14 +339,10 @@ mod tests {
     #[test]
     fn exposure_is_counted_where_the_fault_is() {
         let document = lose_two_zones(&kept());
-        let counters = |action: usize| document["method"][action]["exposure"]["jsonpath"].clone();
-        assert_eq!(
-            counters(0),
-            json!(["$.web-1-a.requests", "$.web-1-b.requests"])
-        );
-        assert_eq!(
-            counters(1),
-            json!(["$.web-2-a.requests", "$.web-2-b.requests"])
-        );
+        for (action, zone) in [(0, 1), (1, 2)] {
+            let counters = &document["method"][action]["exposure"]["jsonpath"];
+            let path = format!("$[*][?(@.zone = '{zone}')].connections_total");
+            assert_eq!(*counters, json!(path));
+        }
     }
 }

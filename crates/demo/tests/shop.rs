@@ -2,6 +2,7 @@
 //! signalled, by their identity.
 #![expect(clippy::unwrap_used, reason = "a step that fails is a test that fails")]
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use firedrill_demo::{KeptShop, Shop, ShopConfig, ShopError, Stay, tour};
 use firedrill_kernel::{Pidfd, Presence, ProcessIdentity, Signal};
 use firedrill_load::{Arrival, LoadConfig, LoadHandle, Window, start};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
@@ -96,19 +97,43 @@ impl Customers {
 }
 
 fn get(address: SocketAddr, path: &str) -> String {
+    ask(
+        address,
+        &format!("GET {path} HTTP/1.0\r\nhost: shop\r\n\r\n"),
+    )
+}
+
+fn ask(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(10)))
         .unwrap();
-    write!(stream, "GET {path} HTTP/1.0\r\nhost: shop\r\n\r\n").unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
 }
 
-fn backends(shop: &Shop) -> Value {
-    let answer = get(shop.addresses().admin, "/backends");
+/// What the shop's proxy knows of the places that a route leads to.
+fn endpoints(shop: &Shop, route: &str) -> Vec<Value> {
+    let answer = get(
+        shop.addresses().proxy,
+        &format!("/proxies/{route}/endpoints"),
+    );
     serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+/// What it knows of the web instances, by name.
+fn instances(shop: &Shop) -> BTreeMap<String, Value> {
+    let endpoints = endpoints(shop, "web");
+    let web = shop.addresses().web.iter();
+    let named = web.map(|(name, web)| {
+        let address = Value::from(web.address.to_string());
+        let mut endpoints = endpoints.iter();
+        let endpoint = endpoints.find(|endpoint| endpoint["address"] == address);
+        (name.clone(), endpoint.unwrap().clone())
+    });
+    named.collect()
 }
 
 async fn until(what: &str, condition: impl Fn() -> bool) {
@@ -158,17 +183,17 @@ async fn lose_zone_2() -> Result<(), String> {
     let lost = customers.now();
     signal(&shop, &zone, Signal::Stop);
     sleep(5 * SECOND).await;
-    let during = backends(&shop);
+    let during = instances(&shop);
     let returned = customers.now();
     signal(&shop, &zone, Signal::Cont);
     let healthy = || {
         zone.iter()
-            .all(|name| backends(&shop)[*name]["healthy"] == true)
+            .all(|name| instances(&shop)[*name]["healthy"] == true)
     };
     until("zone 2 is healthy again", healthy).await;
     let back = customers.now();
     sleep(2 * SECOND).await;
-    let after = backends(&shop);
+    let after = instances(&shop);
     let end = customers.now();
     let stretches = [
         (Duration::ZERO, lost),
@@ -179,14 +204,16 @@ async fn lose_zone_2() -> Result<(), String> {
 
     for name in zone {
         assert_eq!(during[name]["healthy"], false);
-        let requests = |report: &Value| report[name]["requests"].as_u64().unwrap();
+        let requests =
+            |all: &BTreeMap<String, Value>| all[name]["connections_total"].as_u64().unwrap();
         assert!(requests(&during) > 0);
         assert!(
             requests(&after) > requests(&during),
             "{name} gets traffic again"
         );
     }
-    assert_eq!(after["web-spare"]["requests"], 0);
+    assert_eq!(after["web-spare"]["healthy"], true);
+    assert_eq!(after["web-spare"]["connections_total"], 0);
     shop.stop().unwrap();
     survived("before", before)?;
     survived("without zone 2", without)?;
@@ -250,6 +277,9 @@ async fn lose_payments() -> Result<(), String> {
     let lost = customers.now();
     signal(&shop, &["payments"], Signal::Stop);
     sleep(3 * SECOND).await;
+    // About 38 calls wait at a time. If the proxy kept those that were given up, it would be 750.
+    let waiting = endpoints(&shop, "payments")[0]["connections"].clone();
+    assert!(waiting.as_u64().unwrap() < 300, "{waiting} connections");
     let returned = customers.now();
     signal(&shop, &["payments"], Signal::Cont);
     sleep(3 * SECOND).await;
@@ -284,10 +314,49 @@ async fn without_a_degraded_mode_a_checkout_needs_payments() {
         ..ShopConfig::default()
     };
     let (shop, _directory) = open(&config).await;
-    let router = shop.addresses().router;
-    assert!(get(router, "/checkout").starts_with("HTTP/1.0 200"));
+    let gateway = shop.addresses().gateway;
+    assert!(get(gateway, "/checkout").starts_with("HTTP/1.0 200"));
     signal(&shop, &["payments"], Signal::Stop);
-    assert!(get(router, "/checkout").starts_with("HTTP/1.0 502"));
+    assert!(get(gateway, "/checkout").starts_with("HTTP/1.0 502"));
+    shop.stop().unwrap();
+}
+
+/// Puts a toxic on one of the shop's routes, as anybody can.
+fn disturb(shop: &Shop, route: &str, toxic: &Value) {
+    let body = toxic.to_string();
+    let length = body.len();
+    let head = format!("POST /proxies/{route}/toxics HTTP/1.0\r\ncontent-length: {length}");
+    let answer = ask(shop.addresses().proxy, &format!("{head}\r\n\r\n{body}"));
+    assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_toxic_on_the_shops_proxy_is_on_its_live_requests() {
+    // A busy machine is not to be what degrades a checkout.
+    let patient = ShopConfig {
+        payments_timeout: 5 * SECOND,
+        try_timeout: 8 * SECOND,
+        ..ShopConfig::default()
+    };
+    let (shop, _directory) = open(&patient).await;
+    let gateway = shop.addresses().gateway;
+    assert!(!get(gateway, "/checkout").contains("x-degraded"));
+    disturb(&shop, "payments", &json!({"type": "http_abort"}));
+    let degraded = get(gateway, "/checkout");
+    assert!(degraded.starts_with("HTTP/1.0 200"), "{degraded}");
+    assert!(degraded.contains("x-degraded: payments"), "{degraded}");
+    let marked = json!({"status": 418, "headers": {"x-user": "7"}});
+    disturb(
+        &shop,
+        "web",
+        &json!({"type": "http_abort", "attributes": marked}),
+    );
+    let of_user = |user: u32| {
+        let head = format!("GET /checkout HTTP/1.0\r\nx-user: {user}");
+        ask(gateway, &format!("{head}\r\n\r\n"))
+    };
+    assert!(of_user(7).starts_with("HTTP/1.0 418"));
+    assert!(of_user(8).starts_with("HTTP/1.0 200"));
     shop.stop().unwrap();
 }
 
@@ -303,7 +372,7 @@ async fn each_process_is_labelled_for_selectors() {
             .filter_map(|variable| variable.strip_prefix("FIREDRILL_LABELS="))
             .collect();
         let expected = match name {
-            "payments" | "router" => format!("app=shop,role={name},instance={name}"),
+            "payments" | "proxy" | "gateway" => format!("app=shop,role={name},instance={name}"),
             "web-spare" => "app=shop,role=web,zone=3,instance=web-spare".to_owned(),
             web => format!("app=shop,role=web,zone={},instance={web}", &web[4..5]),
         };
@@ -330,7 +399,7 @@ fn a_killed_parent_leaves_nothing_behind_not_even_what_is_stopped() {
         .iter()
         .map(|pid| ProcessIdentity::of(*pid).unwrap().unwrap())
         .collect();
-    assert_eq!(identities.len(), 9);
+    assert_eq!(identities.len(), 10);
     let stopped = Pidfd::open(&identities[3]).unwrap().unwrap();
     stopped.send(Signal::Stop).unwrap();
     let watched: Vec<_> = identities
@@ -356,21 +425,21 @@ async fn a_kept_shop_goes_on_until_it_is_stopped_through_its_state_file() {
     let shop = Shop::start(&config, Stay::Kept, exe, directory.path())
         .await
         .unwrap();
-    let router = shop.addresses().router;
+    let gateway = shop.addresses().gateway;
     let identities: Vec<_> = shop
         .processes()
         .map(|(_, pid)| ProcessIdentity::of(pid).unwrap().unwrap())
         .collect();
     shop.keep().unwrap();
-    assert!(get(router, "/checkout").starts_with("HTTP/1.0 200"));
+    assert!(get(gateway, "/checkout").starts_with("HTTP/1.0 200"));
 
     let again = Shop::start(&config, Stay::Kept, exe, directory.path()).await;
     assert!(matches!(again, Err(ShopError::StillKept { .. })));
 
     let kept = KeptShop::find(directory.path()).unwrap().unwrap();
-    assert_eq!(kept.addresses().router, router);
+    assert_eq!(kept.addresses().gateway, gateway);
     assert!(kept.is_running());
-    assert_eq!(kept.stop().unwrap(), 9);
+    assert_eq!(kept.stop().unwrap(), 10);
     for identity in identities {
         assert_eq!(identity.presence().unwrap(), Presence::Gone);
     }

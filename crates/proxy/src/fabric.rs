@@ -148,7 +148,8 @@ impl Fabric {
         let checker = match &config.upstream {
             // A connection says nothing of who takes datagrams.
             Upstream::Group(group) if config.protocol != Protocol::Udp => {
-                group.checks.map(|checks| Checker::start(group, checks))
+                let checks = group.checks.clone();
+                checks.map(|checks| Checker::start(group, checks))
             }
             _ => None,
         };

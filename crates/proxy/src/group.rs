@@ -13,12 +13,15 @@ use switch::Switch;
 pub use switch::{Endpoint, Refused, State, Which};
 
 /// How endpoints are asked whether they are well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checks {
     /// From the end of one to the next.
     pub every: Duration,
-    /// A connection that takes longer to be made is none.
+    /// What takes longer has failed.
     pub limit: Duration,
+    /// What is asked for by HTTP/1.1 in clear text, as `/health`; an answer from 200 to 399 is
+    /// well. Without it a connection that is made is enough.
+    pub path: Option<String>,
 }
 
 impl Default for Checks {
@@ -26,6 +29,7 @@ impl Default for Checks {
         Self {
             every: Duration::from_secs(2),
             limit: Duration::from_secs(1),
+            path: None,
         }
     }
 }
@@ -67,9 +71,9 @@ impl Group {
         self.switch().order(now, draw)
     }
 
-    /// A connection was made there; it lasts as long as the seat.
-    pub(crate) fn connected(self: &Arc<Self>, address: SocketAddr) -> Seat {
-        self.switch().connected(address);
+    /// A connection is being made there; it lasts as long as the seat.
+    pub(crate) fn dialled(self: &Arc<Self>, address: SocketAddr) -> Seat {
+        self.switch().dialled(address);
         Seat {
             group: Arc::clone(self),
             address,
@@ -107,7 +111,7 @@ impl PartialEq for Group {
 
 impl Eq for Group {}
 
-/// A connection to an endpoint.
+/// A connection to an endpoint, or what is to be one.
 #[derive(Debug)]
 pub(crate) struct Seat {
     group: Arc<Group>,
@@ -115,6 +119,11 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
+    /// The connection is there.
+    pub(crate) fn connected(&self) {
+        self.group.switch().connected(self.address);
+    }
+
     /// Whether no new connection would go where this one does.
     pub(crate) fn is_drained(&self) -> bool {
         self.group.is_drained(self.address)

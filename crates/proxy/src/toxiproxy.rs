@@ -4,6 +4,7 @@
 //! - [`collection`]: the proxies, by name;
 //! - [`answer`]: its status codes, errors and headers;
 //! - [`tls`]: what a proxy does with TLS, as it is written;
+//! - [`check`]: how the places of a proxy that leads to several are checked;
 //! - [`config`], [`state`]: proxies from a file, and over a restart;
 //! - [`endpoints`]: the places of a proxy that leads to several;
 //! - [`split`]: control and experiment;
@@ -15,6 +16,7 @@
 
 mod address;
 mod answer;
+mod check;
 mod collection;
 mod config;
 mod endpoints;
@@ -33,6 +35,7 @@ use crate::fabric::Fabric;
 
 pub use address::AddressError;
 pub use answer::ApiError;
+pub use check::CheckSettings;
 pub use collection::{Collection, NewProxy, Populated, ProxyChange, ProxyView};
 pub use config::{ConfigError, ProxyConfig, load, read};
 pub use endpoints::{Drain, EndpointView};

@@ -1,4 +1,4 @@
-//! A Python new enough for the newest Chaos Toolkit, and an environment that holds it.
+//! A Python new enough for the newest Chaos Toolkit, and environments that hold packages.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,10 +48,10 @@ impl Python {
     }
 }
 
-/// The virtual environment with the real tool, made or brought up to date.
-pub(crate) fn environment(requirements: &Path) -> anyhow::Result<PathBuf> {
+/// The virtual environment of this name with these packages, made or brought up to date.
+pub(crate) fn environment(name: &str, requirements: &Path) -> anyhow::Result<PathBuf> {
     let python = find().context("no Python 3 with venv and ensurepip was found")?;
-    let venv = workspace::target().join("compat/venv");
+    let venv = workspace::target().join("compat").join(name);
     let pinned = std::fs::read_to_string(requirements)
         .with_context(|| requirements.display().to_string())?;
     let wanted = if python.is_new_enough() {
@@ -70,7 +70,8 @@ pub(crate) fn environment(requirements: &Path) -> anyhow::Result<PathBuf> {
             "only Python {major}.{minor} was found; using the newest release that runs on it"
         );
     }
-    eprintln!("installing the real Chaos Toolkit for Python {major}.{minor}");
+    let list = requirements.display();
+    eprintln!("installing for Python {major}.{minor} what {list} lists");
     workspace::succeed(
         Command::new(&python.path)
             .args(["-m", "venv", "--clear"])

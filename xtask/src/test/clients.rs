@@ -1,30 +1,17 @@
-//! Toxiproxy's clients, as their registries have them, against `firedrill proxy`.
+//! Clients of Toxiproxy and of Kafka, as their registries have them, against `firedrill proxy`.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use super::End;
+use super::proxy::Proxy;
 use crate::{compat, workspace};
 
 /// The Node client, pinned.
 const NODE_CLIENT: &str = "toxiproxy-node-client@4.1.0";
-
-/// The proxy's process; it ends with this.
-struct Proxy {
-    process: Child,
-    port: u16,
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        let _gone = self.process.kill();
-        let _reaped = self.process.wait();
-    }
-}
 
 /// toxiproxy-python, chaostoolkit-toxiproxy and toxiproxy-node-client.
 pub(super) fn toxiproxy() -> End {
@@ -42,12 +29,37 @@ pub(super) fn toxiproxy() -> End {
     }
 }
 
+/// confluent-kafka and kafka-python, with Tansu and librdkafka's own cluster behind the proxy.
+pub(super) fn kafka() -> End {
+    let Some(python) = compat::find_python() else {
+        return End::Skipped("no Python 3 with venv".into());
+    };
+    if !python.is_new_enough() {
+        return End::Skipped("Python is too old for the pinned packages".into());
+    }
+    let run = || {
+        let scripts = workspace::root().join("compat/kafka");
+        let python = compat::python_with("kafka", &scripts.join("requirements.txt"))?;
+        let proxy = Proxy::start(&[])?;
+        workspace::succeed(
+            Command::new(python)
+                .arg("-B")
+                .arg(scripts.join("client.py"))
+                .arg(proxy.port()?.to_string()),
+        )
+    };
+    match run() {
+        Ok(()) => End::Passed,
+        Err(error) => End::Failed(format!("{error:#}")),
+    }
+}
+
 fn all(node: bool) -> anyhow::Result<()> {
     let chaos = compat::real_tool()?;
     let python = chaos.with_file_name("python");
     let scripts = workspace::root().join("compat/toxiproxy");
-    let proxy = Proxy::start()?;
-    let port = proxy.port.to_string();
+    let proxy = Proxy::start(&[])?;
+    let port = proxy.port()?.to_string();
     workspace::succeed(
         Command::new(python)
             .arg("-B")
@@ -64,32 +76,6 @@ fn all(node: bool) -> anyhow::Result<()> {
         )?;
     }
     Ok(())
-}
-
-impl Proxy {
-    fn start() -> anyhow::Result<Self> {
-        let build = ["build", "--quiet", "--package", "firedrill"];
-        workspace::succeed(&mut workspace::cargo(build))?;
-        let words = ["proxy", "--api", "127.0.0.1:0", "--output", "json"];
-        let mut process = Command::new(workspace::target().join("debug/firedrill"))
-            .args(words)
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start the proxy")?;
-        let out = process.stdout.take().context("no standard output")?;
-        let mut text = String::new();
-        // One JSON document, over as many lines as it likes; then the proxy runs on.
-        for line in BufReader::new(out).lines() {
-            text += &line?;
-            if let Ok(told) = serde_json::from_str::<Value>(&text) {
-                let address = told["api"].as_str().unwrap_or_default();
-                let port = address.rsplit_once(':').context("no address")?.1.parse()?;
-                return Ok(Self { process, port });
-            }
-        }
-        let _gone = process.kill();
-        anyhow::bail!("the proxy did not say where it listens: {text}")
-    }
 }
 
 /// Chaos Toolkit itself, through its extension: every step has to do what it says.

@@ -78,6 +78,11 @@ const PACKAGES: &[Package] = &[
         Program("h2load"),
         "a client of HTTP/2 for the proxy",
     ),
+    package(
+        "nghttp2-server",
+        Program("nghttpd"),
+        "a server of HTTP/2 behind the proxy",
+    ),
     package("docker.io", Program("dockerd"), "containers to break"),
     package("podman", Program("podman"), "containers to break"),
     package(

@@ -9,11 +9,11 @@ use super::RoleError;
 /// The line a role writes on its standard output once it accepts connections.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announcement {
-    /// In the order of the role's listeners; the router's are its front and its admin address.
-    pub listening: Vec<SocketAddr>,
+    /// The proxy's interface; of the others, where they are asked.
+    pub listening: SocketAddr,
 }
 
-pub(super) fn announce(listening: Vec<SocketAddr>) -> Result<(), RoleError> {
+pub(super) fn announce(listening: SocketAddr) -> Result<(), RoleError> {
     let failed = |source| RoleError::Announce { source };
     let line = serde_json::to_string(&Announcement { listening })
         .map_err(|error| failed(io::Error::from(error)))?;

@@ -30,7 +30,7 @@ pub struct PaymentsConfig {
 pub async fn run_payments(config: PaymentsConfig) -> Result<Infallible, RoleError> {
     end_with(config.parent)?;
     let (listener, bound) = listen(config.listen).await?;
-    announce(vec![bound])?;
+    announce(bound)?;
     let delay = Duration::from_millis(config.delay_ms);
     let paid = Arc::new(AtomicU64::new(0));
     let answer = move |request: hyper::Request<hyper::body::Incoming>| {

@@ -21,6 +21,7 @@ pub struct WebConfig {
     pub instance: String,
     /// Port 0 takes any that is free.
     pub listen: SocketAddr,
+    /// The proxy's route to payments.
     pub payments: SocketAddr,
     pub payments_timeout_ms: u64,
     /// Whether a checkout without payments succeeds with reduced functionality, or fails.
@@ -42,7 +43,7 @@ pub struct WebConfig {
 pub async fn run_web(config: WebConfig) -> Result<Infallible, RoleError> {
     end_with(config.parent)?;
     let (listener, bound) = listen(config.listen).await?;
-    announce(vec![bound])?;
+    announce(bound)?;
     let web = Arc::new(Web::new(config));
     let answer = move |request: Request<hyper::body::Incoming>| {
         let web = Arc::clone(&web);

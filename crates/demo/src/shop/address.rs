@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Addresses {
     /// Where customers come in: `/checkout`.
-    pub router: SocketAddr,
-    /// The router's counters: `/backends`.
-    pub admin: SocketAddr,
+    pub gateway: SocketAddr,
+    /// The proxy's interface, which is Toxiproxy's: `/proxies`, of which there are `web` and
+    /// `payments`.
+    pub proxy: SocketAddr,
     pub payments: SocketAddr,
     /// By instance name.
     pub web: BTreeMap<String, WebAddress>,
@@ -20,7 +21,7 @@ pub struct Addresses {
 pub struct WebAddress {
     pub zone: u32,
     pub address: SocketAddr,
-    /// In no rotation: it gets no traffic.
+    /// It gets no traffic.
     pub drained: bool,
 }
 
@@ -28,8 +29,8 @@ impl Addresses {
     pub(super) fn unknown() -> Self {
         let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         Addresses {
-            router: nowhere,
-            admin: nowhere,
+            gateway: nowhere,
+            proxy: nowhere,
             payments: nowhere,
             web: BTreeMap::new(),
         }
@@ -37,13 +38,14 @@ impl Addresses {
 
     #[must_use]
     pub fn checkout_url(&self) -> String {
-        format!("http://{}/checkout", self.router)
+        format!("http://{}/checkout", self.gateway)
     }
 
-    /// The router's counters per instance, as a JSON object keyed by instance name.
+    /// What the proxy knows of each web instance, with how many connections it has got, as a JSON
+    /// list.
     #[must_use]
-    pub fn backends_url(&self) -> String {
-        format!("http://{}/backends", self.admin)
+    pub fn endpoints_url(&self) -> String {
+        format!("http://{}/proxies/web/endpoints", self.proxy)
     }
 
     /// The number of zones.
@@ -52,7 +54,7 @@ impl Addresses {
         self.web.values().map(|web| web.zone).max().unwrap_or(0)
     }
 
-    /// The names of a zone's instances that are in rotation.
+    /// The names of a zone's instances that get traffic.
     pub fn zone(&self, zone: u32) -> impl Iterator<Item = &str> {
         self.web
             .iter()

@@ -1,13 +1,16 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::{Addresses, ShopError};
-use crate::roles::{BackendConfig, PaymentsConfig, RouterConfig, WebConfig};
+use serde_json::{Value, json};
+
+use super::ShopError;
+use crate::roles::{GatewayConfig, PaymentsConfig, ProxyConfig, WebConfig};
 
 /// Outside every zone, as a provider's service would be.
 const PAYMENTS: Ipv4Addr = Ipv4Addr::new(127, 0, 100, 1);
-/// One check may pass by luck; two in a row are a return.
-const HEALTHY_AFTER: u32 = 2;
+/// Where the proxy's routes begin, in no zone either.
+const WEB_ROUTE: Ipv4Addr = Ipv4Addr::new(127, 0, 10, 1);
+const PAYMENTS_ROUTE: Ipv4Addr = Ipv4Addr::new(127, 0, 10, 2);
 
 /// The size and the habits of a shop. Change them and the verdicts change.
 ///
@@ -19,7 +22,7 @@ pub struct ShopConfig {
     pub zones: u32,
     /// Web instances per zone, 1 to 20.
     pub instances: u32,
-    /// Adds `web-spare` to the last zone: checked by the router, but in no rotation.
+    /// Adds `web-spare` to the last zone: checked by the proxy, but drained.
     pub spare: bool,
     /// Checkouts that an instance works on at a time, 1 to 1000.
     pub workers: usize,
@@ -28,24 +31,22 @@ pub struct ShopConfig {
     /// Checkouts that may wait for a worker of an instance, up to 10,000.
     pub queue: usize,
     /// How long an instance waits for payments before it carries on without; up to 60 s. Over
-    /// `try_timeout` less the service time, the router gives up first.
+    /// `try_timeout` less the service time, the gateway gives up first.
     pub payments_timeout: Duration,
     /// How long payments takes, up to 60 s.
     pub payments_delay: Duration,
     /// Whether a checkout without payments succeeds with reduced functionality, or fails.
     pub degraded_mode: bool,
-    /// The router's tries after the first, up to 10.
+    /// The gateway's tries after the first, up to 10.
     pub retries: u32,
-    /// How long the router waits for one try, 1 ms to 60 s.
+    /// How long the gateway waits for one try, 1 ms to 60 s.
     pub try_timeout: Duration,
     /// Between two health checks of an instance, 10 ms to 60 s.
     pub health_interval: Duration,
     /// 1 ms to 60 s.
     pub health_timeout: Duration,
-    /// Failures in a row that take an instance out of rotation, 1 to 1000.
-    pub unhealthy_after: u32,
-    /// The router listens here, its admin address is the next port, and every instance uses this
-    /// port on its own address; 0 takes any free ports.
+    /// The gateway listens here, the proxy's interface at the next port, and every instance and
+    /// route of the proxy uses this port on its own address; 0 takes any free ports.
     pub port: u16,
 }
 
@@ -65,7 +66,6 @@ impl Default for ShopConfig {
             try_timeout: Duration::from_millis(250),
             health_interval: Duration::from_millis(200),
             health_timeout: Duration::from_millis(250),
-            unhealthy_after: 2,
             port: 0,
         }
     }
@@ -93,12 +93,6 @@ impl ShopConfig {
             ("workers", count(self.workers), 1, 1000),
             ("queue", count(self.queue), 0, 10_000),
             ("retries", u64::from(self.retries), 0, 10),
-            (
-                "failures until unhealthy",
-                u64::from(self.unhealthy_after),
-                1,
-                1000,
-            ),
             ("service time in ms", ms(self.service_time), 0, 60_000),
             (
                 "payments time-out in ms",
@@ -115,7 +109,7 @@ impl ShopConfig {
                 60_000,
             ),
             ("health time-out in ms", ms(self.health_timeout), 1, 60_000),
-            // The admin address needs the port after it.
+            // The proxy's interface needs the port after it.
             ("port", u64::from(self.port), 0, u64::from(u16::MAX) - 1),
         ];
         for (field, value, min, max) in limits {
@@ -184,29 +178,45 @@ impl ShopConfig {
         }
     }
 
-    pub(super) fn router(&self, addresses: &Addresses, parent: Option<u32>) -> RouterConfig {
-        let backends = addresses.web.iter().map(|(name, web)| BackendConfig {
-            name: name.clone(),
-            zone: web.zone,
-            address: web.address,
-            drained: web.drained,
-        });
-        let admin_port = match self.port {
+    pub(super) fn proxy(&self, parent: Option<u32>) -> ProxyConfig {
+        let port = match self.port {
             0 => 0,
             port => port.saturating_add(1),
         };
-        RouterConfig {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)),
-            admin: SocketAddr::from((Ipv4Addr::LOCALHOST, admin_port)),
-            backends: backends.collect(),
-            retries: self.retries,
-            try_timeout_ms: ms(self.try_timeout),
-            health_interval_ms: ms(self.health_interval),
-            health_timeout_ms: ms(self.health_timeout),
-            unhealthy_after: self.unhealthy_after,
-            healthy_after: HEALTHY_AFTER,
+        ProxyConfig {
+            api: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            seed: 1,
             parent,
         }
+    }
+
+    pub(super) fn gateway(&self, web: SocketAddr, parent: Option<u32>) -> GatewayConfig {
+        GatewayConfig {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)),
+            web,
+            retries: self.retries,
+            try_timeout_ms: ms(self.try_timeout),
+            parent,
+        }
+    }
+
+    /// Where the proxy's route to the web instances begins.
+    pub(super) fn web_route(&self) -> SocketAddr {
+        SocketAddr::from((WEB_ROUTE, self.port))
+    }
+
+    /// Where its route to payments begins.
+    pub(super) fn payments_route(&self) -> SocketAddr {
+        SocketAddr::from((PAYMENTS_ROUTE, self.port))
+    }
+
+    /// What the proxy asks all of them, as its interface takes it.
+    pub(super) fn health_check(&self) -> Value {
+        json!({
+            "path": "/health",
+            "every": ms(self.health_interval),
+            "limit": ms(self.health_timeout),
+        })
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 use firedrill_kernel::KernelError;
 use thiserror::Error;
 
+use crate::roles::Failure;
+
 /// Why the shop did not start, or did not stop.
 #[derive(Debug, Error)]
 pub enum ShopError {
@@ -46,7 +48,16 @@ pub enum ShopError {
     },
     #[error("{name} did not say where it listens; its log is in {log:?}")]
     Silent { name: String, log: PathBuf },
-    #[error("after {waited:?} the router does not find these healthy: {}", missing.join(", "))]
+    #[error("the shop's proxy was asked for {asked}: {why}")]
+    NoAnswer { asked: &'static str, why: Failure },
+    #[error("the shop's proxy refused {asked}: {said}")]
+    Refused { asked: &'static str, said: String },
+    #[error("the answer of the shop's proxy to {asked} is not as expected")]
+    Answer {
+        asked: &'static str,
+        source: serde_json::Error,
+    },
+    #[error("after {waited:?} the proxy does not find these healthy: {}", missing.join(", "))]
     NotHealthy {
         missing: Vec<String>,
         waited: Duration,

@@ -106,7 +106,7 @@ pub(super) struct Member {
     name: String,
     child: Child,
     identity: ProcessIdentity,
-    listening: Vec<SocketAddr>,
+    listening: Option<SocketAddr>,
 }
 
 impl Member {
@@ -118,7 +118,7 @@ impl Member {
                 name: name.to_owned(),
                 child,
                 identity,
-                listening: Vec::new(),
+                listening: None,
             }),
             Ok(None) => Err(ShopError::Died {
                 name: name.to_owned(),
@@ -147,9 +147,9 @@ impl Member {
         self.identity
     }
 
-    /// The address of its listener of that index, once it listens.
-    pub(super) fn listening(&self, index: usize) -> Option<SocketAddr> {
-        self.listening.get(index).copied()
+    /// The address of its listener, once it listens.
+    pub(super) fn listening(&self) -> Option<SocketAddr> {
+        self.listening
     }
 
     /// Waits for the line that says where it listens.
@@ -163,7 +163,7 @@ impl Member {
             Ok(Err(_)) | Err(_) => None,
         };
         if let Some(announced) = announced {
-            self.listening = announced.listening;
+            self.listening = Some(announced.listening);
             return Ok(());
         }
         // Its end and the end of its output come together; the former may lag a little.

@@ -76,15 +76,52 @@ impl Drill {
             return Ok(None);
         };
         let body = output.get("body").cloned().unwrap_or(Value::Null);
-        Ok(exposure
-            .jsonpaths
-            .iter()
-            .map(|path| first_match(path, &body)?.as_u64())
-            .sum())
+        Ok(counted(&exposure.jsonpaths, &body))
     }
+}
+
+/// The sum of all counters that the paths lead to; nothing if one of them leads to none, or to
+/// something else.
+fn counted(paths: &[String], body: &Value) -> Option<u64> {
+    let mut sum = 0_u64;
+    for path in paths {
+        let matches = JsonPath::parse_ours(path).ok()?.select(body).ok()?;
+        if matches.is_empty() {
+            return None;
+        }
+        for counter in matches {
+            sum = sum.checked_add(counter.as_u64()?)?;
+        }
+    }
+    Some(sum)
 }
 
 fn first_match(path: &str, value: &Value) -> Option<Value> {
     let matches = JsonPath::parse_ours(path).ok()?.select(value).ok()?;
     matches.into_iter().next()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_counter_that_a_path_leads_to_counts() {
+        let body = json!([
+            {"zone": "1", "met": 2},
+            {"zone": "2", "met": 30},
+            {"zone": "2", "met": 400},
+            {"zone": "3", "met": "many"},
+        ]);
+        let sum = |paths: &[&str]| {
+            let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+            counted(&paths, &body)
+        };
+        assert_eq!(sum(&["$[*][?(@.zone = '2')].met"]), Some(430));
+        assert_eq!(sum(&["$[0].met", "$[1].met"]), Some(32));
+        assert_eq!(sum(&["$[0].met", "$[*][?(@.zone = '4')].met"]), None);
+        assert_eq!(sum(&["$[*].met"]), None);
+    }
 }

@@ -8,9 +8,12 @@ use super::value::{positive, some_time};
 /// A three-zone shop on this machine, drills on it, the verdicts: the two-minute tour
 ///
 /// Starts a shop in three zones (each its own loopback subnet), with a payments dependency and
-/// health-checked routing in front, then holds drills on it and writes a report. Needs no
-/// root and touches nothing but the processes that it starts. The outcome is not scripted: change
-/// the shop, and the verdicts change.
+/// `firedrill proxy` between them, then holds drills on it and writes a report. Needs no root and
+/// touches nothing but the processes that it starts. The outcome is not scripted: change the shop,
+/// and the verdicts change.
+///
+/// The proxy's interface (Toxiproxy's) is told; while the shop runs, toxics can be put on its
+/// proxies `web` and `payments`.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
@@ -48,7 +51,7 @@ pub(crate) struct DemoArgs {
     )]
     #[arg(value_parser = positive)]
     pub(crate) rate: f64,
-    /// The router's tries after the first, 0 to 10
+    /// The gateway's tries after the first, 0 to 10
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = "The shop")]
     #[arg(value_parser = clap::value_parser!(u32).range(0..=10))]
     pub(crate) retries: u32,
@@ -61,7 +64,7 @@ pub(crate) struct DemoArgs {
     )]
     #[arg(value_parser = some_time)]
     pub(crate) payments_timeout: Duration,
-    /// How long the router waits for one try
+    /// How long the gateway waits for one try
     #[arg(
         long,
         value_name = "DURATION",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use firedrill_proxy::ARMS_MOST;
 use firedrill_proxy::message::{Protocol, UnknownProtocol};
-use firedrill_proxy::toxiproxy::TlsSettings;
+use firedrill_proxy::toxiproxy::{CheckSettings, TlsSettings};
 use serde_json::{Map, Value};
 
 use super::value::duration;
@@ -27,7 +27,7 @@ Examples:
   curl -d '{\"type\":\"latency\",\"attributes\":{\"latency\":200}}' localhost:8474/proxies/redis/toxics
   firedrill proxy --route shop=127.0.0.1:8080,127.0.0.1:80,protocol=http
   firedrill proxy --route web=127.0.0.1:8443,127.0.0.1:80,tls=terminate --tls-ca ca.pem
-  firedrill proxy --route shop=127.0.0.1:8080,10.0.1.5:80@a+10.0.2.5:80@b --zone a
+  firedrill proxy --route shop=127.0.0.1:8080,10.0.1.5:80@a+10.0.2.5:80@b,check=/health --zone a
   firedrill proxy --config toxiproxy.json --seed 7")]
 pub(crate) struct ProxyArgs {
     /// A route: its name, where it listens, where it leads; may be given several times
@@ -86,6 +86,7 @@ pub(crate) struct RouteWords {
     pub(crate) upstream: String,
     pub(crate) protocol: Protocol,
     pub(crate) tls: Option<TlsSettings>,
+    pub(crate) check: Option<CheckSettings>,
 }
 
 impl FromStr for RouteWords {
@@ -112,6 +113,7 @@ impl FromStr for RouteWords {
             upstream: upstream.into(),
             protocol: Protocol::default(),
             tls: None,
+            check: None,
         };
         let mut tls = Map::new();
         for setting in parts {
@@ -125,10 +127,13 @@ impl FromStr for RouteWords {
                     let field = key.strip_prefix("tls-").unwrap_or("mode");
                     tls.insert(field.replace('-', "_"), tls_value(field, word));
                 }
+                Some((key, word)) if key.starts_with("check") => {
+                    set_check(route.check.get_or_insert_default(), key, word)?;
+                }
                 _ => {
                     return Err(format!(
-                        "`{setting}` is no setting of a route; there are protocol=WORD, tls=MODE \
-                         and tls-FIELD=WORD"
+                        "`{setting}` is no setting of a route; there are protocol=WORD, tls=MODE, \
+                         tls-FIELD=WORD, check=PATH, check-every=TIME and check-limit=TIME"
                     ));
                 }
             }
@@ -139,6 +144,25 @@ impl FromStr for RouteWords {
         }
         Ok(route)
     }
+}
+
+/// A field of the `check` of a proxy.
+fn set_check(check: &mut CheckSettings, key: &str, word: &str) -> Result<(), String> {
+    let time = || {
+        let time = duration(word).map_err(|why| format!("{key}: {why}"))?;
+        u64::try_from(time.as_millis()).map_err(|_| format!("{key}: {word} is too long"))
+    };
+    match key {
+        "check" => check.path = Some(word.into()),
+        "check-every" => check.every = time()?,
+        "check-limit" => check.limit = time()?,
+        _ => {
+            return Err(format!(
+                "`{key}` is no setting of a route; there are check, check-every and check-limit"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A field of the `tls` of a proxy, from the one word that the command line has for it.
@@ -185,6 +209,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_checks_is_that_of_the_interface() {
+        let route = "web=:80,a:80@a+b:80@b,check=/health,check-every=500ms";
+        let route = route.parse::<RouteWords>().expect("a route");
+        let check = serde_json::to_value(&route.check).expect("JSON");
+        let expected = json!({ "path": "/health", "every": 500, "limit": 1000 });
+        assert_eq!(check, expected);
+    }
+
+    #[test]
     fn a_setting_that_is_none_is_told() {
         for (setting, says) in [
             ("tls=often", "unknown variant `often`"),
@@ -192,6 +225,8 @@ mod tests {
             ("tls-name=shop.test", "missing field `mode`"),
             ("tls=originate,tls-insecure=maybe", "invalid type: string"),
             ("protocol=telnet", "telnet is no protocol"),
+            ("check-every=often", "check-every: "),
+            ("checks=1", "`checks` is no setting"),
             ("x=1", "`x=1` is no setting of a route"),
         ] {
             let error = format!("web=:80,shop:80,{setting}").parse::<RouteWords>();

@@ -189,11 +189,15 @@ fn introduce(shop: &Shop, args: &DemoArgs, out: &Out) -> Result<(), Failure> {
         ))?;
     }
     out.line(format!(
-        "  router   {}   health checks, {} ms a try, {} more; payments within {} ms, or without",
+        "  gateway  {}   {} ms a try, {} more; payments within {} ms, or without",
         addresses.checkout_url(),
         args.try_timeout.as_millis(),
         args.retries,
         args.payments_timeout.as_millis(),
+    ))?;
+    out.line(format!(
+        "  proxy    http://{}/proxies   health checks, zones, and faults on `web` and `payments`",
+        addresses.proxy,
     ))?;
     out.line(format!(
         "  load     {} checkouts/s, open loop: a slow shop does not slow its customers",
@@ -267,12 +271,18 @@ fn invite(kept: &KeptShop, out: &Out) -> Result<(), Failure> {
         out.line(format!("  {name:<12} pid {pid}"))?;
     }
     out.line("\nTry:")?;
+    let proxies = format!("http://{}/proxies", kept.addresses().proxy);
     for line in [
         "firedrill run experiments/chaos/lose-a-zone.json",
         "firedrill inject infrastructure.process-pause --target label.zone=2 --targets-max 2 --for 60s &",
         "firedrill status            what is active, whose, until when",
         "kill -9 %1                  kill the drill: its guardian undoes the fault",
         "firedrill halt              stop and undo now",
+        &format!("curl {proxies}/web/endpoints    what its proxy knows of each instance"),
+        &format!(
+            "curl -d '{{\"type\":\"latency\",\"attributes\":{{\"latency\":300}}}}' {proxies}/payments/toxics"
+        ),
+        &format!("curl -X DELETE {proxies}/payments/toxics/latency_downstream"),
         "firedrill demo --stop       close the shop",
     ] {
         out.line(format!("  {line}"))?;

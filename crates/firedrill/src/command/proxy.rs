@@ -218,6 +218,7 @@ fn asked(args: &ProxyArgs) -> Result<Vec<ProxyConfig>, Failure> {
             protocol: route.protocol,
             split: None,
             tls: route.tls.clone(),
+            check: route.check.clone(),
             enabled: None,
         },
         toxics: Vec::new(),

@@ -1,5 +1,6 @@
 //! Searches on simulated systems whose break point is known, beside bisection and a ramp:
-//! how often the interval covers it, and what that costs. `cargo xtask bench margin` runs it;
+//! how often the interval covers it, and what that costs; and certificates of a target that is
+//! a tenth of the axis below or above the break point. `cargo xtask bench margin` runs it;
 //! `runs=500` and `seed=20261123` are its settings.
 //!
 //! Bisection and ramp use the same trials, cut short by the same test, and stop at the same
@@ -9,19 +10,36 @@
     reason = "a measurement tells its figures by printing"
 )]
 
+mod certificate;
 mod search;
 mod system;
 
 use std::error::Error;
 
+use certificate::Certified;
 use firedrill_judge::margin::Scale;
 use search::Found;
 use system::{KINDS, Kind, System};
 
-/// One figure of all runs, and whether fewer is better.
-type Measure = (&'static str, &'static str, fn(&[Found]) -> f64);
+/// One figure of all runs.
+type Measure<T> = (&'static str, &'static str, fn(&[T]) -> f64);
 
-const MEASURES: [Measure; 6] = [
+const CERTIFICATES: [Measure<Certified>; 4] = [
+    ("certificate right", "%", |runs| {
+        100.0 * mean(runs, |r| f64::from(u8::from(r.right == Some(true))))
+    }),
+    ("certificate wrong", "%", |runs| {
+        100.0 * mean(runs, |r| f64::from(u8::from(r.right == Some(false))))
+    }),
+    ("trials of a certificate", "count", |runs| {
+        mean(runs, |r| f64::from(r.cost.trials))
+    }),
+    ("bad events of a certificate", "count", |runs| {
+        mean(runs, |r| r.cost.bad as f64)
+    }),
+];
+
+const MEASURES: [Measure<Found>; 6] = [
     ("interval covers the break point", "%", |runs| {
         100.0 * mean(runs, |r| f64::from(u8::from(r.covers())))
     }),
@@ -51,6 +69,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, kind) in KINDS {
         let all = measure(kind, runs, seed)?;
         let covered = print(name, &all);
+        certificates(name, kind, runs, seed)?;
         if covered < COVERAGE_MIN {
             too_few.push(format!("{name}: {covered:.1} %"));
         }
@@ -85,23 +104,48 @@ fn measure(kind: Kind, runs: u64, seed: u64) -> Result<[Vec<Found>; 3], Box<dyn 
 
 /// Returns how often ours covered, in percent.
 fn print(name: &str, [ours, bisection, ramp]: &[Vec<Found>; 3]) -> f64 {
-    for (metric, unit, of) in MEASURES {
-        for (peer, peers) in [("bisection", bisection), ("linear ramp", ramp)] {
-            let (value, peer_value) = (of(ours), of(peers));
-            println!(
-                "{}",
-                serde_json::json!({
-                    "bench": "margin", "metric": format!("{name}: {metric}"), "value": value,
-                    "unit": unit, "peer": peer, "peer_value": peer_value,
-                    "ratio": peer_value / value,
-                })
-            );
+    for (peer, peers) in [("bisection", bisection), ("linear ramp", ramp)] {
+        for measure in MEASURES {
+            figure(name, measure, ours, (peer, peers));
         }
     }
     MEASURES[0].2(ours)
 }
 
-fn mean(runs: &[Found], of: impl Fn(&Found) -> f64) -> f64 {
+/// Half of the targets hold, and half of the axes are logarithmic.
+fn certificates(name: &str, kind: Kind, runs: u64, seed: u64) -> Result<(), Box<dyn Error>> {
+    let (mut ours, mut ramps) = (Vec::new(), Vec::new());
+    for run in 0..runs {
+        let scale = if run % 2 == 0 {
+            Scale::Linear
+        } else {
+            Scale::Log
+        };
+        let (question, holds) = (system::question(scale), run % 4 < 2);
+        let draw = || System::draw(kind, seed.wrapping_add(run));
+        ours.push(certificate::ours(&question, &mut draw(), holds)?);
+        ramps.push(certificate::ramp(&question, &mut draw(), holds));
+    }
+    for measure in CERTIFICATES {
+        figure(name, measure, &ours, ("linear ramp", &ramps));
+    }
+    Ok(())
+}
+
+/// One JSON object on a line. A ratio without a meaning (of nothing) is null.
+fn figure<T>(name: &str, (metric, unit, of): Measure<T>, ours: &[T], (peer, peers): (&str, &[T])) {
+    let (value, peer_value) = (of(ours), of(peers));
+    println!(
+        "{}",
+        serde_json::json!({
+            "bench": "margin", "metric": format!("{name}: {metric}"), "value": value,
+            "unit": unit, "peer": peer, "peer_value": peer_value,
+            "ratio": peer_value / value,
+        })
+    );
+}
+
+fn mean<T>(runs: &[T], of: impl Fn(&T) -> f64) -> f64 {
     runs.iter().map(of).sum::<f64>() / runs.len().max(1) as f64
 }
 

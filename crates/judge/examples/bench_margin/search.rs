@@ -86,7 +86,7 @@ fn found(low: f64, high: f64, system: &System, cost: Cost) -> Found {
 }
 
 /// The same trial, cut short by the same test; undecided, the rate seen decides.
-fn breaks(question: &Question, system: &mut System, at: f64, cost: &mut Cost) -> bool {
+pub(crate) fn breaks(question: &Question, system: &mut System, at: f64, cost: &mut Cost) -> bool {
     let ask = Ask {
         magnitude: magnitude(question, at),
         approach: Approach::Below,
@@ -107,7 +107,7 @@ fn breaks(question: &Question, system: &mut System, at: f64, cost: &mut Cost) ->
 }
 
 /// The resolution as a share of the axis.
-fn step(question: &Question) -> f64 {
+pub(crate) fn step(question: &Question) -> f64 {
     match question.scale {
         firedrill_judge::margin::Scale::Linear => {
             question.resolution / (question.largest - question.lowest)

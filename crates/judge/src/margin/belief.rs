@@ -280,3 +280,99 @@ fn lapsing(lapse: f64, chance: f64) -> f64 {
 fn normal(z: f64) -> f64 {
     0.5 * erfc(-z / std::f64::consts::SQRT_2)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prior(cells: &[f64], drift: f64) -> Prior {
+        Prior {
+            cells: cells.to_vec(),
+            below: 0.0,
+            beyond: 0.0,
+            spreads: vec![(0.5, 0.7), (2.0, 0.3)],
+            drifts: vec![(drift, 1.0)],
+            lapse: 0.01,
+        }
+    }
+
+    fn variance(places: &[f64]) -> f64 {
+        let moment = |n| {
+            places
+                .iter()
+                .enumerate()
+                .map(|(i, p)| p * (i as f64).powi(n))
+                .sum::<f64>()
+        };
+        moment(2) - moment(1).powi(2)
+    }
+
+    #[test]
+    fn a_trial_that_says_nothing_moves_a_drifting_break_point_only() {
+        let mut cells = [0.0; 41];
+        cells[20] = 1.0;
+        for (drift, expected) in [(0.0, 0.0), (1.5, 1.5_f64.powi(2))] {
+            let mut belief = Belief::new(&prior(&cells, drift));
+            belief.observe(20, 0.5);
+            let places = belief.places();
+            assert!((places.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+            // A normal step rounded to cells has a twelfth of a cell squared more.
+            let rounding = if drift > 0.0 { 1.0 / 12.0 } else { 0.0 };
+            assert!(
+                (variance(&places) - expected - rounding).abs() < 0.02,
+                "{}",
+                variance(&places)
+            );
+        }
+    }
+
+    #[test]
+    fn a_drift_stays_on_the_axis() {
+        let mut belief = Belief::new(&prior(&[1.0, 0.0, 0.0], 5.0));
+        belief.observe(1, 0.5);
+        let places = belief.places();
+        assert_eq!((places[0], places[4]), (0.0, 0.0));
+        assert!(places[1..=3].iter().all(|p| *p > 0.1), "{places:?}");
+    }
+
+    #[test]
+    fn an_interval_leaves_no_more_than_its_tails() {
+        let ends = |cells: &[f64], below| {
+            let belief = Belief::new(&Prior {
+                below,
+                ..prior(cells, 0.0)
+            });
+            let Ends { low, high } = belief.interval(0.05);
+            (low, high)
+        };
+        assert_eq!(ends(&[0.02, 0.48, 0.48, 0.02], 0.0), (Some(1), Some(3)));
+        assert_eq!(ends(&[0.03, 0.48, 0.46, 0.03], 0.0), (Some(0), Some(4)));
+        assert_eq!(ends(&[0.5, 0.4], 0.1), (None, Some(2)));
+        assert_eq!(ends(&[0.0, 0.0], 1.0), (None, Some(0)));
+    }
+
+    #[test]
+    fn the_gain_is_the_variance_that_an_outcome_takes_away() {
+        let belief = Belief::new(&prior(&[0.1, 0.2, 0.4, 0.2, 0.1], 0.0));
+        for at in 0..=5 {
+            let broken = belief
+                .outcomes(at)
+                .map(|(weight, psi)| weight * psi)
+                .sum::<f64>();
+            let after = |outcome: f64| {
+                let mut known = belief.clone();
+                known.observe(at, outcome);
+                variance(&known.places())
+            };
+            let expected = broken * after(1.0) + (1.0 - broken) * after(0.0);
+            let gain = variance(&belief.places()) - expected;
+            assert!((belief.gain(at) - gain).abs() < 1e-12, "at {at}");
+        }
+    }
+
+    #[test]
+    fn weights_that_are_no_numbers_become_equal_ones() {
+        let belief = Belief::new(&prior(&[f64::NAN, 1.0], 0.0));
+        assert!(belief.places().iter().all(|p| (p - 0.25).abs() < 1e-12));
+    }
+}

@@ -125,6 +125,20 @@ impl Margin {
         &self.journal
     }
 
+    /// The chance that the next trial breaks the system, by what is believed now; absent when
+    /// none is asked for. Of a trial from above, that the system is not well again.
+    #[must_use]
+    pub fn risk(&self) -> Option<f64> {
+        let Step::Try(ask) = &self.step else {
+            return None;
+        };
+        let at = self.axis.place(ask.magnitude)?;
+        match (ask.approach, &self.above) {
+            (Approach::Above { .. }, Some(above)) => Some(above.risk(at)),
+            _ => Some(self.below.risk(at)),
+        }
+    }
+
     /// Takes what came of the step that was asked for.
     ///
     /// # Errors

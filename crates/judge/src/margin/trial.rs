@@ -180,3 +180,98 @@ impl TrialRecord {
 const COUNT_MAX: u64 = 100_000_000;
 /// No trial is surer than this: it may have met an incident of its own.
 const SURE: f64 = 1e-4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask() -> Ask {
+        Ask {
+            magnitude: 1.0,
+            approach: Approach::Below,
+            dwell: Dwell {
+                min: Duration::from_secs(2),
+                max: Duration::from_secs(10),
+            },
+            bad_events_max: 5,
+            bad_rate_max: 0.01,
+            alpha_break: 0.05,
+            alpha_hold: 0.05,
+            carried: (0, 0),
+        }
+    }
+
+    fn record(verdict: Verdict, bad: u64, good: Option<u64>) -> TrialRecord {
+        TrialRecord {
+            good,
+            bad,
+            ..Trial::new(&ask()).ended(verdict)
+        }
+    }
+
+    /// From scipy.stats.beta.sf(b, 1 + bad, m + good), 1.17.1.
+    #[test]
+    fn the_chance_of_a_broken_trial_agrees_with_scipy() {
+        for (b, bad, good, expected) in [
+            (0.01, 0, 0, 0.5),
+            (0.01, 0, 380, 0.010973469260316232),
+            (0.01, 2, 1, 0.9642337737727471),
+            (0.01, 20, 1980, 0.49775859928118676),
+            (0.3, 7, 10, 0.8204967341255791),
+            (0.001, 1, 5000, 0.0224915309080394),
+        ] {
+            let chance = record(Verdict::NotYet, bad, Some(good)).chance_broken(b, 0.05);
+            assert!((chance - expected).abs() < 1e-9, "{bad} {good}: {chance}");
+        }
+        let judged = |verdict| record(verdict, 3, None).chance_broken(0.01, 0.05);
+        assert_eq!(judged(Verdict::Break), 0.95);
+        assert_eq!(judged(Verdict::Hold), 0.05);
+        assert_eq!(judged(Verdict::NotYet), 0.5);
+        let huge = record(Verdict::Break, u64::MAX, Some(u64::MAX)).chance_broken(0.01, 0.05);
+        assert!(huge > 0.99, "{huge}");
+    }
+
+    #[test]
+    fn a_trial_ends_when_its_answer_is_clear_and_not_before() {
+        let seconds = Duration::from_secs;
+        let mut broken = Trial::new(&ask());
+        assert_eq!(broken.observe(seconds(0), 1, 1), None);
+        let verdict = broken.observe(seconds(0), 2, 0).map(|r| (r.verdict, r.bad));
+        assert_eq!(verdict, Some((Verdict::Break, 3)));
+
+        let mut holds = Trial::new(&ask());
+        assert_eq!(
+            holds.observe(seconds(1), 0, 5_000),
+            None,
+            "effects may build up"
+        );
+        let verdict = holds.observe(seconds(2), 0, 0).map(|r| (r.verdict, r.good));
+        assert_eq!(verdict, Some((Verdict::Hold, Some(5_000))));
+
+        let mut unclear = Trial::new(&ask());
+        assert_eq!(unclear.observe(seconds(9), 1, 100), None);
+        let verdict = unclear.observe(seconds(10), 0, 0).map(|r| r.verdict);
+        assert_eq!(verdict, Some(Verdict::NotYet));
+    }
+
+    #[test]
+    fn a_trial_ends_at_its_cap_what_came_before_it_included() {
+        let mut capped = Trial::new(&ask());
+        assert!(!capped.observe_before(3));
+        assert_eq!(capped.observe(Duration::ZERO, 1, 60), None);
+        let record = capped.observe(Duration::ZERO, 1, 60).unwrap();
+        assert_eq!((record.verdict, record.spent()), (Verdict::NotYet, 5));
+        assert!(Trial::new(&ask()).observe_before(5));
+    }
+
+    #[test]
+    fn earlier_requests_go_on_proving_that_it_holds() {
+        let held_after = |carried| {
+            let mut trial = Trial::new(&Ask { carried, ..ask() });
+            let at = Duration::from_secs(3);
+            (1..1_000).find(|_| trial.observe(at, 0, 1).is_some())
+        };
+        assert_eq!(held_after((0, 0)), Some(377));
+        assert_eq!(held_after((0, 300)), Some(77));
+    }
+}

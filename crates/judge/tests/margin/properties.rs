@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use firedrill_judge::margin::{
-    Aim, Approach, End, Entry, Margin, Question, Recovery, Scale, Step, Target, Trial, TrialRecord,
-    Verdict,
+    Aim, Approach, Ask, End, Entry, Margin, Question, Recovery, Scale, Step, Target, Trial,
+    TrialRecord, Verdict,
 };
 use proptest::prelude::*;
 
@@ -83,6 +83,7 @@ proptest! {
                     if let Approach::Above { from } = ask.approach {
                         prop_assert!(from > ask.magnitude && from <= question.largest);
                     }
+                    check_safety(&margin, ask)?;
                     let left = question.budget.bad_events_max - margin.answer().bad_events;
                     prop_assert!(ask.bad_events_max > 0 && ask.bad_events_max <= left.min(20));
                     let Some((verdict, bad, good, bad_before, _)) = answers.next() else { break };
@@ -124,6 +125,33 @@ proptest! {
             prop_assert!(margin.answer().bad_events <= question.budget.bad_events_max);
         }
     }
+}
+
+/// No trial from below goes further than its aim allows.
+fn check_safety(margin: &Margin, ask: &Ask) -> Result<(), TestCaseError> {
+    let question = margin.question();
+    let tried = trials(margin);
+    let ascending = tried.iter().filter(|t| t.approach == Approach::Below);
+    let held = ascending.filter(|t| t.verdict == Verdict::Hold);
+    let highest = held.map(|t| t.magnitude).reduce(f64::max);
+    match question.aim {
+        Aim::Certify { .. } if tried.is_empty() => {
+            prop_assert_eq!(ask.magnitude, question.lowest);
+        }
+        Aim::Certify { risk_max, .. } => {
+            let risk = margin.risk().unwrap();
+            prop_assert!(risk <= risk_max, "{risk} at {}", ask.magnitude);
+        }
+        Aim::Search { .. } if ask.approach != Approach::Below => {}
+        Aim::Search { jump_max, .. } => {
+            let reach = match question.scale {
+                Scale::Linear => highest.map(|held| held + jump_max),
+                Scale::Log => highest.map(|held| held * jump_max),
+            };
+            prop_assert!(ask.magnitude <= reach.unwrap_or(question.lowest));
+        }
+    }
+    Ok(())
 }
 
 /// What must be true of every answer.

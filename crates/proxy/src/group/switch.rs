@@ -42,7 +42,10 @@ pub struct State {
     pub well: Option<bool>,
     /// For how long it is left alone, because connections to it failed.
     pub ejected: Option<Duration>,
+    /// Those that are there, and those that are being made.
     pub connections: usize,
+    /// All that were ever made.
+    pub connections_total: u64,
 }
 
 /// Why endpoints are not drained.
@@ -68,7 +71,9 @@ pub(super) struct Switch {
 #[derive(Debug)]
 struct Seats {
     endpoint: Endpoint,
+    /// With those that are being made: who does not answer is not free because of that.
     connections: usize,
+    made: u64,
     /// In a row.
     failures: u32,
     ejections: u32,
@@ -83,6 +88,7 @@ impl Switch {
         let seats = endpoints.into_iter().map(|endpoint| Seats {
             endpoint,
             connections: 0,
+            made: 0,
             failures: 0,
             ejections: 0,
             until: None,
@@ -108,6 +114,7 @@ impl Switch {
             well: one.well,
             ejected: one.ejected(now),
             connections: one.connections,
+            connections_total: one.made,
         });
         states.collect()
     }
@@ -131,9 +138,16 @@ impl Switch {
         ranked.into_iter().map(|(_, address)| address).collect()
     }
 
-    pub(super) fn connected(&mut self, address: SocketAddr) {
+    /// A connection is being made. It is [`closed`](Self::closed) when it ends, made or not.
+    pub(super) fn dialled(&mut self, address: SocketAddr) {
         if let Some(one) = self.seat(address) {
             one.connections += 1;
+        }
+    }
+
+    pub(super) fn connected(&mut self, address: SocketAddr) {
+        if let Some(one) = self.seat(address) {
+            one.made += 1;
             (one.failures, one.ejections, one.until) = (0, 0, None);
         }
     }

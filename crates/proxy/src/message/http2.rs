@@ -24,6 +24,7 @@ mod error;
 mod frame;
 mod headers;
 mod hpack;
+mod misuse;
 mod plan;
 mod stream;
 mod streams;
@@ -192,6 +193,7 @@ impl Http2 {
         raw: &[u8],
         turn: &mut Turn<'_>,
     ) -> Result<(), Code> {
+        self.check(direction, head)?;
         let payload = &raw[frame::HEAD..];
         if head.kind == frame::CONTINUATION || self.way(direction).block.is_some() {
             let block = self.way(direction).block.as_mut();
@@ -277,6 +279,7 @@ impl Http2 {
         turn: &mut Turn<'_>,
     ) -> Result<(), Code> {
         const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
+        const MAX_FRAME_SIZE: [u8; 2] = [0, 5];
         if !payload.len().is_multiple_of(6) {
             return Err(Code::FRAME_SIZE_ERROR);
         }
@@ -293,7 +296,13 @@ impl Http2 {
             if initial.is_some_and(|size| size > frame::STREAM) {
                 return Err(Code::FLOW_CONTROL_ERROR);
             }
-            self.way(opposite(direction)).settings(initial)?;
+            let way = self.way(opposite(direction));
+            way.settings(initial)?;
+            let longest = payload
+                .chunks_exact(6)
+                .filter(|row| row[..2] == MAX_FRAME_SIZE);
+            let longest = longest.filter_map(|row| frame::number(row, 2)).max();
+            way.longest = way.longest.max(longest.unwrap_or(0) as usize);
         }
         // The first of all frames: nothing of ours comes before it.
         self.way(direction).pass(raw, turn);
@@ -335,6 +344,9 @@ impl Http2 {
                 if let Some(number) = self.number(direction, head.stream) {
                     let frame = frame::short(frame::RST_STREAM, number, code);
                     self.way(direction).say(&frame, turn);
+                }
+                if let Some(stream) = self.streams.get(key) {
+                    stream.half(direction).ended = true;
                 }
                 self.close(key, turn);
             }

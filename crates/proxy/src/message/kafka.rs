@@ -11,7 +11,7 @@ mod request;
 use std::ops::RangeInclusive;
 
 use super::wire::{
-    Answering, Asking, Becomes, Conversation, Dialect, Does, HEAD_MOST, Shape, WireFault,
+    Answering, Asking, Becomes, Conversation, Dialect, Does, HEAD_MOST, Kept, Shape, WireFault,
 };
 use super::{Kind, MessageFault, Pattern, Session};
 use crate::chance::Chance;
@@ -131,6 +131,16 @@ pub fn session(chance: Chance, faults: &[MessageFault]) -> impl Session + use<> 
 #[derive(Debug)]
 struct Kafka;
 
+/// All that there is to know of one.
+#[derive(Debug, PartialEq)]
+struct Answer;
+
+impl Kept for Answer {
+    fn bytes(&self) -> usize {
+        0
+    }
+}
+
 /// Requests that are held whole, if a fault may be on them; longer ones pass.
 const WHOLE_MOST: u64 = 4 << 20;
 
@@ -142,7 +152,7 @@ const API_MOST: i16 = 200;
 const VERSION_MOST: i16 = 50;
 
 /// The length of a frame's content that is one of these.
-fn length(bytes: &[u8], possible: RangeInclusive<u32>) -> Result<u64, Shape<u64>> {
+fn length<A>(bytes: &[u8], possible: RangeInclusive<u32>) -> Result<u64, Shape<u64, A>> {
     let length = bytes.first_chunk().ok_or(Shape::Unknown)?;
     let length = u32::from_be_bytes(*length);
     if !possible.contains(&length) {
@@ -153,10 +163,11 @@ fn length(bytes: &[u8], possible: RangeInclusive<u32>) -> Result<u64, Shape<u64>
 
 impl Dialect for Kafka {
     type Fault = KafkaFault;
-    type Reply = ();
+    type Reply = Answer;
     type Rest = u64;
+    type About = Header;
 
-    fn request_shape(&self, bytes: &[u8], is_watched: bool) -> Shape<u64> {
+    fn request_shape(&self, bytes: &[u8], is_watched: bool) -> Shape<u64, Header> {
         let whole = match length(bytes, 8..=LENGTH_MOST) {
             Ok(length) => 4 + length,
             Err(shape) => return shape,
@@ -175,14 +186,16 @@ impl Dialect for Kafka {
             false if header.api == request::PRODUCE => HEAD_MOST as u64,
             false => 12,
         };
-        Shape::of_length(whole, looked_at)
+        Shape::of_length(whole, looked_at, header)
     }
 
-    fn take_request(&mut self, head: &[u8], asking: &mut Asking<'_, '_, Self>) -> bool {
+    fn take_request(
+        &mut self,
+        head: &[u8],
+        header: Header,
+        asking: &mut Asking<'_, '_, Self>,
+    ) -> bool {
         let content = &head[4..];
-        let Some(header) = Header::read(content) else {
-            return true;
-        };
         let request = match asking.is_watched() {
             true => Request::read(content),
             false => None,
@@ -196,7 +209,7 @@ impl Dialect for Kafka {
         }
         let is_silent = header.api == request::PRODUCE && request::is_silent(content);
         if !is_silent {
-            asking.expect(());
+            asking.expect(Answer);
         }
         // Then come the secrets, without anything around them.
         if header.api == request::SASL_HANDSHAKE && header.version == 0 {
@@ -207,7 +220,7 @@ impl Dialect for Kafka {
 
     fn reply_shape(&self, bytes: &[u8]) -> Shape<u64> {
         match length(bytes, 4..=LENGTH_MOST) {
-            Ok(length) => Shape::of_length(4 + length, 8),
+            Ok(length) => Shape::of_length(4 + length, 8, ()),
             Err(shape) => shape,
         }
     }
@@ -215,7 +228,7 @@ impl Dialect for Kafka {
     fn take_reply(&mut self, _head: &[u8], answering: &mut Answering<'_, Self>) -> Becomes {
         match answering.awaited() {
             // Whether it went well is said for each partition, if at all.
-            Some(()) => Becomes::Answers { well: true },
+            Some(Answer) => Becomes::Answers { well: true },
             None => Becomes::Passes,
         }
     }

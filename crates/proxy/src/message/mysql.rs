@@ -117,13 +117,12 @@ impl Mysql {
         };
         let reply = match kind {
             3 => {
-                let text = self.text(rest).map(Arc::from);
+                let text = self.text(rest);
                 return self.decide(Reply::Results, text, head, asking);
             }
             22 => {
-                let text: Arc<[u8]> = rest.into();
-                let reply = Reply::Prepared(Arc::clone(&text));
-                return self.decide(reply, Some(text), head, asking);
+                let reply = Reply::Prepared(rest.into());
+                return self.decide(reply, Some(rest), head, asking);
             }
             // Executed: one, or with many values.
             23 | 250 => return self.execute(rest, head, asking),
@@ -177,27 +176,26 @@ impl Mysql {
             (Some(LAST), Last::Unknown) | (None, _) => None,
             (Some(number), _) => self.statements.get(&number).map(Arc::clone),
         };
-        self.decide(Reply::Results, text, head, asking)
+        self.decide(Reply::Results, text.as_deref(), head, asking)
     }
 
     /// A request to decide on; whether it goes on.
     fn decide(
         &mut self,
         reply: Reply,
-        text: Option<Arc<[u8]>>,
+        text: Option<&[u8]>,
         head: &[u8],
         asking: &mut Asking<'_, '_, Self>,
     ) -> bool {
-        let mut error = asking.decide(|fault| fault.matching.fits(text.as_deref()));
+        let mut error = asking.decide(|fault| fault.matching.fits(text));
         if packet::length(head) == Some(packet::FULL) {
             // Its answer's number depends on how many packets it has.
             error = None;
         }
-        if matches!(reply, Reply::Prepared(_)) {
-            self.last = match (&error, text) {
-                (Some(error), _) => Last::Failed(error.clone()),
-                (None, Some(text)) => Last::Text(text),
-                (None, None) => Last::Unknown,
+        if let Reply::Prepared(text) = &reply {
+            self.last = match &error {
+                Some(error) => Last::Failed(error.clone()),
+                None => Last::Text(Arc::clone(text)),
             };
         }
         match error {
@@ -253,6 +251,7 @@ impl Dialect for Mysql {
     type Fault = MysqlFault;
     type Reply = Reply;
     type Rest = u64;
+    type About = ();
 
     fn request_shape(&self, bytes: &[u8], _is_watched: bool) -> Shape<u64> {
         match self.phase {
@@ -262,7 +261,7 @@ impl Dialect for Mysql {
         }
     }
 
-    fn take_request(&mut self, head: &[u8], asking: &mut Asking<'_, '_, Self>) -> bool {
+    fn take_request(&mut self, head: &[u8], (): (), asking: &mut Asking<'_, '_, Self>) -> bool {
         let length = packet::length(head).unwrap_or(0);
         let (number, content) = (head[3], &head[4..]);
         let is_rest = std::mem::replace(&mut self.continues[0], length == packet::FULL);

@@ -20,6 +20,16 @@ impl Pattern {
     /// text) steps.
     #[must_use]
     pub fn matches(&self, text: &[u8]) -> bool {
+        self.is_like(text, |one, other| one == other)
+    }
+
+    /// The same, where a letter is the same in upper and lower case.
+    #[must_use]
+    pub fn matches_in_any_case(&self, text: &[u8]) -> bool {
+        self.is_like(text, |one, other| one.eq_ignore_ascii_case(other))
+    }
+
+    fn is_like(&self, text: &[u8], same: impl Fn(&u8, &u8) -> bool) -> bool {
         let pattern = self.0.as_bytes();
         let (mut at, mut next) = (0, 0);
         // The last star, and how much of the text it has taken.
@@ -28,7 +38,7 @@ impl Pattern {
             if pattern.get(at) == Some(&b'*') {
                 star = Some((at, next));
                 at += 1;
-            } else if pattern.get(at) == Some(&text[next]) {
+            } else if pattern.get(at).is_some_and(|one| same(one, &text[next])) {
                 at += 1;
                 next += 1;
             } else if let Some((place, taken)) = star {

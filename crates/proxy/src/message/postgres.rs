@@ -14,7 +14,7 @@ mod frame;
 use std::sync::Arc;
 
 use super::sql::{SqlAction, SqlError, SqlFault, SqlState};
-use super::wire::{Answering, Asking, Becomes, Conversation, Dialect, Shape, Texts};
+use super::wire::{Answering, Asking, Becomes, Conversation, Dialect, Kept, Shape, Texts};
 use super::{Kind, MessageFault, Session};
 use crate::chance::Chance;
 
@@ -115,6 +115,15 @@ enum Reply {
     CopyEnd,
 }
 
+impl Kept for Reply {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Provoked(ours) => ours.len(),
+            _ => 0,
+        }
+    }
+}
+
 /// The portal of this name does not exist, so its execution fails and nothing else happens. The
 /// server's log has the name.
 const PROVOCATION: &[u8] = b"firedrill: an error was put in place of this request\0\0\0\0\0";
@@ -137,10 +146,10 @@ impl Postgres {
         let Some((portal, rest)) = frame::string(content) else {
             return;
         };
-        let statement = frame::string(rest).map(|(name, _)| Box::from(name));
-        match statement.and_then(|name| self.statements.get(&name)) {
+        let statement = frame::string(rest).map(|(name, _)| name);
+        match statement.and_then(|name| self.statements.get(name)) {
             Some(text) => self.portals.set(portal.into(), Arc::clone(text)),
-            None => self.portals.remove(&portal.into()),
+            None => self.portals.remove(portal),
         }
     }
 
@@ -148,10 +157,10 @@ impl Postgres {
         let Some((kind, name)) = content.split_first() else {
             return;
         };
-        let name = frame::text(name).into();
+        let name = frame::text(name);
         match kind {
-            b'S' => self.statements.remove(&name),
-            _ => self.portals.remove(&name),
+            b'S' => self.statements.remove(name),
+            _ => self.portals.remove(name),
         }
     }
 
@@ -200,6 +209,7 @@ impl Dialect for Postgres {
     type Fault = PostgresFault;
     type Reply = Reply;
     type Rest = u64;
+    type About = ();
 
     fn request_shape(&self, bytes: &[u8], _is_watched: bool) -> Shape<u64> {
         match self.phase {
@@ -209,7 +219,7 @@ impl Dialect for Postgres {
         }
     }
 
-    fn take_request(&mut self, head: &[u8], asking: &mut Asking<'_, '_, Self>) -> bool {
+    fn take_request(&mut self, head: &[u8], (): (), asking: &mut Asking<'_, '_, Self>) -> bool {
         if self.phase == Phase::Startup {
             self.start(head, asking);
             return true;
@@ -219,7 +229,7 @@ impl Dialect for Postgres {
             b'Q' => return self.decide(head[0], Some(frame::text(content)), asking),
             b'E' => {
                 let portal = frame::text(content);
-                let text = self.portals.get(&portal.into()).map(Arc::clone);
+                let text = self.portals.get(portal).map(Arc::clone);
                 return self.decide(head[0], text.as_deref(), asking);
             }
             b'P' => {
@@ -255,7 +265,7 @@ impl Dialect for Postgres {
     fn reply_shape(&self, bytes: &[u8]) -> Shape<u64> {
         match self.phase {
             // A connection that is not secured goes on to be followed.
-            Phase::Asked if bytes[0] == b'N' => Shape::of_length(1, 1),
+            Phase::Asked if bytes[0] == b'N' => Shape::of_length(1, 1, ()),
             Phase::Asked => Shape::Garbage,
             Phase::Startup | Phase::Session => frame::server_shape(bytes),
         }

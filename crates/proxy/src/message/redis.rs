@@ -6,12 +6,14 @@
 mod command;
 mod value;
 
-use super::wire::{Answering, Asking, Becomes, Conversation, Dialect, Does, Shape, WireFault};
+use super::wire::{
+    Answering, Asking, Becomes, Conversation, Dialect, Does, Kept, Shape, WireFault,
+};
 use super::{Kind, MessageFault, Pattern, Session};
 use crate::chance::Chance;
 use crate::stream::Latency;
 
-use command::{Command, Found, Turn};
+use command::{Command, Turn};
 use value::Values;
 
 /// A fault on some of the commands of a route.
@@ -73,11 +75,11 @@ impl Default for RedisError {
 }
 
 impl RedisMatch {
-    fn fits(&self, command: &Command) -> bool {
-        let name = |one: &String| command.name.eq_ignore_ascii_case(one.as_bytes());
-        let named = self.commands.is_empty() || self.commands.iter().any(name);
-        let key = |one: &Pattern| command.key.is_some_and(|key| one.matches(key));
-        named && self.key.as_ref().is_none_or(key)
+    fn fits(&self, name: &[u8], key: Option<&[u8]>) -> bool {
+        let is_name = |one: &String| name.eq_ignore_ascii_case(one.as_bytes());
+        let named = self.commands.is_empty() || self.commands.iter().any(is_name);
+        let is_key = |one: &Pattern| key.is_some_and(|key| one.matches(key));
+        named && self.key.as_ref().is_none_or(is_key)
     }
 }
 
@@ -116,6 +118,15 @@ enum Reply {
     Passes,
     /// The upstream was asked something else; the client gets this.
     Replaced(Vec<u8>),
+}
+
+impl Kept for Reply {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Passes => 0,
+            Self::Replaced(instead) => instead.len(),
+        }
+    }
 }
 
 /// Where `MULTI` stands.
@@ -180,22 +191,23 @@ impl Dialect for Redis {
     type Fault = RedisFault;
     type Reply = Reply;
     type Rest = Values;
+    type About = Option<Command>;
 
-    fn request_shape(&self, bytes: &[u8], _is_watched: bool) -> Shape<Values> {
-        let (head, rest) = match command::find(bytes) {
-            Found::NotYet => return Shape::Unknown,
-            Found::Garbage => return Shape::Garbage,
-            Found::Nothing(length) => (length, Values::default()),
-            Found::Command(command) => (command.length, command.rest),
-        };
-        Shape::Known { head, rest }
+    fn request_shape(&self, bytes: &[u8], is_watched: bool) -> Shape<Values, Option<Command>> {
+        command::find(bytes, is_watched)
     }
 
-    fn take_request(&mut self, head: &[u8], asking: &mut Asking<'_, '_, Self>) -> bool {
-        let Found::Command(command) = command::find(head) else {
+    fn take_request(
+        &mut self,
+        head: &[u8],
+        command: Option<Command>,
+        asking: &mut Asking<'_, '_, Self>,
+    ) -> bool {
+        let Some(command) = command else {
             return true;
         };
-        match asking.decide(|fault| fault.matching.fits(&command)) {
+        let (name, key) = (command.name(head), command.key(head));
+        match asking.decide(|fault| fault.matching.fits(name, key)) {
             None => self.forward(command.turn, asking),
             Some(error) => {
                 self.answer(command.turn, &error, asking);
@@ -206,7 +218,11 @@ impl Dialect for Redis {
 
     fn reply_shape(&self, bytes: &[u8]) -> Shape<Values> {
         match Values::begun(bytes[0]) {
-            Some(rest) => Shape::Known { head: 1, rest },
+            Some(rest) => Shape::Known {
+                head: 1,
+                rest,
+                about: (),
+            },
             None => Shape::Garbage,
         }
     }

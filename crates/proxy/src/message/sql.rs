@@ -65,7 +65,7 @@ impl StatementMatch {
     #[must_use]
     pub fn like(statement: &Pattern) -> Self {
         Self {
-            statement: Some(Pattern::new(statement.to_string().to_ascii_lowercase())),
+            statement: Some(statement.clone()),
         }
     }
 
@@ -74,7 +74,7 @@ impl StatementMatch {
         let Some(pattern) = &self.statement else {
             return true;
         };
-        text.is_some_and(|text| pattern.matches(&text.trim_ascii().to_ascii_lowercase()))
+        text.is_some_and(|text| pattern.matches_in_any_case(text.trim_ascii()))
     }
 }
 

@@ -32,6 +32,7 @@ pub(super) mod played;
 mod texts;
 
 use awaited::Awaited;
+pub(super) use awaited::Kept;
 pub(super) use conversation::Conversation;
 use cursor::Cursor;
 use deciders::{Deciders, Decision};

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 
+use super::answer::ApiError;
 use crate::group::{Checks, Endpoint, Group};
 use crate::route::Upstream;
 
@@ -20,6 +21,12 @@ pub enum AddressError {
     },
     #[error("address {address}: the name has no address")]
     Nowhere { address: String },
+}
+
+impl From<AddressError> for ApiError {
+    fn from(error: AddressError) -> Self {
+        Self::body(error.to_string())
+    }
 }
 
 /// Where to listen; without a host on every address.
@@ -46,11 +53,15 @@ pub(super) fn to_listen(address: &str) -> Result<SocketAddr, AddressError> {
 
 /// Where to lead; a name is looked up when a connection comes. Several places, `host:port@zone` with
 /// a `+` between them, are a group, of which those in this zone are preferred.
-pub(super) fn to_reach(address: &str, zone: Option<&str>) -> Result<Upstream, AddressError> {
+pub(super) fn to_reach(
+    address: &str,
+    zone: Option<&str>,
+    checks: Checks,
+) -> Result<Upstream, AddressError> {
     if address.contains(['+', '@']) {
         let endpoints = address.split('+').map(endpoint);
         let endpoints = endpoints.collect::<Result<Vec<_>, _>>()?;
-        let group = Group::new(endpoints, zone, Some(Checks::default()));
+        let group = Group::new(endpoints, zone, Some(checks));
         return Ok(Upstream::Group(Arc::new(group)));
     }
     let (host, port) = parts(address)?;
@@ -105,6 +116,10 @@ fn parts(address: &str) -> Result<(&str, u16), AddressError> {
 mod tests {
     use super::*;
 
+    fn reach(address: &str) -> Result<Upstream, AddressError> {
+        to_reach(address, Some("b"), Checks::default())
+    }
+
     #[test]
     fn addresses_are_read_as_go_reads_them() {
         assert_eq!(parts("localhost:80").ok(), Some(("localhost", 80)));
@@ -127,14 +142,14 @@ mod tests {
             host: "db.internal".into(),
             port: 5432,
         };
-        assert_eq!(to_reach("db.internal:5432", None).ok(), Some(name));
+        assert_eq!(reach("db.internal:5432").ok(), Some(name));
         let address = Upstream::Addresses(vec![([127, 0, 0, 1], 80).into()]);
-        assert_eq!(to_reach("127.0.0.1:80", None).ok(), Some(address));
+        assert_eq!(reach("127.0.0.1:80").ok(), Some(address));
     }
 
     #[test]
     fn several_places_are_a_group() {
-        let group = to_reach("127.0.0.1:80@a+[::1]:81@b+:82", Some("b"));
+        let group = reach("127.0.0.1:80@a+[::1]:81@b+:82");
         let Ok(Upstream::Group(group)) = group else {
             panic!("{group:?} is no group");
         };
@@ -147,7 +162,7 @@ mod tests {
         assert_eq!(places[1], ("[::1]:81".to_owned(), zone("b")));
         assert_eq!(places[2].1, None);
         for wrong in ["127.0.0.1@a", "127.0.0.1:80+", "+", "a:b@c:80"] {
-            assert!(to_reach(wrong, None).is_err(), "{wrong}");
+            assert!(reach(wrong).is_err(), "{wrong}");
         }
     }
 }

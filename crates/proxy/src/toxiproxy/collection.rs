@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::address::{self, AddressError};
+use super::address;
 use super::answer::ApiError;
+use super::check::{self, CheckSettings};
 use super::endpoints::{Drain, EndpointView};
 use super::split::{ArmsView, RequestsView, SplitWords};
 use super::state::StateFile;
@@ -19,7 +20,7 @@ use crate::arms::Arm;
 use crate::counters::{Passed, Requests};
 use crate::fabric::{Fabric, RouteConfig, RouteError};
 use crate::message::Protocol;
-use crate::route::{Faults, FlowLimits};
+use crate::route::{Faults, FlowLimits, Upstream};
 use crate::tls::Tls;
 use crate::tls::authority::Authority;
 
@@ -43,6 +44,7 @@ struct Proxy {
     upstream: String,
     protocol: Protocol,
     tls: Option<TlsSettings>,
+    check: Option<CheckSettings>,
     enabled: bool,
     toxics: Vec<Toxic>,
     split: Option<SplitWords>,
@@ -59,6 +61,8 @@ pub struct ProxyView {
     pub protocol: Protocol,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSettings>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub check: Option<CheckSettings>,
     pub enabled: bool,
     pub toxics: Vec<Toxic>,
     /// Ours: who is in which arm.
@@ -84,6 +88,9 @@ pub struct NewProxy {
     /// Ours: what becomes of TLS.
     #[serde(default)]
     pub tls: Option<TlsSettings>,
+    /// Ours: how several places are checked.
+    #[serde(default)]
+    pub check: Option<CheckSettings>,
     #[serde(default)]
     pub enabled: Option<bool>,
 }
@@ -226,8 +233,9 @@ impl Collection {
         let upstream = change.upstream.unwrap_or_else(|| proxy.upstream.clone());
         let enabled = change.enabled.unwrap_or(proxy.enabled);
         address::to_listen(&listen)?;
-        address::to_reach(&upstream, None)?;
         let tls = change.tls.or_else(|| proxy.tls.clone());
+        let check = proxy.check.as_ref();
+        check::reach(&upstream, None, check, proxy.protocol, tls.as_ref())?;
         tls::check(tls.as_ref(), proxy.protocol, &self.authority)?;
         let moved = listen != proxy.listen || upstream != proxy.upstream || tls != proxy.tls;
         if proxy.enabled && (moved || !enabled) {
@@ -425,6 +433,7 @@ impl Collection {
             upstream: new.upstream.clone(),
             protocol: new.protocol,
             tls: new.tls.clone(),
+            check: new.check.clone(),
             enabled: new.enabled.unwrap_or(true),
             toxics: Vec::new(),
             split: new.split.clone(),
@@ -440,7 +449,7 @@ impl Collection {
         let config = RouteConfig {
             name: name.into(),
             listen: address::to_listen(&proxy.listen)?,
-            upstream: address::to_reach(&proxy.upstream, self.zone.get().map(String::as_str))?,
+            upstream: proxy.reach(self.zone.get().map(String::as_str))?,
             connect_timeout: CONNECT_TIMEOUT,
             tls: proxy.tls(&self.authority)?,
             protocol: proxy.protocol,
@@ -486,8 +495,8 @@ impl NewProxy {
                 });
             }
         }
-        address::to_reach(&self.upstream, None)?;
-        Ok(())
+        let (check, tls) = (self.check.as_ref(), self.tls.as_ref());
+        check::reach(&self.upstream, None, check, self.protocol, tls).map(drop)
     }
 }
 
@@ -499,10 +508,17 @@ impl Proxy {
             upstream: self.upstream.clone(),
             protocol: self.protocol,
             tls: self.tls.clone(),
+            check: self.check.clone(),
             enabled: self.enabled,
             toxics: self.toxics.clone(),
             split: self.split.clone(),
         }
+    }
+
+    /// Where it leads, seen from this zone.
+    fn reach(&self, zone: Option<&str>) -> Result<Upstream, ApiError> {
+        let (check, tls) = (self.check.as_ref(), self.tls.as_ref());
+        check::reach(&self.upstream, zone, check, self.protocol, tls)
     }
 
     fn faults(&self) -> Result<Faults, ApiError> {
@@ -530,6 +546,7 @@ impl Proxy {
         let same = self.listen == new.listen || listens.is_ok_and(|listen| listen == self.listen);
         same && self.upstream == new.upstream
             && self.tls == new.tls
+            && self.check == new.check
             && self.protocol == new.protocol
             && self.enabled == new.enabled.unwrap_or(true)
     }
@@ -563,12 +580,6 @@ impl Proxy {
             }
             _ => Ok(()),
         }
-    }
-}
-
-impl From<AddressError> for ApiError {
-    fn from(error: AddressError) -> Self {
-        Self::body(error.to_string())
     }
 }
 

@@ -19,7 +19,10 @@ pub struct EndpointView {
     pub healthy: Option<bool>,
     /// Seconds that it is still left alone, because connections to it failed; 0 if it is not.
     pub ejected: f64,
+    /// Those that are there, and those that are being made.
     pub connections: usize,
+    /// All that were made since the proxy was last enabled.
+    pub connections_total: u64,
 }
 
 /// `{"zone": "a"}` or `{"address": "127.0.0.1:80"}`, and what becomes of its connections.
@@ -67,6 +70,7 @@ impl From<State> for EndpointView {
             healthy: state.well,
             ejected: state.ejected.unwrap_or_default().as_secs_f64(),
             connections: state.connections,
+            connections_total: state.connections_total,
         }
     }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::address;
 use super::answer::ApiError;
+use crate::group::Checks;
 use crate::message::Protocol;
 use crate::tls::Tls;
 use crate::tls::authority::Authority;
@@ -145,6 +146,11 @@ pub(super) fn check(
 impl TlsSettings {
     pub(super) fn terminates(&self) -> bool {
         matches!(self.mode, Mode::Terminate | Mode::Reencrypt)
+    }
+
+    /// Whether the upstream gets no clear text.
+    pub(super) fn is_spoken_upstream(&self) -> bool {
+        self.originates() || self.mode == Mode::Passthrough
     }
 
     fn originates(&self) -> bool {
@@ -298,7 +304,7 @@ impl TlsSettings {
     fn names(&self, reasons: &mut Vec<String>) -> Names {
         let mut names = Names::default();
         for (pattern, upstream) in &self.upstreams {
-            match address::to_reach(upstream, None) {
+            match address::to_reach(upstream, None, Checks::default()) {
                 Ok(upstream) => {
                     if !names.add(pattern, upstream) {
                         let why = "is neither a name nor `*.` and a name";

@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -75,6 +77,7 @@ fn a_zone_is_evacuated_and_comes_back() {
     assert_eq!(drained.status, 200, "{drained:?}");
     assert_eq!(drained.json()[0]["drained"], true);
     assert_eq!(drained.json()[0]["connections"], 1);
+    assert_eq!(drained.json()[0]["connections_total"], 1);
     assert_eq!(ask(address).1, 'b');
     stays.write_all(b"still here").expect("it stays");
 
@@ -129,6 +132,71 @@ fn it_fails_back_when_the_endpoint_is_there_again() {
         all[0]["healthy"] == true && all[0]["ejected"] == 0.0
     });
     assert_eq!(ask(address).1, 'a');
+}
+
+/// Answers a request for `/health` with this status while `open` says so; otherwise it takes the
+/// connection and says nothing, as a process does that is stopped.
+fn web(status: &'static str, open: &Arc<AtomicBool>) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
+    let address = listener.local_addr().expect("an address");
+    let open = Arc::clone(open);
+    thread::spawn(move || {
+        let mut silent = Vec::new();
+        for mut stream in listener.incoming().flatten() {
+            if !open.load(Ordering::Relaxed) {
+                silent.push(stream);
+                continue;
+            }
+            let mut asked = [0; 20];
+            let is_check =
+                stream.read_exact(&mut asked).is_ok() && asked == *b"GET /health HTTP/1.1";
+            let status = if is_check { status } else { "404 No" };
+            let _gone = write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    address
+}
+
+#[test]
+fn who_takes_connections_and_does_not_answer_is_found_by_a_request() {
+    let (open, always) = (
+        Arc::new(AtomicBool::new(true)),
+        Arc::new(AtomicBool::new(true)),
+    );
+    let (hangs, fine) = (web("204 Well", &open), web("200 OK", &always));
+    let bed = Bed::new();
+    let body = json!({
+        "name": "group", "upstream": format!("{hangs}@a+{fine}@b"), "protocol": "http",
+        "check": { "path": "/health", "every": 20, "limit": 200 },
+    });
+    let made = bed.post("/proxies", &body.to_string());
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!(made.json()["check"], body["check"]);
+    let health =
+        |first: bool| move |all: &[Value]| all[0]["healthy"] == first && all[1]["healthy"] == true;
+    wait_for(&bed, "well", health(true));
+    open.store(false, Ordering::Relaxed);
+    wait_for(&bed, "known to hang", health(false));
+    open.store(true, Ordering::Relaxed);
+    wait_for(&bed, "well again", health(true));
+}
+
+#[test]
+fn an_answer_that_is_an_error_is_not_well() {
+    let always = Arc::new(AtomicBool::new(true));
+    let (ill, fine) = (web("503 Busy", &always), web("302 Elsewhere", &always));
+    let bed = Bed::new();
+    let body = json!({
+        "name": "group", "upstream": format!("{ill}@a+{fine}@b"),
+        "check": { "path": "/health", "every": 20 },
+    });
+    assert_eq!(bed.post("/proxies", &body.to_string()).status, 201);
+    wait_for(&bed, "told apart", |all| {
+        all[0]["healthy"] == false && all[1]["healthy"] == true
+    });
+    let refused = bed.post("/proxies/group", r#"{"upstream":"127.0.0.1:1"}"#);
+    assert_eq!(refused.status, 400);
+    assert!(refused.body.contains("no group"), "{refused:?}");
 }
 
 #[test]

@@ -29,10 +29,30 @@ fn connections_are_spread_evenly() {
     let (mut switch, now) = (switch(None), Instant::now());
     for draw in 0..600 {
         let first = switch.order(now, draw * 7)[0];
+        switch.dialled(first);
         switch.connected(first);
     }
-    let counts = switch.seats.iter().map(|one| one.connections);
-    assert_eq!(counts.collect::<Vec<_>>(), [100; 6]);
+    let states = switch.states(now);
+    for one in states {
+        assert_eq!((one.connections, one.connections_total), (100, 100));
+    }
+}
+
+#[test]
+fn who_does_not_answer_is_not_free_because_of_that() {
+    let (mut switch, now) = (switch(None), Instant::now());
+    for draw in 0..60 {
+        let first = switch.order(now, draw * 7)[0];
+        switch.dialled(first);
+        // Endpoint 1 never answers; the others do, and keep the connection.
+        if first != address(1) {
+            switch.connected(first);
+        }
+    }
+    let silent = &switch.states(now)[0];
+    assert_eq!((silent.connections, silent.connections_total), (10, 0));
+    (0..10).for_each(|_| switch.closed(address(1)));
+    assert_eq!(switch.states(now)[0].connections, 0);
 }
 
 #[test]
@@ -146,6 +166,7 @@ proptest! {
                     let chosen = states.iter().find(|one| one.endpoint.address == first).unwrap();
                     let better = states.iter().any(|one| !one.drained && !fails(one));
                     prop_assert!(!fails(chosen) || !better);
+                    switch.dialled(first);
                     switch.connected(first);
                     open.push(first);
                 }

@@ -44,6 +44,14 @@ impl Http2 {
         if is_request {
             return self.request(block, fields, turn);
         }
+        let found = self.streams.find(block.stream, direction);
+        if found != Found::Free && direction == Direction::Upstream && self.is_said(block.stream) {
+            // Behind the end of the whole stream it is an error of the connection.
+            let is_open = matches!(found, Found::Known(_));
+            return is_open
+                .then(|| self.close_again(block.stream, turn))
+                .ok_or(Code::STREAM_CLOSED);
+        }
         self.later(direction, block, fields, turn);
         Ok(())
     }

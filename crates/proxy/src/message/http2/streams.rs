@@ -1,6 +1,6 @@
 //! The streams that have a state, by their number at the client.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use super::stream::Stream;
@@ -12,12 +12,17 @@ pub(super) const STREAMS: usize = 4096;
 /// Promises of ours to forget what comes on a pushed stream, at most.
 const UNWANTED: usize = 256;
 
+/// Streams that the client ended, and of which nothing else is known any more, at most.
+const SAID: usize = 256;
+
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     by_client: BTreeMap<u32, Stream>,
     by_upstream: BTreeMap<u32, u32>,
     /// Pushed streams that nobody was told of.
     unwanted: BTreeSet<u32>,
+    /// Streams that are over, and on which the client has said its last; the last ones.
+    said: VecDeque<u32>,
     pub(super) timers: BTreeSet<(Instant, u32)>,
     /// The highest number that the client has used, and that the upstream has seen.
     pub(super) last: [u32; 2],
@@ -109,7 +114,22 @@ impl Streams {
                 self.timers.remove(&(hold, key));
             }
         }
+        if stream.half(Direction::Upstream).ended {
+            if self.said.len() == SAID {
+                self.said.pop_front();
+            }
+            self.said.push_back(key);
+        }
         Some(stream)
+    }
+
+    /// Whether this stream is over, and the client itself ended its part of it.
+    pub(super) fn is_said(&self, key: u32) -> bool {
+        self.said.contains(&key)
+    }
+
+    pub(super) fn forget_said(&mut self, key: u32) {
+        self.said.retain(|said| *said != key);
     }
 
     /// Nothing of this pushed stream is passed on.

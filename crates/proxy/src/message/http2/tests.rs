@@ -1,5 +1,6 @@
 mod frames;
 mod limits;
+mod misuse;
 mod properties;
 
 use std::time::{Duration, Instant};

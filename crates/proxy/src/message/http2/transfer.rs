@@ -25,6 +25,7 @@ impl Http2 {
         if self.way(direction).block.is_some() {
             return Err(Code::PROTOCOL_ERROR);
         }
+        self.check(direction, head)?;
         let taking = if self.mode == Mode::Clear {
             if head.kind == frame::DATA {
                 self.way(direction).connection.pass(head.length);
@@ -65,7 +66,14 @@ impl Http2 {
         }
         let way = self.way(direction);
         let free = way.blocked.is_empty() && way.connection.room() >= head.length as i64;
-        match self.streams.find(head.stream, direction) {
+        let found = self.streams.find(head.stream, direction);
+        if found != Found::Free && direction == Direction::Upstream && self.is_said(head.stream) {
+            self.way(direction).connection.swallow(head.length);
+            self.settle_up(direction, None, turn);
+            self.close_again(head.stream, turn);
+            return Ok(Taking::Dropping);
+        }
+        match found {
             Found::Nobody => {
                 self.way(direction).connection.swallow(head.length);
                 self.settle_up(direction, None, turn);

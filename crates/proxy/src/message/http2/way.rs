@@ -26,6 +26,8 @@ pub(super) struct Way {
     /// The `DATA` frame, or one of an unknown type, that is being taken.
     pub(super) taking: Option<Taking>,
     pub(super) connection: Window,
+    /// The longest frame that its receiver has ever allowed.
+    pub(super) longest: usize,
     /// The window of a new stream.
     pub(super) initial: i64,
     /// Windows of new streams as the receiver will have them, once its sender has said so.
@@ -98,6 +100,7 @@ impl Way {
             block: None,
             taking: None,
             connection: Window::new(window::INITIAL),
+            longest: frame::PAYLOAD,
             initial: window::INITIAL,
             unacknowledged: VecDeque::new(),
             blocked: BTreeSet::new(),

@@ -33,7 +33,7 @@ pub(super) fn of_replies(bytes: &[u8]) -> Shape<u64> {
 }
 
 fn shape(length: u64, look: u64) -> Shape<u64> {
-    Shape::of_length(4 + length, 4 + look)
+    Shape::of_length(4 + length, 4 + look, ())
 }
 
 /// The length of the content of the packet that begins here.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::capabilities::Capabilities;
 use super::packet;
+use crate::message::wire::Kept;
 
 /// What a command's reply is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,15 @@ pub(super) enum Reply {
     List,
     /// The server and the client go on to talk until one says how it went.
     Talk,
+}
+
+impl Kept for Reply {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Prepared(text) => text.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// How far a reply has come.

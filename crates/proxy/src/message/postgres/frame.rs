@@ -33,7 +33,7 @@ pub(super) fn startup_shape(bytes: &[u8]) -> Shape<u64> {
     match code {
         None => Shape::Unknown,
         Some(code) if code >> 16 == 3 || code >> 16 == 1234 => {
-            Shape::of_length(length.into(), length.into())
+            Shape::of_length(length.into(), length.into(), ())
         }
         Some(_) => Shape::Garbage,
     }
@@ -90,7 +90,7 @@ fn shape(bytes: &[u8], looked_at: impl Fn(u8) -> Option<u64>) -> Shape<u64> {
     };
     match word(bytes, 1) {
         None => Shape::Unknown,
-        Some(length @ 4..=WHOLE_MOST) => Shape::of_length(1 + u64::from(length), looked_at),
+        Some(length @ 4..=WHOLE_MOST) => Shape::of_length(1 + u64::from(length), looked_at, ()),
         Some(_) => Shape::Garbage,
     }
 }

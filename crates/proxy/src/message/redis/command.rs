@@ -1,29 +1,19 @@
 //! What a command is: its name, its first key, and what it means for the connection.
 
+use std::ops::Range;
+
 use super::value::Values;
-use crate::message::wire::HEAD_MOST;
+use crate::message::wire::{HEAD_MOST, Shape};
 
-/// The beginning of what a client sent.
+/// A command, told by its head. Something that is none, and gets no answer, is nothing.
 #[derive(Debug)]
-pub(super) enum Found<'a> {
-    /// More has to come first.
-    NotYet,
-    Command(Command<'a>),
-    /// So many bytes that are no command, and get no answer.
-    Nothing(usize),
-    Garbage,
-}
-
-#[derive(Debug)]
-pub(super) struct Command<'a> {
-    pub(super) name: &'a [u8],
-    pub(super) key: Option<&'a [u8]>,
+pub(super) struct Command {
+    name: Range<usize>,
+    key: Option<Range<usize>>,
     pub(super) turn: Turn,
-    /// Bytes that were looked at.
-    pub(super) length: usize,
-    /// What is behind them.
-    pub(super) rest: Values,
 }
+
+type Found = Shape<Values, Option<Command>>;
 
 /// What a command means for those behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,43 +34,44 @@ const LINE_MOST: usize = 24;
 const WORDS_MOST: usize = 16;
 
 /// What these bytes begin with; there is at least one. Never depends on bytes behind what is found.
-pub(super) fn find(bytes: &[u8]) -> Found<'_> {
+/// The key is looked for if somebody asks for it.
+pub(super) fn find(bytes: &[u8], with_key: bool) -> Found {
+    let words = Words::new(bytes, with_key);
     match bytes[0] {
-        b'*' => find_array(bytes),
-        first if first.is_ascii_graphic() || first.is_ascii_whitespace() => find_line(bytes),
-        _ => Found::Garbage,
+        b'*' => find_array(bytes, words),
+        first if first.is_ascii_graphic() || first.is_ascii_whitespace() => find_line(bytes, words),
+        _ => Shape::Garbage,
     }
 }
 
-fn find_array(bytes: &[u8]) -> Found<'_> {
+fn find_array(bytes: &[u8], mut words: Words<'_>) -> Found {
     let (count, mut at) = match number(bytes) {
         Line::Number(count, length) => (count, length),
-        Line::NotYet => return Found::NotYet,
-        Line::Garbage => return Found::Garbage,
+        Line::NotYet => return Shape::Unknown,
+        Line::Garbage => return Shape::Garbage,
     };
     let Ok(count) = u32::try_from(count.max(0)) else {
-        return Found::Garbage;
+        return Shape::Garbage;
     };
     if count == 0 {
-        return Found::Nothing(at);
+        return nothing(at);
     }
-    let mut words = Words::default();
     let mut left = u64::from(count);
     let mut rest = None;
     while left > 0 && words.want_more() {
         let Some(first) = bytes.get(at) else {
-            return Found::NotYet;
+            return Shape::Unknown;
         };
         if *first != b'$' {
-            return Found::Garbage;
+            return Shape::Garbage;
         }
         let (length, begin) = match number(&bytes[at..]) {
             Line::Number(length, line) => (length, at + line),
-            Line::NotYet => return Found::NotYet,
-            Line::Garbage => return Found::Garbage,
+            Line::NotYet => return Shape::Unknown,
+            Line::Garbage => return Shape::Garbage,
         };
         let Ok(length) = usize::try_from(length) else {
-            return Found::Garbage;
+            return Shape::Garbage;
         };
         if length > HEAD_MOST || begin + length + 2 > HEAD_MOST {
             rest = Some(Values::within(length as u64 + 2, left));
@@ -88,34 +79,45 @@ fn find_array(bytes: &[u8]) -> Found<'_> {
             break;
         }
         if bytes.len() < begin + length + 2 {
-            return Found::NotYet;
+            return Shape::Unknown;
         }
-        words.push(&bytes[begin..begin + length]);
+        words.push(begin..begin + length);
         at = begin + length + 2;
         left -= 1;
     }
     let rest = rest.unwrap_or(Values::of(left));
-    Found::Command(words.command(at, rest))
+    words.command(at, rest)
 }
 
 /// A command as people type it.
-fn find_line(bytes: &[u8]) -> Found<'_> {
+fn find_line(bytes: &[u8], mut words: Words<'_>) -> Found {
     let looked = &bytes[..bytes.len().min(HEAD_MOST)];
     let Some(end) = memchr::memchr(b'\n', looked) else {
         return match bytes.len() {
-            HEAD_MOST.. => Found::Garbage,
-            _ => Found::NotYet,
+            HEAD_MOST.. => Shape::Garbage,
+            _ => Shape::Unknown,
         };
     };
-    let mut words = Words::default();
-    let all = bytes[..end].split(u8::is_ascii_whitespace);
-    all.filter(|word| !word.is_empty())
-        .take(WORDS_MOST)
-        .for_each(|word| words.push(word));
-    if words.count == 0 {
-        return Found::Nothing(end + 1);
+    let mut from = 0;
+    for word in bytes[..end].split(u8::is_ascii_whitespace) {
+        let to = from + word.len();
+        if !word.is_empty() && words.count < WORDS_MOST {
+            words.push(from..to);
+        }
+        from = to + 1;
     }
-    Found::Command(words.command(end + 1, Values::default()))
+    if words.count == 0 {
+        return nothing(end + 1);
+    }
+    words.command(end + 1, Values::default())
+}
+
+fn nothing(length: usize) -> Found {
+    Shape::Known {
+        head: length,
+        rest: Values::default(),
+        about: None,
+    }
 }
 
 enum Line {
@@ -140,10 +142,14 @@ fn number(bytes: &[u8]) -> Line {
 }
 
 /// The first words of a command.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Words<'a> {
-    words: [&'a [u8]; WORDS_MOST],
+    bytes: &'a [u8],
+    places: [(usize, usize); WORDS_MOST],
     count: usize,
+    with_key: bool,
+    /// Known when the first word is.
+    key: KeyPlace,
 }
 
 /// Where the first key of a command is.
@@ -158,13 +164,32 @@ enum KeyPlace {
 }
 
 impl<'a> Words<'a> {
-    fn push(&mut self, word: &'a [u8]) {
-        self.words[self.count] = word;
+    fn new(bytes: &'a [u8], with_key: bool) -> Self {
+        Self {
+            bytes,
+            places: [(0, 0); WORDS_MOST],
+            count: 0,
+            with_key,
+            key: KeyPlace::None,
+        }
+    }
+
+    fn push(&mut self, word: Range<usize>) {
+        if self.count == 0 && self.with_key {
+            self.key = key_place(&self.bytes[word.clone()]);
+        }
+        self.places[self.count] = (word.start, word.end);
         self.count += 1;
     }
 
+    fn place(&self, at: usize) -> Option<Range<usize>> {
+        let (from, to) = *self.places[..self.count].get(at)?;
+        Some(from..to)
+    }
+
     fn is(&self, at: usize, word: &[u8]) -> bool {
-        at < self.count && self.words[at].eq_ignore_ascii_case(word)
+        let place = self.place(at);
+        place.is_some_and(|place| self.bytes[place].eq_ignore_ascii_case(word))
     }
 
     /// Whether another word has to be known to tell what the command is.
@@ -172,7 +197,7 @@ impl<'a> Words<'a> {
         if self.count == 0 {
             return true;
         }
-        match key_place(self.words[0]) {
+        match self.key {
             // The second word of CLIENT says what it does.
             KeyPlace::None => self.count < 2 && self.is(0, b"CLIENT"),
             KeyPlace::At(place) => self.count <= place,
@@ -184,16 +209,14 @@ impl<'a> Words<'a> {
         }
     }
 
-    fn key(&self) -> Option<&'a [u8]> {
-        let words = &self.words[..self.count];
-        let place = match key_place(words.first()?) {
+    fn key(&self) -> Option<Range<usize>> {
+        self.place(match self.key {
             KeyPlace::None => return None,
             KeyPlace::At(place) => place,
             KeyPlace::Counted(place) if self.is(place, b"0") => return None,
             KeyPlace::Counted(place) => place + 1,
             KeyPlace::Behind(word) => (1..self.count).find(|at| self.is(*at, word))? + 1,
-        };
-        words.get(place).copied()
+        })
     }
 
     fn turn(&self) -> Turn {
@@ -223,14 +246,28 @@ impl<'a> Words<'a> {
         }
     }
 
-    fn command(&self, length: usize, rest: Values) -> Command<'a> {
-        Command {
-            name: self.words[0],
+    fn command(&self, length: usize, rest: Values) -> Found {
+        let about = self.place(0).map(|name| Command {
+            name,
             key: self.key(),
             turn: self.turn(),
-            length,
+        });
+        Shape::Known {
+            head: length,
             rest,
+            about,
         }
+    }
+}
+
+impl Command {
+    /// `head` is what it was found in.
+    pub(super) fn name<'a>(&self, head: &'a [u8]) -> &'a [u8] {
+        &head[self.name.clone()]
+    }
+
+    pub(super) fn key<'a>(&self, head: &'a [u8]) -> Option<&'a [u8]> {
+        self.key.clone().map(|key| &head[key])
     }
 }
 

@@ -1,12 +1,13 @@
 //! Answers that are awaited, in the order of their requests. Ours come in their place.
 
 use std::collections::VecDeque;
+use std::fmt::Debug;
 use std::time::Instant;
 
 use crate::message::{Answered, Sink};
 use crate::stream::Direction;
 
-/// Answers, and bytes of ours, above which no more requests are taken.
+/// Answers, and bytes that are kept for them, above which no more requests are taken.
 const ENTRIES_MOST: usize = 64 << 10;
 const BYTES_MOST: usize = 1 << 20;
 
@@ -20,6 +21,8 @@ pub(in crate::message) struct Awaited<T> {
 #[derive(Debug)]
 struct Entry<T> {
     what: What<T>,
+    /// That are kept for it.
+    bytes: usize,
     since: Instant,
     /// Requests that came together and are alike are one entry.
     count: u32,
@@ -42,7 +45,13 @@ impl<T> Default for Awaited<T> {
     }
 }
 
-impl<T: PartialEq> Awaited<T> {
+/// What a protocol has to know of an answer.
+pub(in crate::message) trait Kept: Debug + PartialEq + Send {
+    /// How many bytes are kept for it beside itself.
+    fn bytes(&self) -> usize;
+}
+
+impl<T: Kept> Awaited<T> {
     /// The upstream will answer.
     pub(in crate::message) fn push(&mut self, theirs: T, since: Instant) {
         match self.entries.back_mut() {
@@ -54,20 +63,20 @@ impl<T: PartialEq> Awaited<T> {
             {
                 last.count += 1;
             }
-            _ => self.entries.push_back(Entry {
-                what: What::Theirs(theirs),
-                since,
-                count: 1,
-                begun: None,
-            }),
+            _ => self.add(theirs.bytes(), What::Theirs(theirs), since),
         }
     }
 
     /// We answer, at this time at the earliest.
     pub(in crate::message) fn push_ours(&mut self, bytes: Vec<u8>, since: Instant, due: Instant) {
-        self.bytes += bytes.len();
+        self.add(bytes.len(), What::Ours { bytes, due }, since);
+    }
+
+    fn add(&mut self, bytes: usize, what: What<T>, since: Instant) {
+        self.bytes += bytes;
         self.entries.push_back(Entry {
-            what: What::Ours { bytes, due },
+            what,
+            bytes,
             since,
             count: 1,
             begun: None,
@@ -127,9 +136,7 @@ impl<T: PartialEq> Awaited<T> {
             first.begun = None;
             return;
         }
-        if let What::Ours { bytes, .. } = &first.what {
-            self.bytes -= bytes.len();
-        }
+        self.bytes -= first.bytes;
         self.entries.pop_front();
     }
 
@@ -141,12 +148,15 @@ impl<T: PartialEq> Awaited<T> {
     ) -> bool {
         let is_last = |entry: &Entry<T>| matches!(&entry.what, What::Theirs(one) if until(one));
         let last = self.entries.iter().position(is_last);
-        let mut at = 0;
-        self.entries.retain(|entry| {
-            at += 1;
-            let is_before = last.is_none_or(|last| at <= last);
-            !(is_before && matches!(&entry.what, What::Theirs(one) if like(one)))
-        });
+        // What is behind the last one is not gone through: there may be much of it.
+        let before = last.unwrap_or(self.entries.len());
+        let is_forgotten = |entry: &Entry<T>| matches!(&entry.what, What::Theirs(one) if like(one));
+        let (forgotten, kept): (Vec<_>, Vec<_>) =
+            self.entries.drain(..before).partition(is_forgotten);
+        self.bytes -= forgotten.iter().map(|entry| entry.bytes).sum::<usize>();
+        for entry in kept.into_iter().rev() {
+            self.entries.push_front(entry);
+        }
         last.is_some()
     }
 
@@ -184,5 +194,40 @@ impl<T: PartialEq> Awaited<T> {
 
     pub(in crate::message) fn has_room(&self) -> bool {
         self.entries.len() < ENTRIES_MOST && self.bytes < BYTES_MOST
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::wire::played::Out;
+
+    impl Kept for &str {
+        fn bytes(&self) -> usize {
+            self.len()
+        }
+    }
+
+    #[test]
+    fn what_is_forgotten_stands_before_its_end_and_is_not_ours() {
+        let now = Instant::now();
+        let mut awaited = Awaited::default();
+        awaited.push("one", now);
+        awaited.push_ours(b"first".to_vec(), now, now);
+        awaited.push("two", now);
+        awaited.push_ours(b"second".to_vec(), now, now);
+        awaited.push("end", now);
+        awaited.push("three", now);
+        assert!(awaited.forget_all(|_| true, |one| *one == "end"));
+        let mut out = Out::default();
+        awaited.give_ours(now, &mut out);
+        let given: Vec<_> = out.data.iter().map(|(_, _, bytes)| &**bytes).collect();
+        assert_eq!(given, [&b"first"[..], b"second"]);
+        assert_eq!(awaited.front(), Some(&"end"));
+        awaited.forget();
+        assert_eq!(awaited.front(), Some(&"three"));
+        assert!(!awaited.forget_all(|_| true, |one| *one == "end"));
+        assert!(awaited.is_empty());
+        assert_eq!(awaited.bytes, 0);
     }
 }

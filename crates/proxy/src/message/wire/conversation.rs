@@ -42,14 +42,14 @@ impl<D: Dialect> Conversation<D> {
                 |bytes| line.outgoing.send(bytes, now, out),
             );
             match step {
-                Step::Begin(head) => {
+                Step::Begin(head, about) => {
                     let mut asking = Asking {
                         line,
                         cursor: &mut cursor,
                         now,
                         out,
                     };
-                    line.goes = dialect.take_request(&head, &mut asking);
+                    line.goes = dialect.take_request(&head, about, &mut asking);
                     let send = |bytes: &[u8]| line.outgoing.send(bytes, now, out);
                     cursor.carry_head(&head, line.goes, send);
                 }
@@ -78,7 +78,7 @@ impl<D: Dialect> Conversation<D> {
             let shape = |bytes: &[u8]| dialect.reply_shape(bytes);
             let mut send = |bytes: &[u8]| out.send(Direction::Downstream, bytes);
             match line.replies.next(&mut cursor, shape, &mut send) {
-                Step::Begin(head) => self.take_reply(&head, &mut cursor, now, out),
+                Step::Begin(head, ()) => self.take_reply(&head, &mut cursor, now, out),
                 Step::Within(length) => {
                     cursor.carry(length, line.reply != Coming::Dropped, send);
                 }

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::time::Instant;
 
 use super::line::Line;
-use super::{Cursor, Decision, Rest, Shape, WireFault};
+use super::{Cursor, Decision, Kept, Rest, Shape, WireFault};
 use crate::message::Sink;
 
 /// One protocol on one connection: where its frames end, and what they mean. It sees only heads;
@@ -13,16 +13,24 @@ pub(in crate::message) trait Dialect: Debug + Send + Sized + 'static {
     type Fault: WireFault;
 
     /// What has to be known of an answer of the upstream until it has come.
-    type Reply: Debug + PartialEq + Send;
+    type Reply: Kept;
 
     /// How the end of a frame is told behind its head.
     type Rest: Rest;
 
+    /// What is known about a frame of the client's when its head is.
+    type About;
+
     /// What the client's bytes begin with; `is_watched`, if a fault may be on it.
-    fn request_shape(&self, bytes: &[u8], is_watched: bool) -> Shape<Self::Rest>;
+    fn request_shape(&self, bytes: &[u8], is_watched: bool) -> Shape<Self::Rest, Self::About>;
 
     /// A frame of the client's begins. Whether it goes on.
-    fn take_request(&mut self, head: &[u8], asking: &mut Asking<'_, '_, Self>) -> bool;
+    fn take_request(
+        &mut self,
+        head: &[u8],
+        about: Self::About,
+        asking: &mut Asking<'_, '_, Self>,
+    ) -> bool;
 
     /// What the server's bytes begin with.
     fn reply_shape(&self, bytes: &[u8]) -> Shape<Self::Rest>;

@@ -7,22 +7,24 @@ use super::cursor::{Cursor, Head};
 
 /// What the first bytes of a frame tell about it. More bytes behind them never change it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::message) enum Shape<R> {
+pub(in crate::message) enum Shape<R, A = ()> {
     /// More bytes have to come first.
     Unknown,
-    /// So many bytes are looked at, no fewer than have told so; then comes the rest.
-    Known { head: usize, rest: R },
+    /// So many bytes are looked at, no fewer than have told so; then comes the rest. What was found
+    /// about the frame while they were need not be found again.
+    Known { head: usize, rest: R, about: A },
     /// This is no frame of the protocol.
     Garbage,
 }
 
-impl Shape<u64> {
+impl<A> Shape<u64, A> {
     /// A frame of so many bytes, of which no more than these are looked at.
-    pub(in crate::message) fn of_length(whole: u64, looked_at: u64) -> Self {
+    pub(in crate::message) fn of_length(whole: u64, looked_at: u64, about: A) -> Self {
         let head = whole.min(looked_at);
         Self::Known {
             head: head as usize,
             rest: whole - head,
+            about,
         }
     }
 }
@@ -52,9 +54,9 @@ impl Rest for u64 {
 
 /// The next thing in a stream of frames.
 #[derive(Debug)]
-pub(in crate::message) enum Step<'a> {
-    /// A frame begins: carry its head.
-    Begin(Head<'a>),
+pub(in crate::message) enum Step<'a, A> {
+    /// A frame begins, and this is known about it: carry its head.
+    Begin(Head<'a>, A),
     /// So many bytes belong to the frame that began: carry them.
     Within(usize),
     /// Nothing more until more comes. What is not passed is held.
@@ -77,12 +79,12 @@ pub(in crate::message) struct Frames<R> {
 
 impl<R: Rest> Frames<R> {
     /// The next step from where the cursor is. `send` takes what has passed before it.
-    pub(in crate::message) fn next<'a>(
+    pub(in crate::message) fn next<'a, A>(
         &mut self,
         cursor: &mut Cursor<'a>,
-        shape: impl Fn(&[u8]) -> Shape<R>,
+        shape: impl Fn(&[u8]) -> Shape<R, A>,
         mut send: impl FnMut(&[u8]),
-    ) -> Step<'a> {
+    ) -> Step<'a, A> {
         let bytes = cursor.rest();
         if bytes.is_empty() {
             cursor.flush(send);
@@ -96,9 +98,9 @@ impl<R: Rest> Frames<R> {
         }
         if self.held.is_empty() {
             match shape(bytes) {
-                Shape::Known { head, rest } if head <= bytes.len() => {
+                Shape::Known { head, rest, about } if head <= bytes.len() => {
                     self.rest = rest;
-                    return Step::Begin(Cow::Borrowed(&bytes[..head]));
+                    return Step::Begin(Cow::Borrowed(&bytes[..head]), about);
                 }
                 Shape::Garbage => return Step::Garbage(Vec::new()),
                 Shape::Known { .. } | Shape::Unknown => {}
@@ -108,12 +110,12 @@ impl<R: Rest> Frames<R> {
     }
 
     /// A head that comes in several parts.
-    fn gather<'a>(
+    fn gather<'a, A>(
         &mut self,
         cursor: &mut Cursor<'a>,
-        shape: impl Fn(&[u8]) -> Shape<R>,
+        shape: impl Fn(&[u8]) -> Shape<R, A>,
         send: &mut impl FnMut(&[u8]),
-    ) -> Step<'a> {
+    ) -> Step<'a, A> {
         loop {
             let (before, bytes) = (self.held.len(), cursor.rest());
             if bytes.is_empty() {
@@ -127,12 +129,12 @@ impl<R: Rest> Frames<R> {
                     self.held.truncate(before);
                     return Step::Garbage(self.take_held());
                 }
-                Shape::Known { head, rest } if head <= self.held.len() => {
+                Shape::Known { head, rest, about } if head <= self.held.len() => {
                     // What is behind the head stays where it is.
                     self.held.truncate(head);
                     cursor.skip(head - before, send);
                     self.rest = rest;
-                    return Step::Begin(Cow::Owned(self.take_held()));
+                    return Step::Begin(Cow::Owned(self.take_held()), about);
                 }
                 Shape::Known { .. } | Shape::Unknown => cursor.skip(part.len(), &mut *send),
             }

@@ -95,7 +95,8 @@ impl<S: Session> Played<S> {
 
     pub(in crate::message) fn went(&self, direction: Direction) -> Vec<u8> {
         let all = self.out.data.iter().filter(|(_, way, _)| *way == direction);
-        all.flat_map(|(_, _, bytes)| bytes.clone()).collect()
+        let parts: Vec<&[u8]> = all.map(|(_, _, bytes)| &**bytes).collect();
+        parts.concat()
     }
 
     pub(in crate::message) fn to_server(&self) -> Vec<u8> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::epoll::{self, EventFlags};
 
 use super::{Entry, Token, Worker};
-use crate::group::Group;
+use crate::group::{Group, Seat};
 use crate::reactor::connection::Connection;
 use crate::reactor::handshake::{self, Greeted};
 use crate::reactor::lookup::Question;
@@ -33,6 +33,8 @@ pub(super) struct Dialling {
     pub(super) attempt: Option<Instant>,
     /// Who wants to know how it went.
     group: Option<Arc<Group>>,
+    /// At the address that is tried now, if it is one of several.
+    seat: Option<Seat>,
     pub(super) rest: std::vec::IntoIter<SocketAddr>,
     pub(super) deadline: Instant,
     /// What the client said, where the route wanted to know before.
@@ -66,6 +68,7 @@ impl Worker {
                 Upstream::Group(group) => Some(Arc::clone(group)),
                 _ => None,
             },
+            seat: None,
             rest: Vec::new().into_iter(),
             deadline,
             greeted: greeted.map(Box::new),
@@ -127,6 +130,8 @@ impl Worker {
                     continue;
                 }
                 dialling.upstream = Some((socket, address));
+                let group = dialling.group.as_ref();
+                dialling.seat = group.map(|group| group.dialled(address));
                 if connected {
                     self.connected(key, now);
                 } else if dialling.group.is_some() {
@@ -150,6 +155,7 @@ impl Worker {
             return;
         };
         dialling.attempt = None;
+        dialling.seat = None;
         if let Some(group) = &dialling.group {
             group.failed(address, now);
         }
@@ -169,8 +175,9 @@ impl Worker {
             self.went_wrong(key, address, now);
             return;
         }
-        let group = dialling.group.as_ref();
-        let seat = group.map(|group| group.connected(address));
+        if let Some(seat) = &dialling.seat {
+            seat.connected();
+        }
         if self.watch_client(key).is_err() {
             self.reset(key);
             return;
@@ -181,6 +188,7 @@ impl Worker {
                 number,
                 client,
                 greeted,
+                seat,
                 ..
             } = dialling;
             let upstream = (socket, &route.upstream);
