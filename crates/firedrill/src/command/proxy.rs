@@ -6,6 +6,7 @@ use std::time::Duration;
 use firedrill_proxy::handover::{Estate, offer};
 use firedrill_proxy::toxiproxy::{Api, NewProxy, ProxyConfig, ProxyView, StateFile, load, read};
 use firedrill_proxy::{Fabric, Options};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::rand::{GetRandomFlags, getrandom};
 use serde_json::json;
 
@@ -15,6 +16,7 @@ use crate::failure::{Failure, OrFail as _};
 use crate::output::{BOLD, DIM, NAME, Out};
 
 pub(super) fn execute(args: &ProxyArgs, out: &Out) -> Result<Exit, Failure> {
+    raise_descriptors();
     let mut older = older(args)?;
     let known = args.seed.or(older.as_ref().map(|older| older.seed));
     let seed = known.map_or_else(random_seed, Ok)?;
@@ -255,6 +257,17 @@ fn tell(args: &ProxyArgs, api: &Api, seed: u64, out: &Out) -> Result<(), Failure
     out.line(format!(
         "{BOLD}interface{BOLD:#}  http://{address}  {DIM}seed {seed}{whose}, Ctrl-C ends it{DIM:#}"
     ))
+}
+
+/// Each connection takes two descriptors, and the usual limit is for programs with few. What may be
+/// raised is; beyond that, connections wait to be accepted.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    let _refused = setrlimit(Resource::Nofile, raised);
 }
 
 fn random_seed() -> Result<u64, Failure> {

@@ -235,3 +235,18 @@ fn a_proxy_that_looks_for_more_works_while_requests_come_and_then_sleeps() {
     proxy.signal(Signal::INT);
     assert!(proxy.end().success());
 }
+
+#[test]
+fn a_proxy_has_as_many_descriptors_as_it_may() {
+    let place = Place::new();
+    let route = format!("echo=127.0.0.1:0,{}", echo());
+    let mut proxy = Proxy::start(&place, &route, &[]);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", proxy.process.id())).unwrap();
+    let files = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"));
+    let words: Vec<_> = files.unwrap().split_whitespace().skip(3).take(2).collect();
+    assert_eq!(words[0], words[1], "{limits}");
+    proxy.signal(Signal::INT);
+    assert!(proxy.end().success());
+}
