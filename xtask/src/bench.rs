@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
 enum Bench {
     /// A one-probe experiment beside `chaos run`: wall time and peak memory
     Start(start::Arguments),
-    /// The proxy beside HAProxy and no proxy: CPU of a request, throughput, latency
+    /// The proxy beside HAProxy, Envoy, fault-cli and no proxy, and what its toxics are like
     Proxy(proxy::Arguments),
     /// From SIGKILL to clean, over many tries
     Undo(examples::Arguments),
@@ -35,6 +35,8 @@ enum Bench {
     Proxied(examples::Arguments),
     /// Whoever is killed or stopped, whenever: nothing is left of any fault
     Kill(examples::Arguments),
+    /// The judge: false alarms, coverage, events to an answer, speed; beside Kayenta's
+    Judge(examples::Arguments),
     /// Searches for known break points beside bisection and a ramp: coverage, trials, bad events
     Margin(examples::Arguments),
 }
@@ -59,6 +61,10 @@ const UNDO: Example = Example {
     package: "firedrill-faults",
     name: "bench_undo",
 };
+const JUDGE: Example = Example {
+    package: "firedrill-judge",
+    name: "bench_judge",
+};
 const MARGIN: Example = Example {
     package: "firedrill-judge",
     name: "bench_margin",
@@ -74,6 +80,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             examples::run(FAULTS, &parts, rest, arguments.json)
         }
         Bench::Proxied(rest) => examples::run(FAULTS, &[&["proxied"]], rest, arguments.json),
+        Bench::Judge(rest) => examples::run(JUDGE, &[&[]], rest, arguments.json),
         Bench::Margin(rest) => examples::run(MARGIN, &[&[]], rest, arguments.json),
         Bench::Kill(rest) => examples::run(FAULTS, &[&["kill"]], rest, arguments.json),
     }

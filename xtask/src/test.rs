@@ -62,6 +62,7 @@ const STEPS: &[Step] = &[
     ("demo", demo::tour),
     ("compatibility", compatibility),
     ("margin beside questplus", margin_oracle),
+    ("judge beside savvi and scipy", judge_oracle),
     ("toxiproxy clients", clients::toxiproxy),
     ("kafka clients", clients::kafka),
     ("http2 conformance", conformance::http2),
@@ -146,6 +147,17 @@ fn margin_oracle() -> End {
     match compat::find_python() {
         None => End::Skipped("no Python 3 with venv to install questplus in".into()),
         Some(_) => task(&["compat", "margin"]),
+    }
+}
+
+fn judge_oracle() -> End {
+    match compat::find_python() {
+        None => End::Skipped("no Python 3 with venv to install savvi and scipy in".into()),
+        // The pinned packages say so.
+        Some(python) if !python.is_new_enough() => {
+            End::Skipped("Python is too old for the pinned scipy".into())
+        }
+        Some(_) => task(&["compat", "judge"]),
     }
 }
 

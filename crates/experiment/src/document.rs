@@ -6,6 +6,7 @@
 mod activity;
 mod control;
 mod experiment;
+mod margin;
 mod ours;
 mod provider;
 mod reader;
@@ -16,6 +17,9 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 pub use experiment::{Reading, Strictness};
+pub use margin::{
+    Margin, MarginAim, MarginNormal, MarginScale, MarginTarget, NormalFrom, NormalIs,
+};
 pub(crate) use tolerance::read_tolerance;
 
 use crate::tolerance::Tolerance;
@@ -48,6 +52,8 @@ pub struct Experiment {
     pub blast_radius: Option<BlastRadius>,
     /// Top-level `guardrails`: probes that stop the drill when they leave their tolerance.
     pub guardrails: Vec<Guardrail>,
+    /// Top-level `margin`: what `firedrill margin` asks.
+    pub margin: Option<Margin>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -38,13 +38,14 @@ impl fmt::Display for ExportRefused {
     }
 }
 
-const TOP_LEVEL: [&str; 6] = [
+const TOP_LEVEL: [&str; 7] = [
     "kpis",
     "expect",
     "recovery",
     "phases",
     "blast-radius",
     "guardrails",
+    "margin",
 ];
 const PER_ACTIVITY: [&str; 8] = [
     "tags",

@@ -109,6 +109,100 @@ fn seconds(number: f64, text: &str) -> Result<Duration, UnitError> {
     Ok(Duration::from_nanos((number * 1e9).round() as u64))
 }
 
+/// What a [`Quantity`] is counted in.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// Milliseconds.
+    Time,
+    /// Whatever stands behind the number: `%`, `mbps`; nothing for a bare number.
+    Suffix(String),
+}
+
+/// A number with its unit, whatever that is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quantity {
+    pub value: f64,
+    pub unit: Unit,
+}
+
+impl std::fmt::Display for Unit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Time => f.write_str("time"),
+            Self::Suffix(suffix) if suffix.is_empty() => f.write_str("bare numbers"),
+            Self::Suffix(suffix) => f.write_str(suffix),
+        }
+    }
+}
+
+impl Unit {
+    /// As an argument has it: `250ms`, `5%`, or a bare number.
+    pub fn write(&self, value: f64) -> Value {
+        match self {
+            Self::Time => {
+                let micros = Duration::from_micros((value.max(0.0) * 1e3).round() as u64);
+                Value::String(format_duration(micros))
+            }
+            Self::Suffix(suffix) if suffix.is_empty() => Value::from(value),
+            Self::Suffix(suffix) => Value::String(format!("{value}{suffix}")),
+        }
+    }
+
+    /// For people: three digits that count.
+    pub fn show(&self, value: f64) -> String {
+        let digits = |value: f64| {
+            let whole = value.abs().max(1e-9).log10().floor() as i32 + 1;
+            let places = usize::try_from(3 - whole).unwrap_or(0).min(6);
+            let text = format!("{value:.places$}");
+            match text.contains('.') {
+                true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+                false => text,
+            }
+        };
+        match self {
+            Self::Time if value.abs() >= 1e3 => format!("{} s", digits(value / 1e3)),
+            Self::Time => format!("{} ms", digits(value)),
+            Self::Suffix(suffix) if suffix.is_empty() => digits(value),
+            Self::Suffix(suffix) => format!("{} {suffix}", digits(value)),
+        }
+    }
+}
+
+/// A finite number with whatever unit stands behind it; nothing if it is none.
+pub fn quantity(value: &Value) -> Option<Quantity> {
+    let text = match value {
+        Value::Number(number) => {
+            return Some(Quantity {
+                value: number.as_f64()?,
+                unit: Unit::Suffix(String::new()),
+            });
+        }
+        Value::String(text) => text.trim(),
+        _ => return None,
+    };
+    let number_end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, suffix) = text.split_at(number_end);
+    let suffix = suffix.trim();
+    if !suffix.is_empty()
+        && let Ok(duration) = parse_duration(text)
+    {
+        return Some(Quantity {
+            value: duration.as_secs_f64() * 1e3,
+            unit: Unit::Time,
+        });
+    }
+    if suffix.contains(|c: char| c.is_ascii_digit() || c.is_whitespace()) {
+        return None;
+    }
+    Some(Quantity {
+        value: number.parse().ok()?,
+        unit: Unit::Suffix(suffix.to_owned()),
+    })
+}
+
 /// `1m30s`, `250ms`: the shortest text that [`parse_duration`] reads back.
 pub fn format_duration(duration: Duration) -> String {
     let nanos = duration.as_nanos();
@@ -200,6 +294,34 @@ mod tests {
                 "{value}"
             );
         }
+    }
+
+    #[test]
+    fn a_quantity_has_the_unit_that_stands_behind_it() {
+        let suffix = |text: &str| Unit::Suffix(text.into());
+        for (value, number, unit, shown) in [
+            (json!("250ms"), 250.0, Unit::Time, "250 ms"),
+            (json!("1.5s"), 1500.0, Unit::Time, "1.5 s"),
+            (json!("5%"), 5.0, suffix("%"), "5 %"),
+            (json!("10mbps"), 10.0, suffix("mbps"), "10 mbps"),
+            (json!(0.5), 0.5, suffix(""), "0.5"),
+        ] {
+            let read = quantity(&value).unwrap();
+            assert_eq!((read.value, &read.unit), (number, &unit), "{value}");
+            assert_eq!(unit.show(number), shown);
+            assert_eq!(quantity(&unit.write(number)).unwrap(), read);
+        }
+        for value in [
+            json!("soon"),
+            json!(""),
+            json!("5 % 3"),
+            json!(null),
+            json!("-5ms"),
+        ] {
+            assert_eq!(quantity(&value), None, "{value}");
+        }
+        assert_eq!(Unit::Time.show(193.4567), "193 ms");
+        assert_eq!(Unit::Time.show(9.126), "9.13 ms");
     }
 
     #[test]

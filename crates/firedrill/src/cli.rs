@@ -6,6 +6,7 @@ mod document;
 mod fault;
 mod global;
 mod init;
+mod margin;
 mod proxy;
 mod report;
 mod run;
@@ -31,6 +32,7 @@ pub(crate) use document::{ExportArgs, PlanArgs, SchemaArgs, ValidateArgs};
 pub(crate) use fault::{FaultsArgs, InjectArgs};
 pub(crate) use global::{ColorWhen, GlobalArgs, OutputFormat};
 pub(crate) use init::InitArgs;
+pub(crate) use margin::MarginArgs;
 pub(crate) use proxy::ProxyArgs;
 pub(crate) use report::{ReportArgs, ReportFormat};
 pub(crate) use run::{DryMode, HypothesisWhen, RollbacksWhen, RunArgs, VariableArgs};
@@ -79,6 +81,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Demo(DemoArgs),
     Run(RunArgs),
+    Margin(MarginArgs),
     Init(InitArgs),
     Validate(ValidateArgs),
     Plan(PlanArgs),

@@ -9,6 +9,7 @@ mod halt;
 mod init;
 mod inject;
 mod man;
+mod margin;
 mod plan;
 mod proxy;
 mod recover;
@@ -45,6 +46,7 @@ fn dispatch(cli: &Cli, out: &Out) -> Result<Exit, Failure> {
     match &cli.command {
         Command::Demo(args) => demo::execute(args, global, out),
         Command::Run(args) => run::execute(args, global, out),
+        Command::Margin(args) => margin::execute(args, global, out),
         Command::Init(args) => init::execute(args, out),
         Command::Validate(args) => validate::execute(args, global, out),
         Command::Plan(args) => plan::execute(args, global, out),

@@ -3,6 +3,7 @@
 //! The guardian is started first, while this process has one thread; the runtime comes after.
 
 mod identity;
+mod margin;
 pub(crate) mod signals;
 
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ use serde_json::Map;
 use tokio::sync::mpsc;
 
 use crate::failure::Failure;
+
+pub(crate) use margin::margin;
 
 /// A dead or stopped owner's faults end after this at the latest.
 const LEASE: Duration = Duration::from_secs(5);

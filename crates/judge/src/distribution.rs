@@ -223,6 +223,19 @@ mod tests {
     }
 
     #[test]
+    fn the_gap_is_the_largest_distance_of_the_two_functions() {
+        let gap = test(|i| 1 + i, |i| 3 + i, 4).gap();
+        assert_eq!((gap.slower, gap.faster, gap.p_value), (0.5, 0.0, 1.0));
+        let crossed = test(
+            |i| [1, 5, 6, 7][i as usize],
+            |i| [2, 3, 4, 8][i as usize],
+            4,
+        )
+        .gap();
+        assert_eq!((crossed.slower, crossed.faster), (0.25, 0.5));
+    }
+
+    #[test]
     fn merged_parts_are_the_whole() {
         let whole = test(|i| i % 50, |i| i % 70, 700);
         let mut parts = test(|i| i % 50, |i| i % 70, 350);

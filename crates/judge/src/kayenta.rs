@@ -9,7 +9,7 @@
 //! It holds its error rate for one metric when it is asked once, at the end. Looked at every
 //! minute, or over several metrics, it raises more false alarms than that; who wants to look
 //! uses the other tests of this crate. What it misses, and they do not, is in this crate's
-//! benchmark and in the project's decision 0029.
+//! benchmark and in the project's decision 0031.
 
 pub mod effect;
 pub mod metric;

@@ -288,6 +288,20 @@ mod tests {
         );
     }
 
+    /// The formula as it is written at the head of this file, for arms of different size.
+    #[test]
+    fn a_block_bets_on_what_was_learnt_before_it() {
+        let mut test = TwoShares::new();
+        test.observe(outcomes(9, 1), outcomes(1, 1));
+        assert_eq!(test.evidence(), Evidence::NONE);
+        test.observe(outcomes(8, 2), outcomes(0, 2));
+        let (first, second) = (9.5_f64 / 11.0, 1.5_f64 / 3.0);
+        let both = (10.0 * first + 2.0 * second) / 12.0;
+        let bet = first.powi(8) * (1.0 - first).powi(2) * (1.0 - second).powi(2)
+            / (both.powi(8) * (1.0 - both).powi(4));
+        assert!((test.evidence().ln() - bet.ln()).abs() < 1e-12, "{test:?}");
+    }
+
     #[test]
     fn a_block_waits_for_both_arms() {
         let mut test = TwoShares::new();

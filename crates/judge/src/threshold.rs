@@ -69,6 +69,12 @@ impl ShareThreshold {
         self.standing()
     }
 
+    /// Whether it was proven to hold, also if it is broken by now.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.holds
+    }
+
     #[must_use]
     pub fn standing(&self) -> Standing {
         if self.broken {

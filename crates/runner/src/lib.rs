@@ -7,6 +7,7 @@
 //! | [`fault`] | faults of ours, asked of the guardian |
 //! | `in_force` | what all faults of the drill hit, for the blast radius |
 //! | `kpi` | KPI streams |
+//! | [`margin`] | trials of one fault at many magnitudes |
 //! | [`control`] | Python controls |
 //! | [`check`] | what a document needs from its surroundings |
 //! | [`prepare`], [`vault`] | configuration and secrets |
@@ -26,6 +27,7 @@ pub mod fault;
 mod in_force;
 mod kpi;
 mod lifecycle;
+pub mod margin;
 pub mod notify;
 pub mod plan;
 pub mod prepare;

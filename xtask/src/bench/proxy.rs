@@ -1,7 +1,7 @@
 //! The proxy beside its peers: the same server, the same load, one after the other, in rounds.
 //!
 //! - [`stand`]: nginx behind, and each proxy in front of it
-//! - [`wrk`]: the load, and what it tells
+//! - [`load`]: who asks, and what came of it
 //! - [`accuracy`]: what was asked beside what came
 //! - [`idle`]: connections that say nothing, and what each holds
 //!
@@ -10,18 +10,19 @@
 
 mod accuracy;
 mod idle;
+mod load;
 mod stand;
-mod wrk;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use serde::Serialize;
 
 use crate::workspace;
-use stand::{Front, Kind, Server};
-use wrk::Load;
+use load::Load;
+use stand::{Front, Protocol, Stand, Who, peer};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -36,28 +37,26 @@ pub(crate) struct Arguments {
     only: Option<String>,
 }
 
-/// A load, and who is measured under it; the first is ours, the second the peer to be compared with.
+/// A load, and who is measured under it; the first is ours.
 struct Bench {
     name: &'static str,
-    fronts: &'static [Kind],
+    protocol: Protocol,
+    fronts: &'static [Who],
     load: Load,
 }
 
-const TCP: &[Kind] = &[
-    Kind::Firedrill,
-    Kind::HaproxyTcp,
-    Kind::EnvoyTcp,
-    Kind::Direct,
+const STREAMS: &[Who] = &[
+    Who::Firedrill,
+    Who::Haproxy,
+    Who::Envoy,
+    Who::FaultCli,
+    Who::Direct,
 ];
 
-const HTTP: &[Kind] = &[
-    Kind::FiredrillHttp,
-    Kind::HaproxyHttp,
-    Kind::EnvoyHttp,
-    Kind::Direct,
-];
+/// Those that read requests.
+const REQUESTS: &[Who] = &[Who::Firedrill, Who::Haproxy, Who::Envoy, Who::Direct];
 
-const SMALL: Load = Load {
+const SMALL: Load = Load::Http {
     connections: 32,
     path: "/small",
     keep: true,
@@ -66,37 +65,62 @@ const SMALL: Load = Load {
 const BENCHES: &[Bench] = &[
     Bench {
         name: "tcp small requests",
-        fronts: TCP,
+        protocol: Protocol::Tcp,
+        fronts: STREAMS,
         load: SMALL,
     },
     Bench {
         name: "http small requests",
-        fronts: HTTP,
+        protocol: Protocol::Http,
+        fronts: REQUESTS,
         load: SMALL,
     },
     Bench {
+        name: "http2 small requests",
+        protocol: Protocol::Http2,
+        fronts: REQUESTS,
+        load: Load::Http2 {
+            connections: 32,
+            streams: 1,
+        },
+    },
+    Bench {
+        name: "http2 many streams",
+        protocol: Protocol::Http2,
+        fronts: REQUESTS,
+        load: Load::Http2 {
+            connections: 4,
+            streams: 16,
+        },
+    },
+    Bench {
         name: "tcp one connection",
-        fronts: TCP,
-        load: Load {
+        protocol: Protocol::Tcp,
+        fronts: STREAMS,
+        load: Load::Http {
             connections: 1,
-            ..SMALL
+            path: "/small",
+            keep: true,
         },
     },
     Bench {
         name: "tcp bulk",
-        fronts: TCP,
-        load: Load {
+        protocol: Protocol::Tcp,
+        fronts: STREAMS,
+        load: Load::Http {
             connections: 4,
             path: "/bulk",
-            ..SMALL
+            keep: true,
         },
     },
     Bench {
         name: "tcp new connections",
-        fronts: TCP,
-        load: Load {
+        protocol: Protocol::Tcp,
+        fronts: STREAMS,
+        load: Load::Http {
+            connections: 32,
+            path: "/small",
             keep: false,
-            ..SMALL
         },
     },
 ];
@@ -114,14 +138,14 @@ struct Turn {
     resident: u64,
 }
 
-/// One figure, with who it is of.
+/// One figure beside the peer's.
 #[derive(Debug, Serialize)]
 struct Row {
     bench: String,
     metric: &'static str,
     value: f64,
     unit: &'static str,
-    peer: &'static str,
+    peer: String,
     peer_value: f64,
     /// Ours by theirs.
     ratio: f64,
@@ -136,40 +160,76 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<ExitCode>
     );
     let firedrill = workspace::build_firedrill()?;
     let home = workspace::target().join("bench/proxy");
-    let server = Server::start(&home)?;
+    let stand = Stand::start(&home, &firedrill)?;
     let wanted = arguments.only.as_deref().unwrap_or_default();
-    for bench in BENCHES.iter().filter(|bench| bench.name.contains(wanted)) {
-        let mut turns: Vec<Vec<Turn>> = vec![Vec::new(); bench.fronts.len()];
-        for _ in 0..arguments.rounds.max(1) {
-            for (kind, turns) in bench.fronts.iter().zip(&mut turns) {
-                let front = Front::start(*kind, &server, &firedrill, &home)?;
-                turns.push(turn(&front, bench.load, arguments.seconds)?);
-            }
-        }
-        for (kind, theirs) in bench.fronts.iter().zip(&turns).skip(1) {
-            for row in rows(bench.name, *kind, &turns[0], theirs) {
-                print(&row, json)?;
-            }
-        }
-    }
-    if accuracy::NAME.contains(wanted) {
-        for row in accuracy::rows(&firedrill, &server)? {
+    let benches: Vec<_> = BENCHES.iter().filter(|b| b.name.contains(wanted)).collect();
+    let accuracy = accuracy::NAME.contains(wanted);
+    let idle = idle::NAME.contains(wanted);
+    ensure!(
+        accuracy || idle || !benches.is_empty(),
+        "no measurement has {wanted:?} in its name"
+    );
+    let rounds = arguments.rounds.max(1);
+    let absent = absent(&benches, idle, &home);
+    let present = |fronts: &[Who]| -> Vec<Who> {
+        let there = |who: &&Who| !absent.contains(who);
+        fronts.iter().filter(there).copied().collect()
+    };
+    for bench in benches {
+        let fronts = present(bench.fronts);
+        let turns = turns(bench, &fronts, &stand, rounds, arguments.seconds)?;
+        for row in rows(bench.name, &fronts, &turns) {
             print(&row, json)?;
         }
     }
-    if idle::NAME.contains(wanted) {
-        for row in idle::rows(TCP, &server, &firedrill, &home)? {
+    if accuracy {
+        accuracy::run(&stand, &mut |row| print(row, json))?;
+    }
+    if idle {
+        for row in idle::rows(&present(STREAMS), &stand, rounds)? {
             print(&row, json)?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Peers that are wanted and cannot be had; each is named, with the reason.
+fn absent(benches: &[&Bench], idle: bool, home: &Path) -> Vec<Who> {
+    let is_wanted = |who: &&Who| idle || benches.iter().any(|b| b.fronts.contains(who));
+    let mut absent = Vec::new();
+    for who in STREAMS.iter().filter(is_wanted) {
+        if let Err(reason) = peer::ready(*who, home) {
+            eprintln!("{who} is left out: {reason:#}");
+            absent.push(*who);
+        }
+    }
+    absent
+}
+
+/// Of each, one in each round.
+fn turns(
+    bench: &Bench,
+    fronts: &[Who],
+    stand: &Stand,
+    rounds: usize,
+    seconds: u64,
+) -> anyhow::Result<Vec<Vec<Turn>>> {
+    let mut turns = vec![Vec::new(); fronts.len()];
+    for _ in 0..rounds {
+        for (who, turns) in fronts.iter().zip(&mut turns) {
+            let front = stand.front(*who, bench.protocol)?;
+            let turn = turn(&front, bench.load, seconds);
+            turns.push(turn.with_context(|| format!("{} of {who}", bench.name))?);
+        }
+    }
+    Ok(turns)
+}
+
 fn turn(front: &Front, load: Load, seconds: u64) -> anyhow::Result<Turn> {
     // Its buffers are there, and its connections have been made once.
-    wrk::run(front.address, load, 1)?;
+    load.run(front.address, 1)?;
     let before = front.cpu()?;
-    let done = wrk::run(front.address, load, seconds)?;
+    let done = load.run(front.address, seconds)?;
     Ok(Turn {
         requests_per_second: done.requests / done.seconds,
         bytes_per_second: done.bytes / done.seconds,
@@ -189,32 +249,56 @@ const METRICS: &[Metric] = &[
     ("CPU of a request", "µs", |t| {
         t.cpu.as_secs_f64() * 1e6 / t.requests
     }),
-    ("p50", "µs", |t| t.p50.as_secs_f64() * 1e6),
+    ("p50", "µs", p50),
     ("p99", "µs", |t| t.p99.as_secs_f64() * 1e6),
     ("resident memory", "MiB", |t| {
         t.resident as f64 / 1_048_576.0
     }),
 ];
 
-fn rows<'a>(
-    bench: &'a str,
-    peer: Kind,
-    ours: &'a [Turn],
-    theirs: &'a [Turn],
-) -> impl Iterator<Item = Row> + 'a {
-    METRICS.iter().map(move |(metric, unit, figure)| {
-        // Each round is a pair: what the machine did meanwhile fell on both.
-        let ratios = ours.iter().zip(theirs).map(|(o, t)| figure(o) / figure(t));
-        Row {
+fn p50(turn: &Turn) -> f64 {
+    turn.p50.as_secs_f64() * 1e6
+}
+
+/// Ours beside each of the others, and what a proxy adds to the time of a request beside what
+/// another adds.
+fn rows(bench: &str, fronts: &[Who], turns: &[Vec<Turn>]) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let direct = fronts.iter().position(|who| *who == Who::Direct);
+    let direct = direct.map(|at| &turns[at]);
+    for (who, theirs) in fronts.iter().zip(turns).skip(1) {
+        let row = |metric, unit, ours: Vec<f64>, theirs: Vec<f64>| Row {
             bench: bench.into(),
             metric,
-            value: median(ours.iter().map(figure)),
+            value: median(ours.iter().copied()),
             unit,
-            peer: peer.name(),
-            peer_value: median(theirs.iter().map(figure)),
-            ratio: median(ratios),
+            peer: who.to_string(),
+            peer_value: median(theirs.iter().copied()),
+            // Each round is a pair: what the machine did meanwhile fell on both.
+            ratio: median(ours.iter().zip(&theirs).map(|(o, t)| o / t)),
+        };
+        for (metric, unit, figure) in METRICS {
+            let each = |turns: &[Turn]| turns.iter().map(figure).collect();
+            rows.push(row(metric, unit, each(&turns[0]), each(theirs)));
         }
-    })
+        if let Some(direct) = direct {
+            let added = |turns: &[Turn]| {
+                let pairs = turns.iter().zip(direct);
+                pairs
+                    .map(|(with, without)| p50(with) - p50(without))
+                    .collect()
+            };
+            rows.push(row(
+                "p50 beyond direct",
+                "µs",
+                added(&turns[0]),
+                added(theirs),
+            ));
+        }
+    }
+    // Nobody uses no processor and no memory: there is nothing to compare with.
+    rows.retain(|row: &Row| row.ratio.is_finite());
+    rows
 }
 
 fn median(figures: impl Iterator<Item = f64>) -> f64 {
@@ -237,8 +321,6 @@ fn print(row: &Row, json: bool) -> anyhow::Result<()> {
         peer_value,
         ratio,
     } = row;
-    if ratio.is_finite() {
-        println!("{bench}: {metric} {value:.1} {unit}; {peer} {peer_value:.1}; ratio {ratio:.2}");
-    }
+    println!("{bench}: {metric} {value:.1} {unit}; {peer} {peer_value:.1}; ratio {ratio:.2}");
     Ok(())
 }

@@ -14,6 +14,8 @@ use crate::workspace;
 pub(crate) enum Oracle {
     /// The posterior of a margin search beside QUEST+
     Margin,
+    /// Tests and intervals beside savvi and scipy
+    Judge,
 }
 
 /// Names under `compat/oracles`, and of an example of the judge.
@@ -30,6 +32,11 @@ impl Oracle {
                 package: "questplus",
                 script: "questplus_posterior.py",
                 example: "margin_posteriors",
+            },
+            Oracle::Judge => Comparison {
+                package: "savvi",
+                script: "judge_numbers.py",
+                example: "judge_numbers",
             },
         }
     }

@@ -34,7 +34,7 @@ pub struct Reading {
     pub diagnostics: Diagnostics,
 }
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "title",
     "description",
     "method",
@@ -55,6 +55,7 @@ const KEYS: [&str; 20] = [
     "phases",
     "blast-radius",
     "guardrails",
+    "margin",
 ];
 
 impl Experiment {
@@ -230,6 +231,7 @@ fn lower(value: Value, reader: &mut Reader) -> Option<Experiment> {
     let rollbacks = lowering.list(&raw, "rollbacks", &root, Role::Rollback, reader);
     super::control::check_references(&raw, reader);
     let ours = super::ours::read(&raw, &lowering, reader);
+    let margin = super::margin::read(&raw, &method, &ours.kpis, reader);
     let experiment = Experiment {
         title,
         description,
@@ -247,6 +249,7 @@ fn lower(value: Value, reader: &mut Reader) -> Option<Experiment> {
         baseline: ours.baseline,
         blast_radius: ours.blast_radius,
         guardrails: ours.guardrails,
+        margin,
         raw,
     };
     check_blast_radius(&experiment, reader);

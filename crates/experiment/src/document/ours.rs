@@ -67,7 +67,7 @@ pub(super) fn read(raw: &Map<String, Value>, lowering: &Lowering<'_>, reader: &m
     }
 }
 
-fn block<'a>(
+pub(super) fn block<'a>(
     raw: &'a Map<String, Value>,
     key: &str,
     known: &[&str],
@@ -308,7 +308,7 @@ fn guardrail(
     })
 }
 
-fn require(map: &Map<String, Value>, keys: &[&str], path: &Path, reader: &mut Reader) {
+pub(super) fn require(map: &Map<String, Value>, keys: &[&str], path: &Path, reader: &mut Reader) {
     for key in keys
         .iter()
         .filter(|key| map.get(**key).is_none_or(Value::is_null))
@@ -322,7 +322,12 @@ fn require(map: &Map<String, Value>, keys: &[&str], path: &Path, reader: &mut Re
 }
 
 /// A number from 0 to 1.
-fn share(map: &Map<String, Value>, key: &str, path: &Path, reader: &mut Reader) -> Option<f64> {
+pub(super) fn share(
+    map: &Map<String, Value>,
+    key: &str,
+    path: &Path,
+    reader: &mut Reader,
+) -> Option<f64> {
     number(map, key, 1.0, "a number from 0 to 1", path, reader)
 }
 
@@ -347,7 +352,7 @@ fn number(
 }
 
 /// False where it is absent.
-fn flag(map: &Map<String, Value>, key: &str, path: &Path, reader: &mut Reader) -> bool {
+pub(super) fn flag(map: &Map<String, Value>, key: &str, path: &Path, reader: &mut Reader) -> bool {
     match map.get(key) {
         None | Some(Value::Null) => false,
         Some(Value::Bool(flag)) => *flag,
@@ -359,7 +364,12 @@ fn flag(map: &Map<String, Value>, key: &str, path: &Path, reader: &mut Reader) -
     }
 }
 
-fn count(map: &Map<String, Value>, key: &str, path: &Path, reader: &mut Reader) -> Option<u64> {
+pub(super) fn count(
+    map: &Map<String, Value>,
+    key: &str,
+    path: &Path,
+    reader: &mut Reader,
+) -> Option<u64> {
     let value = map.get(key).filter(|value| !value.is_null())?;
     let count = value.as_u64();
     if count.is_none() {

@@ -4,6 +4,7 @@ use super::*;
 use crate::diagnostic::{Code, Diagnostics};
 use crate::parse::Format;
 use crate::source::Source;
+use crate::units::Unit;
 
 const FULL: &str = include_str!("../../tests/full.yaml");
 
@@ -297,4 +298,119 @@ fn stop_carries_the_share_that_may_still_be_answered() {
 #[test]
 fn an_empty_diagnostics_list_renders_nothing() {
     assert_eq!(Diagnostics::default().render(&Source::new("x", "")), "");
+}
+
+fn margin(changes: &Value) -> Value {
+    let mut document = json!({
+        "title": "t",
+        "description": "d",
+        "blast-radius": {"targets-max": 1},
+        "kpis": [{
+            "name": "k",
+            "provider": {"type": "load", "url": "http://127.0.0.1/", "rate": 50},
+            "objective": {"success-ratio": 0.99},
+        }],
+        "method": [{
+            "type": "action",
+            "name": "late",
+            "provider": {"type": "fault", "name": "switching.latency", "target": {"label": {"app": "shop"}}, "duration": "9s"},
+        }],
+        "margin": {
+            "vary": {"activity": "late", "argument": "delay"},
+            "from": "20ms",
+            "to": "2s",
+            "at-least": "200ms",
+            "budget": {"bad-events": 100},
+        },
+    });
+    for (key, value) in changes.as_object().unwrap() {
+        document["margin"][key] = value.clone();
+    }
+    document
+}
+
+#[test]
+fn a_margin_has_what_most_people_would_ask() {
+    let asked = |changes: Value| {
+        let reading = Experiment::read_value(margin(&changes), Strictness::Strict);
+        assert!(
+            reading.diagnostics.is_empty(),
+            "{:?}",
+            reading.diagnostics.lines()
+        );
+        reading.experiment.unwrap().margin.unwrap()
+    };
+    let plain = asked(json!({}));
+    assert_eq!((plain.lowest, plain.largest), (20.0, 2000.0));
+    assert_eq!(
+        (plain.unit.clone(), plain.scale),
+        (Unit::Time, MarginScale::Log)
+    );
+    let target = MarginTarget::Magnitude(200.0);
+    assert_eq!(plain.aim, MarginAim::AtLeast { target, risk: 0.1 });
+    assert_eq!((plain.bad_events_per_trial_max, plain.kpi), (25, 0));
+    let times = asked(json!({"at-least": "3x", "normal": "48ms"}));
+    let target = MarginTarget::Times(3.0);
+    assert_eq!(times.aim, MarginAim::AtLeast { target, risk: 0.1 });
+    let from = NormalFrom::Known(48.0);
+    assert_eq!(
+        times.normal,
+        Some(MarginNormal {
+            from,
+            is: NormalIs::AddedTo
+        })
+    );
+    let shares = json!({"from": "0%", "to": "50%", "resolution": "1%", "at-least": null,
+        "search": {"non-production": true, "jump-max": "10%"}});
+    let shares = asked(shares);
+    assert_eq!(
+        (shares.scale, shares.resolution),
+        (MarginScale::Linear, 1.0)
+    );
+    let (jump_max, hysteresis) = (10.0, false);
+    assert_eq!(
+        shares.aim,
+        MarginAim::Search {
+            jump_max,
+            hysteresis
+        }
+    );
+}
+
+#[test]
+fn a_margin_that_cannot_be_asked_says_each_reason() {
+    for (changes, told) in [
+        (
+            json!({"vary": {"activity": "x", "argument": "delay"}}),
+            "no fault called `x`; there is `late`",
+        ),
+        (json!({"from": "3s"}), "`to` is larger than `from`"),
+        (json!({"to": "50%"}), "counted as `from` is"),
+        (json!({"from": "soon"}), "`from` is a magnitude"),
+        (json!({"from": "0ms", "scale": "log"}), "begins above 0"),
+        (json!({"at-least": "3s"}), "not beyond `to`"),
+        (json!({"at-least": "3x"}), "needs `normal`"),
+        (
+            json!({"at-least": "1x", "normal": "48ms"}),
+            "more than once",
+        ),
+        (
+            json!({"at-least": null}),
+            "with `at-least`, or with `search`",
+        ),
+        (json!({"search": {"non-production": true}}), "two questions"),
+        (json!({"at-least": null, "search": {}}), "not production"),
+        (json!({"kpi": "other"}), "`kpi` names one of `k`"),
+        (json!({"resolution": "5ms"}), "a percentage"),
+        (json!({"budget": {"bad-events": 0}}), "nothing is answered"),
+        (json!({"budget": {}}), "`bad-events` is needed"),
+        (
+            json!({"dwell": {"min": "9s", "max": "3s"}}),
+            "longest dwell",
+        ),
+        (json!({"larest": "9s"}), "no such key: `larest`"),
+    ] {
+        let lines = mistakes(margin(&changes)).join("\n");
+        assert!(lines.contains(told), "{changes}: {lines}");
+    }
 }

@@ -16,6 +16,12 @@ pub(crate) fn drill_id() -> Result<DrillId, StateError> {
     .parse()
 }
 
+/// This host's name.
+pub(crate) fn node() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_string_lossy().into_owned()
+}
+
 pub(crate) fn of(drill: &DrillId, seed: u64, digest: String) -> Identity {
     let name = rustix::system::uname();
     let text = |part: &std::ffi::CStr| part.to_string_lossy().into_owned();
@@ -30,7 +36,7 @@ pub(crate) fn of(drill: &DrillId, seed: u64, digest: String) -> Identity {
             text(name.release()),
             text(name.machine())
         ),
-        node: text(name.nodename()),
+        node: node(),
         epoch: Timestamp::now(),
     }
 }

@@ -9,6 +9,7 @@
 mod documents;
 mod drills;
 mod help;
+mod margin;
 mod mistakes;
 mod newcomers;
 mod place;

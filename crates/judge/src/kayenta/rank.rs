@@ -203,6 +203,21 @@ mod tests {
         assert!((shift.interval.high() - 39.0).abs() < 1e-4, "{shift:?}");
     }
 
+    /// The differences at which the statistic of scipy's ranks goes through its levels; without
+    /// the continuity correction these would be -1, 3 and 8.
+    #[test]
+    fn ties_and_continuity_are_corrected_for() {
+        let experiment = [1.0, 1.0, 5.0, 6.0, 6.0, 6.0, 11.0, 13.0];
+        let shift = shift(&experiment, &[1.0, 1.0, 2.0, 3.0, 3.0, 5.0, 6.0], 0.98).unwrap();
+        for (ours, expected) in [
+            (shift.interval.low(), -2.0),
+            (shift.estimate, 3.0),
+            (shift.interval.high(), 9.0),
+        ] {
+            assert!((ours - expected).abs() < 2e-4, "{shift:?}");
+        }
+    }
+
     /// scipy 1.17.1, `mannwhitneyu(x, y, method="asymptotic")`.
     #[test]
     fn u_and_p_agree_with_scipy() {

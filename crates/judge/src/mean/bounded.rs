@@ -104,6 +104,17 @@ impl BoundedMean {
         Interval::new(self.value(mean - reach), self.value(mean + reach))
     }
 
+    /// Whether the interval leaves this mean out: quicker than the interval itself.
+    #[must_use]
+    pub fn excludes(&self, mean: f64, alpha: Alpha) -> bool {
+        let each = alpha.half();
+        let gamma = Gamma::tightest_at(self.tightest_at, each.get(), 1.0);
+        let unit = (mean - self.low) / (self.high - self.low);
+        let above = self.sum - self.n as f64 * unit;
+        // The evidence rises with the deviation, so only its own side can be reached.
+        self.n > 0 && gamma.ln_exponential(above.abs(), self.variance) > each.bar()
+    }
+
     fn value(&self, unit: f64) -> f64 {
         (self.low + unit.clamp(0.0, 1.0) * (self.high - self.low)).clamp(self.low, self.high)
     }
@@ -165,6 +176,8 @@ mod tests {
             for mean in [all, sum] {
                 let interval = mean.interval(Alpha::new(alpha).unwrap());
                 prop_assert!(interval.low() >= -8e307 && interval.high() <= 8e307);
+                let inside = f64::midpoint(interval.low(), interval.high());
+                prop_assert!(!mean.excludes(inside, Alpha::new(alpha).unwrap()));
                 if let Some(mean) = mean.mean() {
                     prop_assert!(interval.contains(mean));
                 }

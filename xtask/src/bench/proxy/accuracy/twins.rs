@@ -49,6 +49,9 @@ pub(super) fn added(through: SocketAddr, past: SocketAddr) -> anyhow::Result<Vec
         let arrived = arrived.ok().context("a receiver ended before its time")??;
         took.push(arrived);
     }
+    for (name, arrived) in ["through the toxic", "past it"].iter().zip(&took) {
+        all_came(arrived).with_context(|| format!("of {total} requests {name}"))?;
+    }
     // The first tenth finds connections and caches cold.
     let pairs = (total / 10..total).filter_map(|number| {
         let one = |route: usize| {
@@ -57,13 +60,30 @@ pub(super) fn added(through: SocketAddr, past: SocketAddr) -> anyhow::Result<Vec
         };
         Some((one(0)?.as_secs_f64() - one(1)?.as_secs_f64()) * 1e6)
     });
-    let pairs: Vec<f64> = pairs.collect();
+    Ok(pairs.collect())
+}
+
+/// Which ones did not come tells a connection that stopped from an end that came too late.
+fn all_came(arrived: &[Option<Duration>]) -> anyhow::Result<()> {
+    const SHOWN: usize = 5;
+    let missing = arrived
+        .iter()
+        .enumerate()
+        .filter(|(_, came)| came.is_none());
+    let missing: Vec<usize> = missing.map(|(number, _)| number).collect();
+    let shown: Vec<String> = missing
+        .iter()
+        .take(SHOWN)
+        .map(|number| format!("{number} on connection {}", number % CONNECTIONS))
+        .collect();
     ensure!(
-        pairs.len() == total - total / 10,
-        "{} pairs came",
-        pairs.len()
+        missing.is_empty(),
+        "{} had no answer when nothing had come for {PATIENCE:?}; the first are {}, the last is {}",
+        missing.len(),
+        shown.join(", "),
+        missing.last().copied().unwrap_or_default()
     );
-    Ok(pairs)
+    Ok(())
 }
 
 /// When each request left, by route.
@@ -142,18 +162,22 @@ fn each_readable(
     }
     let limit = Timespec::try_from(PATIENCE)?;
     let mut buffer = [0; 4096];
-    loop {
-        let mut all: Vec<_> = streams
+    // One that ends, as those of the route that is done first do, is not the end of the others.
+    let mut open: Vec<usize> = (0..streams.len()).collect();
+    while !open.is_empty() {
+        let mut all: Vec<_> = open
             .iter()
-            .map(|stream| PollFd::new(stream, PollFlags::IN))
+            .map(|at| PollFd::new(&streams[*at], PollFlags::IN))
             .collect();
         if poll(&mut all, Some(&limit))? == 0 {
             return Ok(());
         }
-        let ready: Vec<_> = all.iter().map(|one| !one.revents().is_empty()).collect();
-        for (at, mut stream) in streams.iter().enumerate().filter(|(at, _)| ready[*at]) {
-            match stream.read(&mut buffer) {
-                Ok(0) => return Ok(()),
+        let ready = all.iter().zip(&open);
+        let ready = ready.filter(|(one, _)| !one.revents().is_empty());
+        let ready: Vec<usize> = ready.map(|(_, at)| *at).collect();
+        for at in ready {
+            match (&streams[at]).read(&mut buffer) {
+                Ok(0) => open.retain(|one| *one != at),
                 Ok(length) if came(at, &buffer[..length]) => {}
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -161,4 +185,5 @@ fn each_readable(
             }
         }
     }
+    Ok(())
 }

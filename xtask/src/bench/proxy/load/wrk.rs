@@ -1,30 +1,11 @@
-//! The load: wrk, and what it tells.
+//! HTTP/1.1, by wrk.
 
 use std::net::SocketAddr;
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context as _, ensure};
 
-/// The processor of the load and of the server.
-pub(super) const PROCESSOR: &str = "1";
-
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Load {
-    pub(super) connections: u32,
-    pub(super) path: &'static str,
-    /// Whether a connection has many requests, or one.
-    pub(super) keep: bool,
-}
-
-#[derive(Debug)]
-pub(super) struct Done {
-    pub(super) requests: f64,
-    pub(super) bytes: f64,
-    pub(super) seconds: f64,
-    pub(super) p50: Duration,
-    pub(super) p99: Duration,
-}
+use super::{Done, said};
 
 /// Figures as wrk's `done` hook gives them: a line of our own, without units to be parsed.
 const SCRIPT: &str = r#"
@@ -36,26 +17,24 @@ done = function(summary, latency, requests)
 end
 "#;
 
-pub(super) fn run(address: SocketAddr, load: Load, seconds: u64) -> anyhow::Result<Done> {
+pub(super) fn run(
+    address: SocketAddr,
+    connections: u32,
+    path: &str,
+    keep: bool,
+    seconds: u64,
+) -> anyhow::Result<Done> {
     let script = tempfile::NamedTempFile::new()?;
     std::fs::write(script.path(), SCRIPT)?;
-    let output = Command::new("taskset")
-        .args(["-c", PROCESSOR, "wrk", "--threads", "1", "--connections"])
-        .arg(load.connections.to_string())
-        .args(["--duration", &format!("{seconds}s"), "--script"])
-        .arg(script.path())
-        .args([
-            "--header",
-            if load.keep {
-                "X: y"
-            } else {
-                "Connection: close"
-            },
-        ])
-        .arg(format!("http://{address}{}", load.path))
-        .output()
-        .context("cannot start wrk")?;
-    let text = String::from_utf8_lossy(&output.stdout);
+    let header = if keep { "X: y" } else { "Connection: close" };
+    let text = said("wrk", |wrk| {
+        wrk.args(["--threads", "1", "--connections"])
+            .arg(connections.to_string())
+            .args(["--duration", &format!("{seconds}s"), "--script"])
+            .arg(script.path())
+            .args(["--header", header])
+            .arg(format!("http://{address}{path}"));
+    })?;
     let line = text.lines().find_map(|line| line.strip_prefix("figures "));
     let figures = line.with_context(|| format!("no figures from wrk: {text}"))?;
     let figures: Result<Vec<f64>, _> = figures.split(' ').map(str::parse).collect();

@@ -1,0 +1,249 @@
+//! A margin: what cannot be asked, and whole searches on a service with a dependency.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use insta::assert_snapshot;
+use rustix::process::{Pid, Signal, geteuid, kill_process};
+use serde_json::Value;
+
+use crate::place::Place;
+
+/// A service on this host, whose requests each ask a dependency, and wait so long for it.
+struct Service {
+    address: SocketAddr,
+    dependency: Ipv4Addr,
+}
+
+impl Service {
+    fn start(patience: Duration) -> Self {
+        // An address of its own, so that the fault meets nobody else.
+        static COUNT: AtomicU8 = AtomicU8::new(78);
+        let [_, _, high, low] = std::process::id().to_be_bytes();
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let dependency = Ipv4Addr::new(127, count, high, low.max(1));
+        let behind = TcpListener::bind((dependency, 0)).unwrap();
+        let upstream = behind.local_addr().unwrap();
+        serve(behind, |mut stream| {
+            let mut byte = [0];
+            while stream.read_exact(&mut byte).is_ok() && stream.write_all(&byte).is_ok() {}
+        });
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        serve(listener, move |stream| {
+            let mut answers = stream.try_clone().unwrap();
+            let mut upstream = TcpStream::connect(upstream).unwrap();
+            upstream.set_nodelay(true).unwrap();
+            upstream.set_read_timeout(Some(patience)).unwrap();
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                if !line.is_empty() {
+                    continue;
+                }
+                let late =
+                    upstream.write_all(b"?").is_err() || upstream.read_exact(&mut [0]).is_err();
+                let status = if late { "503 Late" } else { "200 OK" };
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+                if answers.write_all(answer.as_bytes()).is_err() || late {
+                    // What comes too late is not the next one's answer.
+                    return;
+                }
+            }
+        });
+        Self {
+            address,
+            dependency,
+        }
+    }
+
+    fn document(&self, asked: &str) -> String {
+        let Self {
+            address,
+            dependency,
+        } = self;
+        format!(
+            "title: How late the dependency may be
+description: Its packets are late until requests fail.
+kpis:
+  - name: answered
+    provider: {{type: load, url: 'http://{address}/', rate: 60, timeout: 1s}}
+    objective: {{success-ratio: 0.9}}
+recovery: {{within: 20s}}
+phases: {{baseline: 1s}}
+blast-radius: {{targets-max: 1, duration-max: 20s, exclusive-host: true}}
+margin:
+  vary: {{activity: it is late, argument: delay}}
+  from: 5ms
+  to: 2s
+  dwell: {{min: 500ms, max: 10s}}
+  budget: {{bad-events: 400, bad-events-per-trial: 60, trials: 60}}
+  {asked}
+method:
+  - type: action
+    name: it is late
+    provider:
+      type: fault
+      name: switching.latency
+      target: {{host: true}}
+      duration: 10s
+      arguments: {{address: {dependency}, delay: 10ms}}
+"
+        )
+    }
+}
+
+fn serve(listener: TcpListener, each: impl Fn(TcpStream) + Clone + Send + 'static) {
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            stream.set_nodelay(true).unwrap();
+            let each = each.clone();
+            thread::spawn(move || each(stream));
+        }
+    });
+}
+
+/// Whether faults of the network can be made here; said, where they cannot.
+fn can_delay() -> bool {
+    let can = geteuid().is_root();
+    if !can {
+        eprintln!("skipped: faults of the network need CAP_NET_ADMIN");
+    }
+    can
+}
+
+fn record(place: &Place) -> Value {
+    let text = std::fs::read(place.work().join("margin.json")).unwrap();
+    serde_json::from_slice(&text).unwrap()
+}
+
+/// Rules of ours that are left.
+fn rules() -> String {
+    let listed = std::process::Command::new("nft")
+        .args(["list", "ruleset"])
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&listed.stdout).into_owned()
+}
+
+#[test]
+fn what_cannot_be_asked_says_why() {
+    let place = Place::new();
+    place.file(
+        "plain.json",
+        r#"{"title": "t", "description": "d", "method": []}"#,
+    );
+    assert_snapshot!("margin_of_nothing", place.see(&["margin", "plain.json"]));
+    let service = Service {
+        address: ([127, 0, 0, 1], 9).into(),
+        dependency: Ipv4Addr::new(127, 78, 0, 1),
+    };
+    let document = service.document("at-least: 3s");
+    place.file("beyond.yaml", &document);
+    assert_snapshot!("margin_beyond", place.see(&["margin", "beyond.yaml"]));
+    place.file("good.yaml", &service.document("at-least: 20ms"));
+    assert_snapshot!(
+        "margin_resumes_nothing",
+        place.see(&["margin", "good.yaml", "--resume"])
+    );
+    place.file("margin.json", "{}");
+    let no_record = place.run(&["margin", "good.yaml", "--resume"]);
+    assert_eq!(no_record.status.code(), Some(2), "{no_record:?}");
+}
+
+#[test]
+fn a_kpi_that_could_never_answer_is_refused_before_anything_is_touched() {
+    if !can_delay() {
+        return;
+    }
+    let place = Place::new();
+    let service = Service::start(Duration::from_millis(100));
+    let document = service.document("at-least: 20ms");
+    let document = document.replace("success-ratio: 0.9}", "success-ratio: 0.9999}");
+    place.file("slow.yaml", &document);
+    let refused = place.run(&["margin", "slow.yaml"]);
+    assert_eq!(refused.status.code(), Some(4), "{refused:?}");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("cannot answer"), "{said}");
+    assert!(!place.work().join("margin.json").exists());
+}
+
+#[test]
+fn a_margin_is_proven_or_disproven_and_nothing_is_left() {
+    if !can_delay() {
+        return;
+    }
+    let service = Service::start(Duration::from_millis(500));
+    for (asked, code, word) in [
+        ("at-least: 40ms", 0, "proven"),
+        ("at-least: 1900ms", 1, "disproven"),
+    ] {
+        let place = Place::new();
+        let asked = format!("{asked}\n  risk: 0.3");
+        place.file("late.yaml", &service.document(&asked));
+        let ended = place.run(&["margin", "late.yaml", "--seed", "1"]);
+        let said = String::from_utf8_lossy(&ended.stdout);
+        let shown = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(code), "{said}{shown}");
+        assert!(said.contains(&format!("\n{word} ")), "{said}");
+        let record = record(&place);
+        let trials = record["trials"].as_array().unwrap();
+        assert!(!trials.is_empty());
+        let bad: u64 = trials
+            .iter()
+            .map(|one| one["trial"]["bad"].as_u64().unwrap())
+            .sum();
+        assert_eq!(bad == 0, code == 0, "{record}");
+        let ours = service.dependency.to_string();
+        assert!(!rules().contains(&ours), "{}", rules());
+    }
+}
+
+/// A search that has made a trial.
+fn begun(place: &Place) -> Child {
+    let mut search = place
+        .command(&["margin", "late.yaml", "--seed", "1"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let shown = BufReader::new(search.stderr.take().unwrap());
+    let mut lines = shown.lines();
+    lines
+        .find(|line| line.as_ref().is_ok_and(|line| line.contains("borne")))
+        .unwrap()
+        .unwrap();
+    // What it says from here on has to go somewhere.
+    thread::spawn(move || lines.for_each(drop));
+    search
+}
+
+#[test]
+fn a_search_that_is_stopped_undoes_its_fault_and_goes_on_where_it_was() {
+    if !can_delay() {
+        return;
+    }
+    let place = Place::new();
+    let service = Service::start(Duration::from_millis(500));
+    place.file("late.yaml", &service.document("at-least: 60ms"));
+    let mut search = begun(&place);
+    let pid = Pid::from_raw(i32::try_from(search.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    assert_eq!(search.wait().unwrap().code(), Some(5));
+    assert!(!rules().contains(&service.dependency.to_string()));
+    let before = record(&place);
+    assert_eq!(before["stopped"]["why"], "halted");
+    let made = before["trials"].as_array().unwrap().len();
+    assert!(made > 0);
+    let ended = place.run(&["margin", "late.yaml", "--resume"]);
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    let after = record(&place);
+    assert_eq!(
+        after["trials"].as_array().unwrap()[..made],
+        before["trials"].as_array().unwrap()[..]
+    );
+    assert_eq!(after["seed"], 1);
+    assert_eq!(after["stopped"], Value::Null);
+}

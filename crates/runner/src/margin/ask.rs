@@ -1,0 +1,261 @@
+//! The question, as the judge takes it, from a document and what fills it in.
+
+use std::time::Duration;
+
+use firedrill_experiment::call::{self, Call, FaultCall, LoadCall};
+use firedrill_experiment::document::{
+    Expected, Experiment, Kpi, Margin, MarginAim, MarginScale, MarginTarget, NormalFrom,
+    NormalIs as Is, Provider,
+};
+use firedrill_experiment::scope::Scope;
+use firedrill_experiment::units::Unit;
+use firedrill_judge::margin::{
+    Aim as Of, Budget, Dwell, Margin as Search, Normal, NormalIs, Question, Scale, Target,
+};
+use firedrill_judge::{Degraded, Objective};
+
+use crate::aim::Aim;
+
+/// How long the system may take to be well again, unless the document says.
+const RECOVERY_DEFAULT: Duration = Duration::from_secs(30);
+/// Beyond the longest dwell, so that a trial ends because of what was seen.
+const BEYOND_DWELL: Duration = Duration::from_secs(5);
+
+/// A margin that can be searched.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub question: Question,
+    /// What is normal is measured: this quantile of the KPI's latency.
+    pub normal_latency: Option<(f64, NormalIs)>,
+    pub argument: String,
+    pub unit: Unit,
+    /// The fault; each trial writes its magnitude into it.
+    pub fault: FaultCall,
+    pub kpi: Watched,
+    pub baseline: Duration,
+    pub seed: u64,
+}
+
+/// The KPI, and what is well of it.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    pub name: String,
+    pub call: LoadCall,
+    pub objective: Objective,
+    pub count_degraded_as: Degraded,
+}
+
+impl Asked {
+    /// # Errors
+    /// Every reason why this cannot be asked.
+    pub fn of(experiment: &Experiment, scope: &Scope, seed: u64) -> Result<Self, Vec<String>> {
+        let Some(margin) = &experiment.margin else {
+            return Err(vec![
+                "the document has no `margin`: which argument of which fault is to be varied"
+                    .into(),
+            ]);
+        };
+        let mut reasons = Vec::new();
+        let fault = fault(experiment, margin, scope, seed, &mut reasons);
+        let kpi = watched(experiment, margin, scope, &mut reasons);
+        let question = question(experiment, margin);
+        if let Some(kpi) = &kpi {
+            reasons.extend(too_slow(&question, kpi));
+        }
+        let (Some(fault), Some(kpi), true) = (fault, kpi, reasons.is_empty()) else {
+            return Err(reasons);
+        };
+        let measured = margin.normal.and_then(|normal| match normal.from {
+            NormalFrom::Latency(quantile) => Some((quantile, normal_is(normal.is))),
+            NormalFrom::Known(_) => None,
+        });
+        // Where a multiple of what is not measured yet is asked for, the search itself says.
+        let waits = measured.is_some()
+            && matches!(
+                question.aim,
+                Of::Certify {
+                    target: Target::Times(_),
+                    ..
+                }
+            );
+        if !waits && let Err(wrong) = Search::new(question.clone()) {
+            return Err(vec![wrong.to_string()]);
+        }
+        Ok(Self {
+            question,
+            normal_latency: measured,
+            argument: margin.argument.clone(),
+            unit: margin.unit.clone(),
+            fault,
+            kpi,
+            baseline: experiment.baseline,
+            seed,
+        })
+    }
+
+    /// The fault at this magnitude.
+    #[must_use]
+    pub fn fault_at(&self, magnitude: f64) -> FaultCall {
+        let mut fault = self.fault.clone();
+        let value = self.unit.write(magnitude);
+        fault.arguments.insert(self.argument.clone(), value);
+        fault
+    }
+}
+
+fn fault(
+    experiment: &Experiment,
+    margin: &Margin,
+    scope: &Scope,
+    seed: u64,
+    reasons: &mut Vec<String>,
+) -> Option<FaultCall> {
+    let activity = experiment
+        .method
+        .iter()
+        .find(|activity| activity.name == margin.activity)?;
+    let mut call = match call::resolve(&activity.provider, scope) {
+        Ok(Call::Fault(call)) => call,
+        Ok(_) => return None,
+        Err(error) => {
+            reasons.push(format!("`{}`: {error}", activity.name));
+            return None;
+        }
+    };
+    let longest = margin.dwell.1 + BEYOND_DWELL;
+    let most = experiment
+        .blast_radius
+        .and_then(|radius| radius.duration_max);
+    call.duration = most.map_or(longest, |most| most.min(longest));
+    // Whom it hits, and that it may: told before anything is watched.
+    let mut first = call.clone();
+    let value = margin.unit.write(margin.lowest);
+    first.arguments.insert(margin.argument.clone(), value);
+    let radius = experiment.blast_radius.unwrap_or_default();
+    let aim = Aim::take(&first, &radius, seed);
+    let compiled = aim.and_then(|mut aim| aim.compile().map_err(|error| crate::chain(&error)));
+    if let Err(why) = compiled {
+        reasons.push(format!("`{}`: {why}", activity.name));
+    }
+    if call.duration < margin.dwell.1 {
+        reasons.push(format!(
+            "a trial lasts up to {:?}, and the blast radius allows a fault {:?}: make `dwell.max` shorter, or `duration-max` longer",
+            margin.dwell.1, call.duration
+        ));
+    }
+    Some(call)
+}
+
+fn watched(
+    experiment: &Experiment,
+    margin: &Margin,
+    scope: &Scope,
+    reasons: &mut Vec<String>,
+) -> Option<Watched> {
+    let kpi = experiment.kpis.get(margin.kpi)?;
+    let provider = Provider::Load {
+        raw: kpi.provider.clone(),
+    };
+    match call::resolve(&provider, scope) {
+        Ok(Call::Load(call)) => Some(Watched {
+            name: kpi.name.clone(),
+            call,
+            objective: objective(kpi),
+            count_degraded_as: match experiment.expect.during {
+                Expected::Degrade => Degraded::Good,
+                Expected::Continue | Expected::Stop { .. } => Degraded::Bad,
+            },
+        }),
+        Ok(_) => None,
+        Err(error) => {
+            reasons.push(format!("KPI `{}`: {error}", kpi.name));
+            None
+        }
+    }
+}
+
+/// Worst windows are for drills that last: a trial ends when it is clear.
+fn objective(kpi: &Kpi) -> Objective {
+    Objective {
+        success_ratio_min: kpi.objective.success_ratio_min,
+        success_ratio_max: None,
+        latency: kpi.objective.latency,
+        worst_window: None,
+    }
+}
+
+fn question(experiment: &Experiment, margin: &Margin) -> Question {
+    let objective = experiment.kpis.get(margin.kpi).map(|kpi| kpi.objective);
+    let share = objective.and_then(|objective| {
+        let quantile = objective.latency.map(|(quantile, _)| quantile);
+        objective.success_ratio_min.or(quantile)
+    });
+    let known = margin.normal.and_then(|normal| match normal.from {
+        NormalFrom::Known(value) => Some(Normal {
+            value,
+            is: normal_is(normal.is),
+        }),
+        NormalFrom::Latency(_) => None,
+    });
+    Question {
+        lowest: margin.lowest,
+        largest: margin.largest,
+        scale: match margin.scale {
+            MarginScale::Linear => Scale::Linear,
+            MarginScale::Log => Scale::Log,
+        },
+        resolution: margin.resolution,
+        bad_rate_max: 1.0 - share.unwrap_or(1.0),
+        alpha: 1.0 - margin.confidence,
+        aim: match margin.aim {
+            MarginAim::AtLeast { target, risk } => Of::Certify {
+                target: match target {
+                    MarginTarget::Magnitude(magnitude) => Target::Magnitude(magnitude),
+                    MarginTarget::Times(times) => Target::Times(times),
+                },
+                risk_max: risk,
+            },
+            MarginAim::Search {
+                jump_max,
+                hysteresis,
+            } => Of::Search {
+                jump_max,
+                hysteresis,
+            },
+        },
+        normal: known,
+        dwell: Dwell {
+            min: margin.dwell.0,
+            max: margin.dwell.1,
+        },
+        budget: Budget {
+            bad_events_max: margin.bad_events_max,
+            bad_events_per_trial_max: margin.bad_events_per_trial_max,
+            trials_max: margin.trials_max,
+        },
+        recovery_within: experiment
+            .recovery
+            .map_or(RECOVERY_DEFAULT, |recovery| recovery.within),
+    }
+}
+
+fn normal_is(is: Is) -> NormalIs {
+    match is {
+        Is::AddedTo => NormalIs::AddedTo,
+        Is::Replaced => NormalIs::Replaced,
+    }
+}
+
+/// A trial that could never be said to hold answers nothing.
+fn too_slow(question: &Question, kpi: &Watched) -> Option<String> {
+    let needed = question.requests_to_hold();
+    let seen = kpi.call.rate * question.dwell.max.as_secs_f64();
+    (seen < needed as f64).then(|| {
+        format!(
+            "KPI `{}` cannot answer: the longest trial sees about {seen:.0} requests, and to say that a magnitude is borne takes {needed} at the least; make `dwell.max` {:.0} s longer, or send more than {}/s",
+            kpi.name,
+            ((needed as f64 - seen) / kpi.call.rate).ceil(),
+            kpi.call.rate,
+        )
+    })
+}

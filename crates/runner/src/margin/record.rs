@@ -1,0 +1,120 @@
+//! What is kept of a search: enough to go on, to show, and to check.
+
+use std::time::Duration;
+
+use firedrill_experiment::units::Unit;
+use firedrill_judge::margin::{Entry, Margin, Question, TrialRecord};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The version of this form.
+pub const FORM: u32 = 1;
+
+/// A search so far, as a file has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Record {
+    /// [`FORM`].
+    pub margin: u32,
+    pub version: String,
+    pub title: String,
+    pub began: String,
+    pub seed: u64,
+    pub context: Context,
+    /// Absent before what is normal was seen.
+    pub question: Option<Question>,
+    /// What the judge has been told, in order.
+    pub journal: Vec<Entry>,
+    pub trials: Vec<TrialReport>,
+    /// What is known: [`firedrill_judge::margin::Answer`].
+    pub answer: Value,
+    /// Where the break point lies: [`firedrill_judge::margin::Plotted`].
+    pub plotted: Value,
+    /// Why it ended without having come to its end.
+    pub stopped: Option<Stopped>,
+}
+
+/// What the answer holds for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Context {
+    pub activity: String,
+    pub fault: String,
+    pub target: Value,
+    pub argument: String,
+    /// What magnitudes are counted in.
+    pub unit: Unit,
+    pub kpi: String,
+    /// Requests per second.
+    pub rate: f64,
+    pub traffic: String,
+    pub url: String,
+    pub node: String,
+}
+
+/// One trial, with what the fault did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TrialReport {
+    pub number: usize,
+    pub trial: TrialRecord,
+    /// Since the search began, in seconds: in place, and gone.
+    pub applied: f64,
+    pub reverted: f64,
+    pub mechanism: String,
+    pub achieved: Option<String>,
+}
+
+/// Why a search ended early.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "why", content = "text")]
+pub enum Stopped {
+    /// The KPI was not well before anything was broken.
+    Unhealthy,
+    /// The fault was not allowed, or could not be made.
+    Refused(String),
+    /// A trial's fault had no effect that was seen, so the trial says nothing.
+    NoEffect(String),
+    /// The generator lagged, or nothing was heard of it.
+    Sensor(String),
+    /// From outside.
+    Halted,
+    /// What the fault did could not be taken back entirely.
+    Residue(String),
+    Failed(String),
+}
+
+impl Record {
+    /// The search as it stands; nothing before its question was settled.
+    #[must_use]
+    pub fn search(&self) -> Option<Margin> {
+        let mut margin = Margin::new(self.question.clone()?).ok()?;
+        margin.replay(&self.journal).ok()?;
+        Some(margin)
+    }
+
+    /// What is known now.
+    pub(super) fn take(&mut self, margin: &Margin) {
+        self.journal = margin.journal().to_vec();
+        self.answer = serde_json::to_value(margin.answer()).unwrap_or_default();
+        self.plotted = serde_json::to_value(margin.plotted()).unwrap_or_default();
+    }
+}
+
+pub(super) fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e3).round() / 1e3
+}
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unhealthy => f.write_str("the KPI was not well before anything was broken"),
+            Self::Halted => f.write_str("it was stopped from outside"),
+            Self::Refused(why)
+            | Self::NoEffect(why)
+            | Self::Sensor(why)
+            | Self::Residue(why)
+            | Self::Failed(why) => f.write_str(why),
+        }
+    }
+}
