@@ -15,16 +15,18 @@ pub(crate) enum Kind {
     Sharp,
     /// The bad rate doubles with every twenty-fifth of the axis, and crosses at the break point.
     Gradual,
-    /// Sharp, but each trial has a crossing of its own around the break point.
-    Noisy,
+    /// Sharp, but each trial has a crossing of its own around the break point, with a standard
+    /// deviation of so much of the axis.
+    Noisy { percent: u32 },
     /// Sharp, and with every trial the break point moves on, up or down.
     Drifting,
 }
 
-pub(crate) const KINDS: [(&str, Kind); 4] = [
+pub(crate) const KINDS: [(&str, Kind); 5] = [
     ("sharp", Kind::Sharp),
     ("gradual", Kind::Gradual),
-    ("noisy", Kind::Noisy),
+    ("noisy", Kind::Noisy { percent: 3 }),
+    ("very noisy", Kind::Noisy { percent: 10 }),
     ("drifting", Kind::Drifting),
 ];
 
@@ -32,8 +34,6 @@ pub(crate) const KINDS: [(&str, Kind); 4] = [
 const BAD_RATE_MAX: f64 = 0.01;
 const BAD_RATE_NORMAL: f64 = 0.001;
 const BAD_RATE_BROKEN: f64 = 0.6;
-/// Of the crossings of a noisy system, as a share of the axis.
-const NOISE: f64 = 0.03;
 /// Of a drifting system per trial, as a share of the axis.
 const DRIFT: f64 = 0.004;
 const REQUESTS_PER_SECOND: u64 = 40;
@@ -71,7 +71,7 @@ impl System {
         let drift = match kind {
             Kind::Drifting if random.random::<bool>() => DRIFT,
             Kind::Drifting => -DRIFT,
-            Kind::Sharp | Kind::Gradual | Kind::Noisy => 0.0,
+            Kind::Sharp | Kind::Gradual | Kind::Noisy { .. } => 0.0,
         };
         Self {
             kind,
@@ -104,7 +104,9 @@ impl System {
             self.break_point = (self.break_point + self.drift).clamp(0.02, 0.98);
         }
         self.crossing = match self.kind {
-            Kind::Noisy => self.break_point + NOISE * self.normal(),
+            Kind::Noisy { percent } => {
+                self.break_point + f64::from(percent) / 100.0 * self.normal()
+            }
             Kind::Sharp | Kind::Gradual | Kind::Drifting => self.break_point,
         };
         self.is_broken = false;

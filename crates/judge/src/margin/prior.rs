@@ -9,12 +9,12 @@ use super::question::Aim;
 /// The chance of an outcome that has nothing to do with the magnitude: a false verdict, or an
 /// incident of its own. It makes the search try a boundary more than once.
 const LAPSE: f64 = 0.005;
-/// How much the crossing differs between trials, from "not at all" to a tenth of the axis.
+/// How much the crossing differs between trials, from "not at all" to a quarter of the axis.
 const SPREADS: i32 = 6;
-/// Each spread is so much less likely than the one before: most systems break sharply.
-const SPREAD_FALL: f64 = 0.65;
+/// Each spread is so much less likely than the one before: many systems break sharply.
+const SPREAD_FALL: f64 = 0.85;
 /// Drift per trial as a share of the resolution, with its probability.
-const DRIFTS: [(f64, f64); 3] = [(0.0, 0.75), (0.1, 0.2), (0.25, 0.05)];
+const DRIFTS: [(f64, f64); 3] = [(0.0, 0.88), (0.1, 0.1), (0.25, 0.02)];
 /// That the system already breaks at the lowest magnitude.
 const BELOW: f64 = 0.02;
 
@@ -45,7 +45,7 @@ pub(super) fn from_above(low: usize, high: usize, axis: &Axis) -> Prior {
 fn prior(cells: Vec<f64>, below: f64, beyond: f64, axis: &Axis) -> Prior {
     let step = axis.cells_per_resolution();
     let sharpest = step / 8.0;
-    let widest = (axis.cells() as f64 / 10.0).max(step);
+    let widest = (axis.cells() as f64 / 4.0).max(step);
     let growth = (widest / sharpest).powf(1.0 / f64::from(SPREADS - 1));
     let spread = |i: i32| (sharpest * growth.powi(i), SPREAD_FALL.powi(i));
     Prior {

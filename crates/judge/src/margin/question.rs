@@ -47,7 +47,8 @@ pub struct Question {
 #[serde(rename_all = "kebab-case")]
 pub enum Aim {
     /// Is it at least this much? Each trial breaks with a chance of at most `risk_max`, by
-    /// what is believed at that time.
+    /// what is believed at that time. The answer is that of the trials made: a system whose
+    /// crossings differ from trial to trial may hold today at a target near its break point.
     Certify { target: Target, risk_max: f64 },
     /// Where does it break? A trial goes at most `jump_max` beyond what was seen to hold: in
     /// the unit on a linear scale, as a factor above 1 on a logarithmic one.

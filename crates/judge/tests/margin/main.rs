@@ -262,7 +262,7 @@ fn a_journal_is_taken_up_where_it_ended_and_nothing_else_is() {
         },
         ..system::question(Scale::Linear)
     };
-    let (whole, _) = run(&question, &mut System::draw(Kind::Noisy, 5));
+    let (whole, _) = run(&question, &mut System::draw(Kind::Noisy { percent: 3 }, 5));
     let text = serde_json::to_string(whole.journal()).unwrap();
     let journal: Vec<Entry> = serde_json::from_str(&text).unwrap();
     for cut in [0, 1, journal.len() / 2, journal.len()] {
