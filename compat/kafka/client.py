@@ -98,14 +98,11 @@ class OneBroker(unittest.TestCase):
     def setUpClass(cls):
         own = free_port()
         cls.port = INTERFACE.proxy("broker", own)
-        cls.broker = Tansu(own, cls.port)
+        cls.addClassCleanup(INTERFACE.ask, "DELETE", "/proxies/broker")
+        # It ends also when what is next fails.
+        cls.addClassCleanup(Tansu(own, cls.port).stop)
         for topic in ("orders", "audit"):
             make(cls.port, topic)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.broker.stop()
-        INTERFACE.ask("DELETE", "/proxies/broker")
 
     def topic(self):
         """A topic that nobody has written to."""
