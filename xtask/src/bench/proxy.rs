@@ -56,6 +56,9 @@ const STREAMS: &[Who] = &[
 /// Those that read requests.
 const REQUESTS: &[Who] = &[Who::Firedrill, Who::Haproxy, Who::Envoy, Who::Direct];
 
+/// Ours with an option that spares one connection what waking a processor takes.
+const BUSY: &[Who] = &[Who::BusyFiredrill, Who::Haproxy, Who::Envoy, Who::Direct];
+
 const SMALL: Load = Load::Http {
     connections: 32,
     path: "/small",
@@ -97,6 +100,16 @@ const BENCHES: &[Bench] = &[
         name: "tcp one connection",
         protocol: Protocol::Tcp,
         fronts: STREAMS,
+        load: Load::Http {
+            connections: 1,
+            path: "/small",
+            keep: true,
+        },
+    },
+    Bench {
+        name: "tcp one connection, busy",
+        protocol: Protocol::Tcp,
+        fronts: BUSY,
         load: Load::Http {
             connections: 1,
             path: "/small",

@@ -23,6 +23,8 @@ const BULK: usize = 1 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Who {
     Firedrill,
+    /// That looks for more before it sleeps.
+    BusyFiredrill,
     Haproxy,
     Envoy,
     FaultCli,
@@ -34,6 +36,7 @@ impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Firedrill => "firedrill",
+            Self::BusyFiredrill => "firedrill, busy",
             Self::Haproxy => "haproxy",
             Self::Envoy => "envoy",
             Self::FaultCli => "fault-cli",
@@ -143,6 +146,11 @@ impl Stand {
         let listen = free()?;
         let mut command = match who {
             Who::Firedrill => self.firedrill(listen, protocol)?,
+            Who::BusyFiredrill => {
+                let mut command = self.firedrill(listen, protocol)?;
+                command.args(["--busy-poll", "200us"]);
+                command
+            }
             Who::Haproxy => peer::haproxy(self, listen, protocol)?,
             Who::Envoy => peer::envoy(self, listen, protocol)?,
             Who::FaultCli => peer::fault_cli(self, listen, protocol)?,

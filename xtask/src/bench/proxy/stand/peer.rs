@@ -17,7 +17,7 @@ use crate::workspace;
 /// What is missing, or how its installation failed.
 pub(in super::super) fn ready(who: Who, home: &Path) -> anyhow::Result<()> {
     match who {
-        Who::Firedrill | Who::Direct => Ok(()),
+        Who::Firedrill | Who::BusyFiredrill | Who::Direct => Ok(()),
         Who::Haproxy => {
             let found = workspace::output(Command::new("which").arg("haproxy"));
             ensure!(found.is_some(), "no haproxy; `apt-get install haproxy`");
