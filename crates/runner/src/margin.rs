@@ -128,6 +128,18 @@ impl Search<'_> {
     /// Nothing is broken on a system that is not well; and what is normal is seen here.
     async fn gate(&mut self, record: &Record) -> Result<Question, Stopped> {
         let question = self.asked.question.clone();
+        if let Some(before) = &record.question {
+            let normal = before.normal;
+            if *before
+                != (Question {
+                    normal,
+                    ..question.clone()
+                })
+            {
+                let why = "the document asks something else than the record answers so far; begin anew without --resume";
+                return Err(Stopped::Refused(why.into()));
+            }
+        }
         let limit =
             self.began.elapsed() + self.asked.baseline.max(WELL_FOR) + question.recovery_within;
         let until = self.began.elapsed() + self.asked.baseline;

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -105,13 +106,15 @@ fn serve(listener: TcpListener, each: impl Fn(TcpStream) + Clone + Send + 'stati
     });
 }
 
-/// Whether faults of the network can be made here; said, where they cannot.
-fn can_delay() -> bool {
-    let can = geteuid().is_root();
-    if !can {
+/// That faults of the network can be made here, and that no other search makes some meanwhile;
+/// nothing, and said, where they cannot.
+fn can_delay() -> Option<MutexGuard<'static, ()>> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    if !geteuid().is_root() {
         eprintln!("skipped: faults of the network need CAP_NET_ADMIN");
+        return None;
     }
-    can
+    Some(ALONE.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 fn record(place: &Place) -> Value {
@@ -154,10 +157,8 @@ fn what_cannot_be_asked_says_why() {
 }
 
 #[test]
-fn a_kpi_that_could_never_answer_is_refused_before_anything_is_touched() {
-    if !can_delay() {
-        return;
-    }
+fn what_could_not_answer_or_would_not_be_heeded_is_refused_before_anything_is_touched() {
+    let Some(_alone) = can_delay() else { return };
     let place = Place::new();
     let service = Service::start(Duration::from_millis(100));
     let document = service.document("at-least: 20ms");
@@ -167,14 +168,20 @@ fn a_kpi_that_could_never_answer_is_refused_before_anything_is_touched() {
     assert_eq!(refused.status.code(), Some(4), "{refused:?}");
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(said.contains("cannot answer"), "{said}");
+    let guardrail = "guardrails:\n  - mode: pre-check\n    probe: {type: probe, name: p, tolerance: 0, \
+                     provider: {type: process, path: 'true'}}\n";
+    let document = service.document("at-least: 20ms");
+    place.file("watched.yaml", &format!("{document}{guardrail}"));
+    let refused = place.run(&["margin", "watched.yaml"]);
+    assert_eq!(refused.status.code(), Some(4), "{refused:?}");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("`guardrails` would not be watched"), "{said}");
     assert!(!place.work().join("margin.json").exists());
 }
 
 #[test]
 fn a_margin_is_proven_or_disproven_and_nothing_is_left() {
-    if !can_delay() {
-        return;
-    }
+    let Some(_alone) = can_delay() else { return };
     let service = Service::start(Duration::from_millis(500));
     for (asked, code, word) in [
         ("at-least: 40ms", 0, "proven"),
@@ -222,9 +229,7 @@ fn begun(place: &Place) -> Child {
 
 #[test]
 fn a_search_that_is_stopped_undoes_its_fault_and_goes_on_where_it_was() {
-    if !can_delay() {
-        return;
-    }
+    let Some(_alone) = can_delay() else { return };
     let place = Place::new();
     let service = Service::start(Duration::from_millis(500));
     place.file("late.yaml", &service.document("at-least: 60ms"));
@@ -237,6 +242,16 @@ fn a_search_that_is_stopped_undoes_its_fault_and_goes_on_where_it_was() {
     assert_eq!(before["stopped"]["why"], "halted");
     let made = before["trials"].as_array().unwrap().len();
     assert!(made > 0);
+    let other = service.document("at-least: 70ms");
+    place.file("other.yaml", &other);
+    std::fs::copy(
+        place.work().join("margin.json"),
+        place.work().join("other.json"),
+    )
+    .unwrap();
+    let words = ["margin", "other.yaml", "--resume", "--record", "other.json"];
+    let refused = place.run(&words);
+    assert_eq!(refused.status.code(), Some(4), "{refused:?}");
     let ended = place.run(&["margin", "late.yaml", "--resume"]);
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
     let after = record(&place);

@@ -55,7 +55,7 @@ impl Asked {
                     .into(),
             ]);
         };
-        let mut reasons = Vec::new();
+        let mut reasons = unheeded(experiment, margin);
         let fault = fault(experiment, margin, scope, seed, &mut reasons);
         let kpi = watched(experiment, margin, scope, &mut reasons);
         let question = question(experiment, margin);
@@ -101,6 +101,27 @@ impl Asked {
         fault.arguments.insert(self.argument.clone(), value);
         fault
     }
+}
+
+/// What a document believes is done or watched, and trials would not do or watch.
+fn unheeded(experiment: &Experiment, margin: &Margin) -> Vec<String> {
+    let others = experiment
+        .method
+        .iter()
+        .any(|one| one.name != margin.activity);
+    [
+        (!experiment.guardrails.is_empty(), "its `guardrails` would not be watched"),
+        (!experiment.rollbacks.is_empty(), "its `rollbacks` would not be played"),
+        (!experiment.controls.is_empty(), "its `controls` would not be called"),
+        (experiment.hypothesis.is_some(), "its hypothesis would not be checked"),
+        (others, "the rest of its method would not be played"),
+    ]
+    .into_iter()
+    .filter(|(is_there, _)| *is_there)
+    .map(|(_, what)| {
+        format!("a margin plays the one fault that it varies, and watches its KPI: {what}; leave it out of this document")
+    })
+    .collect()
 }
 
 fn fault(
