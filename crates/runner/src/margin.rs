@@ -23,7 +23,7 @@ use ask::Asked;
 use record::{Record, Stopped, TrialReport};
 use stream::Stream;
 
-/// Under a single window of these, a system that is well again is believed to be.
+/// How long the KPI has to be well before it is believed to be.
 const WELL_FOR: Duration = Duration::from_secs(1);
 
 /// For whoever looks on.

@@ -208,8 +208,8 @@ fn a_margin_is_proven_or_disproven_and_nothing_is_left() {
     }
 }
 
-/// A search that has made a trial.
-fn begun(place: &Place) -> Child {
+/// A search that has just said this.
+fn begun(place: &Place, said: &str) -> Child {
     let mut search = place
         .command(&["margin", "late.yaml", "--seed", "1"])
         .stdout(Stdio::null())
@@ -219,7 +219,7 @@ fn begun(place: &Place) -> Child {
     let shown = BufReader::new(search.stderr.take().unwrap());
     let mut lines = shown.lines();
     lines
-        .find(|line| line.as_ref().is_ok_and(|line| line.contains("borne")))
+        .find(|line| line.as_ref().is_ok_and(|line| line.contains(said)))
         .unwrap()
         .unwrap();
     // What it says from here on has to go somewhere.
@@ -233,7 +233,7 @@ fn a_search_that_is_stopped_undoes_its_fault_and_goes_on_where_it_was() {
     let place = Place::new();
     let service = Service::start(Duration::from_millis(500));
     place.file("late.yaml", &service.document("at-least: 60ms"));
-    let mut search = begun(&place);
+    let mut search = begun(&place, "borne");
     let pid = Pid::from_raw(i32::try_from(search.id()).unwrap()).unwrap();
     kill_process(pid, Signal::INT).unwrap();
     assert_eq!(search.wait().unwrap().code(), Some(5));
@@ -261,4 +261,21 @@ fn a_search_that_is_stopped_undoes_its_fault_and_goes_on_where_it_was() {
     );
     assert_eq!(after["seed"], 1);
     assert_eq!(after["stopped"], Value::Null);
+}
+
+#[test]
+fn a_search_that_is_stopped_while_its_fault_is_put_in_place_was_stopped_and_not_refused() {
+    let Some(_alone) = can_delay() else { return };
+    let service = Service::start(Duration::from_millis(500));
+    for _ in 0..4 {
+        let place = Place::new();
+        place.file("late.yaml", &service.document("at-least: 60ms"));
+        // The line of the first trial, told just before its fault is asked for.
+        let mut search = begun(&place, "  1  ");
+        let pid = Pid::from_raw(i32::try_from(search.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::INT).unwrap();
+        assert_eq!(search.wait().unwrap().code(), Some(5));
+        assert_eq!(record(&place)["stopped"]["why"], "halted");
+        assert!(!rules().contains(&service.dependency.to_string()));
+    }
 }

@@ -96,11 +96,15 @@ impl Asked {
     /// The fault at this magnitude.
     #[must_use]
     pub fn fault_at(&self, magnitude: f64) -> FaultCall {
-        let mut fault = self.fault.clone();
-        let value = self.unit.write(magnitude);
-        fault.arguments.insert(self.argument.clone(), value);
-        fault
+        at(&self.fault, &self.argument, &self.unit, magnitude)
     }
+}
+
+fn at(fault: &FaultCall, argument: &str, unit: &Unit, magnitude: f64) -> FaultCall {
+    let mut fault = fault.clone();
+    let value = unit.write(magnitude);
+    fault.arguments.insert(argument.to_owned(), value);
+    fault
 }
 
 /// What a document believes is done or watched, and trials would not do or watch.
@@ -149,9 +153,7 @@ fn fault(
         .and_then(|radius| radius.duration_max);
     call.duration = most.map_or(longest, |most| most.min(longest));
     // Whom it hits, and that it may: told before anything is watched.
-    let mut first = call.clone();
-    let value = margin.unit.write(margin.lowest);
-    first.arguments.insert(margin.argument.clone(), value);
+    let first = at(&call, &margin.argument, &margin.unit, margin.lowest);
     let radius = experiment.blast_radius.unwrap_or_default();
     let aim = Aim::take(&first, &radius, seed);
     let compiled = aim.and_then(|mut aim| aim.compile().map_err(|error| crate::chain(&error)));

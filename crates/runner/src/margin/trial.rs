@@ -180,7 +180,8 @@ impl Search<'_> {
                     Err(stopped) => {
                         canceller.cancel(because("the search was stopped"));
                         let report = joined((&mut task).await)?;
-                        check(&report)?;
+                        // That it never began is what was asked for; that it is gone, is not sure.
+                        check_gone(&report)?;
                         return Err(stopped);
                     }
                 },
@@ -241,6 +242,10 @@ fn check(report: &FaultReport) -> Result<(), Stopped> {
     if let Some(why) = &report.refused {
         return Err(Stopped::Refused(why.clone()));
     }
+    check_gone(report)
+}
+
+fn check_gone(report: &FaultReport) -> Result<(), Stopped> {
     if !report.residue.is_empty() {
         return Err(Stopped::Residue(report.residue.join("; ")));
     }
