@@ -18,7 +18,8 @@ use serde_json::{Map, Value};
 
 pub use experiment::{Reading, Strictness};
 pub use margin::{
-    Margin, MarginAim, MarginNormal, MarginScale, MarginTarget, NormalFrom, NormalIs,
+    ContextFrom, Margin, MarginAim, MarginContext, MarginNormal, MarginScale, MarginTarget,
+    NormalFrom, NormalIs,
 };
 pub(crate) use tolerance::read_tolerance;
 
@@ -53,7 +54,7 @@ pub struct Experiment {
     /// Top-level `guardrails`: probes that stop the drill when they leave their tolerance.
     pub guardrails: Vec<Guardrail>,
     /// Top-level `margin`: what `firedrill margin` asks.
-    pub margin: Option<Margin>,
+    pub margins: Vec<Margin>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

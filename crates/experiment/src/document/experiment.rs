@@ -231,7 +231,7 @@ fn lower(value: Value, reader: &mut Reader) -> Option<Experiment> {
     let rollbacks = lowering.list(&raw, "rollbacks", &root, Role::Rollback, reader);
     super::control::check_references(&raw, reader);
     let ours = super::ours::read(&raw, &lowering, reader);
-    let margin = super::margin::read(&raw, &method, &ours.kpis, reader);
+    let margins = super::margin::read(&raw, &method, &ours.kpis, reader);
     let experiment = Experiment {
         title,
         description,
@@ -249,7 +249,7 @@ fn lower(value: Value, reader: &mut Reader) -> Option<Experiment> {
         baseline: ours.baseline,
         blast_radius: ours.blast_radius,
         guardrails: ours.guardrails,
-        margin,
+        margins,
         raw,
     };
     check_blast_radius(&experiment, reader);
