@@ -54,7 +54,8 @@ impl StateFile {
 
     /// Replaces what it holds. A reader, or a power cut, meets the old or the new, never a part.
     pub(super) fn write(&self, proxies: &[ProxyView]) -> std::io::Result<()> {
-        let text = serde_json::to_string_pretty(proxies)?;
+        let kept: Vec<ProxyView> = proxies.iter().map(kept).collect();
+        let text = serde_json::to_string_pretty(&kept)?;
         let mut beside = self.path.clone().into_os_string();
         beside.push(".new");
         let mut file = std::fs::File::create(&beside)?;
@@ -62,4 +63,12 @@ impl StateFile {
         file.sync_all()?;
         std::fs::rename(&beside, &self.path)
     }
+}
+
+/// Without what is not for the next start.
+fn kept(proxy: &ProxyView) -> ProxyView {
+    let mut kept = proxy.clone();
+    kept.toxics.retain(|toxic| toxic.kept);
+    kept.split = kept.split.filter(|split| split.kept);
+    kept
 }
