@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use atomic_write_file::AtomicWriteFile;
+
 use super::collection::ProxyView;
 use super::config::{ConfigError, ProxyConfig, read};
 
@@ -56,12 +58,9 @@ impl StateFile {
     pub(super) fn write(&self, proxies: &[ProxyView]) -> std::io::Result<()> {
         let kept: Vec<ProxyView> = proxies.iter().map(kept).collect();
         let text = serde_json::to_string_pretty(&kept)?;
-        let mut beside = self.path.clone().into_os_string();
-        beside.push(".new");
-        let mut file = std::fs::File::create(&beside)?;
+        let mut file = AtomicWriteFile::open(&self.path)?;
         file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&beside, &self.path)
+        file.commit()
     }
 }
 
