@@ -154,6 +154,9 @@ fn what_cannot_be_asked_says_why() {
     place.file("margin.json", "{}");
     let no_record = place.run(&["margin", "good.yaml", "--resume"]);
     assert_eq!(no_record.status.code(), Some(2), "{no_record:?}");
+    std::fs::create_dir(place.work().join("folder")).unwrap();
+    let no_file = place.run(&["margin", "good.yaml", "--record", "folder"]);
+    assert_eq!(no_file.status.code(), Some(2), "{no_file:?}");
 }
 
 #[test]
@@ -239,7 +242,11 @@ fn a_search_is_held_as_a_drill_is_and_says_what_it_holds_for() {
     let Some(_alone) = can_delay() else { return };
     let service = Service::start(Duration::from_millis(500));
     let place = Place::new();
-    surrounded(&place, &service, &format!("at-least: 20ms\n  risk: 0.3\n  {READ}"));
+    surrounded(
+        &place,
+        &service,
+        &format!("at-least: 20ms\n  risk: 0.3\n  {READ}"),
+    );
     let ended = place.run(&["margin", "late.yaml", "--seed", "1"]);
     let said = String::from_utf8_lossy(&ended.stdout);
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
@@ -305,7 +312,11 @@ fn a_search_of_a_system_that_changed_meanwhile_answers_nothing() {
     let Some(_alone) = can_delay() else { return };
     let service = Service::start(Duration::from_millis(500));
     let place = Place::new();
-    surrounded(&place, &service, &format!("at-least: 20ms\n  risk: 0.3\n  {READ}"));
+    surrounded(
+        &place,
+        &service,
+        &format!("at-least: 20ms\n  risk: 0.3\n  {READ}"),
+    );
     let mut search = begun(&place, "  1  ");
     place.file("version", "1.41\n");
     assert_eq!(search.wait().unwrap().code(), Some(3));

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::answer::ApiError;
+use super::split::is_true;
 use super::tls::HandshakeEnd;
 use crate::arms::Arm;
 use crate::datagram::{self, DatagramFault};
@@ -47,6 +48,9 @@ pub struct Toxic {
     /// Ours: only those in this arm meet it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arm: Option<Arm>,
+    /// Ours: whether a state file keeps it for the proxy's next start.
+    #[serde(skip_serializing_if = "is_true")]
+    pub kept: bool,
 }
 
 /// Toxiproxy's names of the directions.
@@ -216,6 +220,9 @@ pub struct NewToxic {
     pub toxicity: Option<f64>,
     #[serde(default)]
     pub arm: Option<Arm>,
+    /// Kept if nothing is said.
+    #[serde(default)]
+    pub kept: Option<bool>,
     #[serde(default)]
     pub attributes: Option<Map<String, Value>>,
 }
@@ -246,6 +253,7 @@ impl NewToxic {
             stream,
             toxicity: self.toxicity.unwrap_or(1.0),
             arm: self.arm,
+            kept: self.kept.unwrap_or(true),
         };
         toxic.check()
     }
