@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::answer::ApiError;
+use super::split::is_true;
 use super::tls::HandshakeEnd;
 use crate::arms::Arm;
 use crate::datagram::{self, DatagramFault};
@@ -51,6 +52,9 @@ pub struct Toxic {
     /// Ours: only those in this arm meet it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arm: Option<Arm>,
+    /// Ours: whether a state file keeps it for the proxy's next start.
+    #[serde(skip_serializing_if = "is_true")]
+    pub kept: bool,
 }
 
 /// Toxiproxy's names of the directions.

@@ -20,6 +20,9 @@ pub struct NewToxic {
     pub toxicity: Option<f64>,
     #[serde(default)]
     pub arm: Option<Arm>,
+    /// Kept if nothing is said.
+    #[serde(default)]
+    pub kept: Option<bool>,
     #[serde(default)]
     pub attributes: Option<Map<String, Value>>,
 }
@@ -50,6 +53,7 @@ impl NewToxic {
             stream,
             toxicity: self.toxicity.unwrap_or(1.0),
             arm: self.arm,
+            kept: self.kept.unwrap_or(true),
         };
         toxic.check()
     }

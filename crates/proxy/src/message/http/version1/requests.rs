@@ -7,9 +7,9 @@ use super::body::Body;
 use super::head::{Head, Request, Wrong};
 use super::responses::Carried;
 use super::{EXCHANGES_MOST, Exchange, HEAD_TIME, Method, Ours, Version1, rewrite};
-use crate::message::Sink;
 use crate::message::http::BodyChange;
 use crate::message::passing::Passing;
+use crate::message::{Answered, Sink};
 use crate::stream::{Direction, End};
 
 /// Where in the requests it is.
@@ -302,6 +302,12 @@ impl Version1 {
         match decision.instead {
             Some(Instead::Reset) => {
                 passing.flush(out);
+                out.answered(Answered {
+                    well: false,
+                    ours: true,
+                    took: now.saturating_duration_since(since),
+                    arm: decision.arm,
+                });
                 out.end(Direction::Upstream, End::Reset);
                 self.requests.close();
                 return false;
