@@ -4,6 +4,8 @@
 //! how a drill will end.
 
 mod kill;
+mod late;
+mod secret;
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +37,9 @@ pub(super) fn execute(args: &DemoArgs, global: &GlobalArgs, out: &Out) -> Result
         return stop(&directory, out);
     }
     let exe = std::env::current_exe()?;
+    if args.secret_timeout {
+        return secret::find(args, global, (&exe, &directory), out);
+    }
     let stay = if args.keep { Stay::Kept } else { Stay::WithUs };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -66,7 +71,7 @@ fn tour(
 ) -> Result<Exit, Failure> {
     let mut journals = Vec::new();
     let acts = acts(shop.addresses());
-    let count = acts.len() + 1;
+    let count = acts.len() + 2;
     for (number, act) in acts.into_iter().enumerate() {
         heading(number + 1, count, act.question, out)?;
         let journal = hold(with_rate(act.document, args.rate), global, out)?;
@@ -81,6 +86,22 @@ fn tour(
         if halted {
             return Ok(Exit::Halted);
         }
+    }
+    heading(
+        count - 1,
+        count,
+        "Payments answers later and later. How late is too late?",
+        out,
+    )?;
+    let late = late::search(shop.addresses(), late::TOUR, fresh_seed(), global, out)?;
+    if !out.is_json() {
+        out.raw(
+            late.describe("the shop's", args.payments_timeout)
+                .as_bytes(),
+        )?;
+    }
+    if late.is_halted() {
+        return Ok(Exit::Halted);
     }
     heading(
         count,
@@ -98,7 +119,12 @@ fn tour(
     }
     let report = report(&journals, args)?;
     if out.is_json() {
-        out.json(&summary(&journals, &killed, report.as_deref()))?;
+        out.json(&summary(
+            &journals,
+            &late.summary(args.payments_timeout),
+            &killed,
+            report.as_deref(),
+        ))?;
     } else if let Some(path) = &report {
         out.line(format!("\n{BOLD}Report{BOLD:#}  {}", path.display()))?;
         out.line(format!("{DIM}Next: firedrill demo --instances 4 (does a bigger shop survive more?), or --keep and try by hand.{DIM:#}"))?;
@@ -233,7 +259,12 @@ fn report(journals: &[Journal], args: &DemoArgs) -> Result<Option<PathBuf>, Fail
     Ok(Some(std::path::absolute(&path)?))
 }
 
-fn summary(journals: &[Journal], killed: &kill::Killed, report: Option<&Path>) -> Value {
+fn summary(
+    journals: &[Journal],
+    late: &Value,
+    killed: &kill::Killed,
+    report: Option<&Path>,
+) -> Value {
     let drills: Vec<Value> = journals
         .iter()
         .map(|journal| {
@@ -248,7 +279,7 @@ fn summary(journals: &[Journal], killed: &kill::Killed, report: Option<&Path>) -
             })
         })
         .collect();
-    json!({"drills": drills, "killed": killed, "report": report})
+    json!({"drills": drills, "late-payments": late, "killed": killed, "report": report})
 }
 
 fn stop(directory: &Path, out: &Out) -> Result<Exit, Failure> {
