@@ -112,7 +112,6 @@ impl Experiment {
             .hypothesis
             .iter()
             .flat_map(|hypothesis| &hypothesis.probes);
-        let guardrails = self.guardrails.iter().map(|guardrail| &guardrail.probe);
         let mut out = Vec::new();
         out.extend(
             hypothesis
@@ -131,11 +130,13 @@ impl Experiment {
         }
         let rollbacks = self.rollbacks.iter().enumerate();
         out.extend(rollbacks.map(|(at, activity)| (root.key("rollbacks").index(at), activity)));
-        out.extend(
-            guardrails
-                .enumerate()
-                .map(|(at, probe)| (root.key("guardrails").index(at).key("probe"), probe)),
-        );
+        let guardrails = root.key("guardrails");
+        out.extend(self.guardrails.iter().map(|guardrail| {
+            (
+                guardrails.index(guardrail.at).key("probe"),
+                &guardrail.probe,
+            )
+        }));
         out
     }
 
@@ -249,6 +250,7 @@ fn lower(value: Value, reader: &mut Reader) -> Option<Experiment> {
         baseline: ours.baseline,
         blast_radius: ours.blast_radius,
         guardrails: ours.guardrails,
+        kpi_guardrails: ours.kpi_guardrails,
         margin,
         raw,
     };

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use firedrill_experiment::call::{self, Call, FaultCall, LoadCall};
+use firedrill_experiment::call::{self, Call, FaultCall, KpiSource, LoadCall};
 use firedrill_experiment::document::{
     Expected, Experiment, Kpi, Margin, MarginAim, MarginScale, MarginTarget, NormalFrom,
-    NormalIs as Is, Provider,
+    NormalIs as Is,
 };
 use firedrill_experiment::scope::Scope;
 use firedrill_experiment::units::Unit;
@@ -114,7 +114,7 @@ fn unheeded(experiment: &Experiment, margin: &Margin) -> Vec<String> {
         .iter()
         .any(|one| one.name != margin.activity);
     [
-        (!experiment.guardrails.is_empty(), "its `guardrails` would not be watched"),
+        (!experiment.guardrails.is_empty() || !experiment.kpi_guardrails.is_empty(), "its `guardrails` would not be watched"),
         (!experiment.rollbacks.is_empty(), "its `rollbacks` would not be played"),
         (!experiment.controls.is_empty(), "its `controls` would not be called"),
         (experiment.hypothesis.is_some(), "its hypothesis would not be checked"),
@@ -176,11 +176,8 @@ fn watched(
     reasons: &mut Vec<String>,
 ) -> Option<Watched> {
     let kpi = experiment.kpis.get(margin.kpi)?;
-    let provider = Provider::Load {
-        raw: kpi.provider.clone(),
-    };
-    match call::resolve(&provider, scope) {
-        Ok(Call::Load(call)) => Some(Watched {
+    match call::resolve_kpi(&kpi.provider, scope) {
+        Ok(KpiSource::Load(call)) => Some(Watched {
             name: kpi.name.clone(),
             call,
             objective: objective(kpi),
@@ -189,7 +186,13 @@ fn watched(
                 Expected::Continue | Expected::Stop { .. } => Degraded::Bad,
             },
         }),
-        Ok(_) => None,
+        Ok(KpiSource::Counters(_)) => {
+            reasons.push(format!(
+                "KPI `{}`: a margin is searched with a load of its own, whose rate it knows; give the KPI a `load` provider",
+                kpi.name
+            ));
+            None
+        }
         Err(error) => {
             reasons.push(format!("KPI `{}`: {error}", kpi.name));
             None
@@ -204,6 +207,7 @@ fn objective(kpi: &Kpi) -> Objective {
         success_ratio_max: None,
         latency: kpi.objective.latency,
         worst_window: None,
+        bad_max: None,
     }
 }
 
