@@ -12,8 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-pub(crate) use answer::Answer;
-use answer::AnswerError;
+pub use answer::{Answer, AnswerError};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Method {

@@ -7,7 +7,8 @@
 //! - [`Container`], [`Details`]: what a list and an inspection say;
 //! - [`Selector`]: which containers are meant;
 //! - [`ContainerRef`]: one run of one container, for an undo log, and how its pause is undone;
-//! - `http`: one request and one answer over a Unix socket, bounded in time and size.
+//! - `http`: one request and one answer over a Unix socket, bounded in time and size; [`Answer`]
+//!   reads one from any other stream as well.
 //!
 //! Blocking and without tokio, because the guardian undoes with it. Each request is a connection of
 //! its own: an engine that was restarted between fault and undo is just connected to again.
@@ -27,5 +28,6 @@ mod selector;
 pub use container::{Container, Details, RestartPolicy, State};
 pub use engine::{Change, Engine, Kind, Request, Version};
 pub use error::EngineError;
+pub use http::{Answer, AnswerError};
 pub use reference::{ContainerRef, Standing, Unpaused};
 pub use selector::Selector;

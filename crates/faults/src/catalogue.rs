@@ -5,6 +5,7 @@ mod page;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::application::{self, http_error, reset};
 use crate::fault::Kind;
 use crate::infrastructure::{
     clock_skew, container_kill, container_pause, container_restart, container_stop, cpu, disk_fill,
@@ -129,6 +130,9 @@ pub(crate) const KINDS: &[Kind] = &[
     reorder::KIND,
     stream::KIND,
     zone_evacuate::KIND,
+    http_error::KIND,
+    application::latency::KIND,
+    reset::KIND,
 ];
 
 /// Every fault, layer by layer.

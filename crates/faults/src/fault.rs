@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use firedrill_kernel::namespace::NamespaceId;
 use firedrill_kernel::qdisc::QdiscError;
 use firedrill_kernel::{KernelError, ProcessIdentity};
-use firedrill_undo::{HaproxyError, Primitive};
+use firedrill_undo::{HaproxyError, Primitive, ProxyError};
 use firedrill_worker::JobError;
 use serde_json::{Map, Value};
 
@@ -118,6 +118,8 @@ pub enum CompileError {
     Unfit(#[from] Unfit),
     #[error(transparent)]
     Haproxy(#[from] HaproxyError),
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     #[error(transparent)]
     Job(JobError),
     #[error(transparent)]

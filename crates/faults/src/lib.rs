@@ -5,6 +5,7 @@
 //! - [`fault`]: what every fault must say; [`catalogue()`]: what can be said of each without
 //!   having one;
 //! - [`infrastructure`]: faults of hosts and processes; [`switching`]: of the network between;
+//!   [`application`]: of what is asked and answered;
 //! - [`selector`], [`target`]: what a fault hits; [`blast_radius`]: and how much it may;
 //! - [`policy`]: what the owner of a host allows on it;
 //! - [`doctor()`]: what this host can do.
@@ -15,6 +16,7 @@
 //! To add a fault: a file with its parameters, its `parse`, `compile` and `entry`; a line in
 //! [`catalogue`].
 
+pub mod application;
 mod arguments;
 pub mod blast_radius;
 pub mod catalogue;

@@ -25,7 +25,7 @@ pub mod port_occupy;
 mod queue;
 pub mod reject;
 pub mod reorder;
-mod row;
+pub(crate) mod row;
 mod rules;
 mod shaping;
 mod share;

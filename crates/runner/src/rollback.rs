@@ -6,6 +6,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use atomic_write_file::AtomicWriteFile;
 use firedrill_engine::effect::Armed;
 use firedrill_experiment::document::Experiment;
 use firedrill_experiment::scope::VarFile;
@@ -180,12 +181,9 @@ pub fn references(secrets: &Map<String, Value>) -> Map<String, Value> {
 
 /// Writes the file so that a crash leaves the old one or the new one.
 fn keep(directory: &Path, kept: &Kept) -> std::io::Result<()> {
-    let staged = directory.join(".rollbacks.new");
-    let mut file = std::fs::File::create(&staged)?;
+    let mut file = AtomicWriteFile::open(directory.join(FILE))?;
     file.write_all(&serde_json::to_vec_pretty(kept)?)?;
-    file.sync_all()?;
-    std::fs::rename(&staged, directory.join(FILE))?;
-    std::fs::File::open(directory)?.sync_all()
+    file.commit()
 }
 
 /// Reads what a dead drill kept.

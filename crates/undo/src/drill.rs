@@ -216,7 +216,7 @@ impl Drill {
         let mut held = Vec::new();
         let mut skipped: Vec<Skipped> = Vec::new();
         for effect in effects {
-            match effect::prepare(effect) {
+            match effect::prepare(effect, &self.id) {
                 Ok(Prepared::Ready(ready)) => held.push(ready),
                 Ok(Prepared::Skipped(skip)) => skipped.push(skip),
                 Err(error) => return Err((not_applied(&error, 0), 0)),

@@ -18,6 +18,7 @@ mod limit;
 mod packets;
 mod rollbacks;
 mod root;
+mod route;
 mod service;
 mod signal;
 mod stop;
@@ -33,6 +34,7 @@ use firedrill_kernel::{Capability, KernelError, ProcessIdentity};
 use firedrill_worker::{JobError, Measurement, WorkerError};
 use serde::{Deserialize, Serialize};
 
+use crate::fault_proxy::ProxyError;
 use crate::haproxy::HaproxyError;
 use crate::primitive::Primitive;
 use crate::residue::Reverted;
@@ -53,6 +55,7 @@ use limit::LimitedCgroup;
 use packets::FilteredPackets;
 use rollbacks::Rollbacks;
 use root::ReplacedRoot;
+use route::ChangedRoute;
 use service::StoppedService;
 use signal::SignalledProcess;
 use stop::StoppedProcess;
@@ -158,6 +161,8 @@ pub(crate) enum EffectError {
     Engine(#[from] EngineError),
     #[error(transparent)]
     Haproxy(#[from] HaproxyError),
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
     #[error("{what} is taken by {by}, which is left alone")]
     Taken { what: String, by: String },
     #[error("{what} takes {capability}, which is missing")]
@@ -196,7 +201,7 @@ pub struct Observed {
 }
 
 /// Opens what applying and undoing need; changes nothing.
-pub(crate) fn prepare(primitive: Primitive) -> Result<Prepared, EffectError> {
+pub(crate) fn prepare(primitive: Primitive, drill: &DrillId) -> Result<Prepared, EffectError> {
     for process in primitive.targets() {
         if process.presence()? == firedrill_kernel::Presence::ElsewhereUnknown {
             return Err(EffectError::OtherNamespace { process });
@@ -224,6 +229,7 @@ pub(crate) fn prepare(primitive: Primitive) -> Result<Prepared, EffectError> {
         Primitive::PauseContainer(run) => PausedContainer::prepare(run),
         Primitive::EndContainer(end) => EndedContainer::prepare(end),
         Primitive::TakeServersOut(out) => DrainedServers::prepare(out),
+        Primitive::ChangeRoute(change) => ChangedRoute::prepare(change, drill),
         Primitive::RunRollbacks { argv } => Ok(Prepared::ready(Rollbacks::new(argv))),
     }
 }
@@ -254,6 +260,7 @@ pub(crate) fn resume(primitive: Primitive) -> Result<Option<Held>, KernelError> 
         Primitive::PauseContainer(run) => Box::new(PausedContainer::resume(run)),
         Primitive::EndContainer(end) => Box::new(EndedContainer::resume(end)?),
         Primitive::TakeServersOut(out) => return Ok(DrainedServers::resume(out).map(held)),
+        Primitive::ChangeRoute(change) => Box::new(ChangedRoute::resume(change)),
         Primitive::RunRollbacks { argv } => Box::new(Rollbacks::new(argv)),
     }))
 }

@@ -25,6 +25,7 @@ pub mod crash;
 mod crash;
 mod drill;
 mod effect;
+pub mod fault_proxy;
 pub mod guardian;
 pub mod haproxy;
 pub mod log;
@@ -41,6 +42,7 @@ pub use active::{ActiveDrill, ActiveFault, HaltError, HaltOutcome, Halted, activ
 pub use boot::{BootError, BootRecovery, recovery_at_boot_installed};
 pub use client::{Guardian, GuardianError, SpawnConfig, Watch};
 pub use effect::{Observed, SkipReason, Skipped};
+pub use fault_proxy::{ControlApi, ProxyError};
 pub use firedrill_worker::{Measurement, Quantity, worker_main, worker_main_with};
 pub use guardian::guardian_main;
 pub use haproxy::{HaproxyError, RuntimeSocket};
@@ -49,7 +51,8 @@ pub use primitive::{
     BalancerBefore, CgroupLimit, ClockBefore, ClockChange, ClockShift, Comeback, ConnectionChoice,
     ConnectionHolder, ConnectionReset, ContainerEnd, ContainerRun, EndHow, Ending as HostEnding,
     Expected, Freeze, FreezeKind, FrozenMember, InterfaceDown, Mechanism, OutOfUse, PacketFilter,
-    Primitive, RestartCommand, RootQdisc, ServerBefore, ServersOut, ServiceStop, Signalling, Work,
+    Primitive, PutOnRoute, RestartCommand, RootQdisc, RouteChange, ServerBefore, ServersOut,
+    ServiceStop, Signalling, Work,
 };
 pub use protocol::{Applied, Ended, Ready, Refusal};
 pub use recovery::{Filter, LeftAlone, Recovered, RecoveryError, RecoveryReport, recover};

@@ -3,6 +3,7 @@
 mod balancer;
 mod container;
 mod network;
+mod route;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use balancer::{BalancerBefore, OutOfUse, ServerBefore, ServersOut};
 pub use container::{Comeback, ContainerEnd, ContainerRun, EndHow};
 pub use network::{ConnectionChoice, ConnectionHolder, ConnectionReset, InterfaceDown};
+pub use route::{PutOnRoute, RouteChange};
 
 /// One effect on this host. What it says before it is applied is enough to undo it: names and
 /// identities are chosen first, logged second, and used third.
@@ -74,6 +76,9 @@ pub enum Primitive {
     /// Servers taken out of use by their load balancer; inverse: what each was told before, unless
     /// somebody else told it otherwise meanwhile.
     TakeServersOut(ServersOut),
+    /// A toxic or a split on a route of a fault proxy; inverse: exactly that one taken away. Where
+    /// the proxy is gone, so is what was on it.
+    ChangeRoute(RouteChange),
     /// No effect; inverse: this command, run only when the owner is dead or lost its lease. A
     /// living owner runs its own rollbacks.
     RunRollbacks { argv: Vec<String> },
@@ -256,6 +261,7 @@ pub enum Mechanism {
     Reboot,
     EngineApi,
     RuntimeSocket,
+    ProxyApi,
     Rollbacks,
 }
 
@@ -297,6 +303,7 @@ impl Primitive {
                 EndHow::Stop { .. } | EndHow::Restart { .. } => Mechanism::EngineApi,
             },
             Self::TakeServersOut(_) => Mechanism::RuntimeSocket,
+            Self::ChangeRoute(_) => Mechanism::ProxyApi,
             Self::RunRollbacks { .. } => Mechanism::Rollbacks,
         }
     }
@@ -322,6 +329,7 @@ impl Primitive {
             | Self::StopService(_)
             | Self::EndHost(_)
             | Self::TakeServersOut(_)
+            | Self::ChangeRoute(_)
             | Self::RunRollbacks { .. } => Vec::new(),
         }
     }
@@ -333,6 +341,8 @@ impl Primitive {
             Self::RunRollbacks { .. } => false,
             // HAProxy's is, unless it reads a file of states as it starts.
             Self::TakeServersOut(_) => false,
+            // The proxy may be on another host.
+            Self::ChangeRoute(_) => false,
             // Docker remembers what was stopped by hand, and does not start it at boot.
             Self::EndContainer(end) => !matches!(end.how, EndHow::Stop { .. }),
             _ => true,
@@ -382,6 +392,7 @@ impl fmt::Display for Mechanism {
             Self::Reboot => "reboot(2)",
             Self::EngineApi => "Engine API",
             Self::RuntimeSocket => "HAProxy's runtime socket",
+            Self::ProxyApi => "a fault proxy's HTTP interface",
             Self::Rollbacks => "rollback command",
         })
     }

@@ -127,6 +127,7 @@ impl Subject {
             | Primitive::EndContainer(_)
             // Compared by its own undo: only what it touched is its.
             | Primitive::TakeServersOut(_)
+            | Primitive::ChangeRoute(_)
             | Primitive::RunRollbacks { .. } => return None,
         })
     }

@@ -55,6 +55,10 @@ pub enum Quantity {
     SessionsLeft,
     /// Share of new sessions that such servers got all the same, 0 to 1.
     ShareOfSessions,
+    /// Share of the requests of a route that met what was put on it, 0 to 1.
+    ShareMet,
+    /// Bytes that came to a route while that was on it.
+    BytesMet,
     /// Milliseconds between the clock as it was and as it is.
     ClockOffset,
 }
@@ -86,6 +90,8 @@ impl Quantity {
             Self::ShareProxied => "share-proxied",
             Self::SessionsLeft => "sessions-left",
             Self::ShareOfSessions => "share-of-sessions",
+            Self::ShareMet => "share-met",
+            Self::BytesMet => "bytes-met",
             Self::ClockOffset => "clock-offset",
         }
     }
@@ -97,7 +103,7 @@ impl Quantity {
             Self::AddedDelay | Self::ClockOffset => "ms",
             Self::BytesPerSecond => "bytes/s",
             Self::CpuShare => "cores",
-            Self::MemoryHeld | Self::MemoryUsed | Self::DiskHeld => "bytes",
+            Self::MemoryHeld | Self::MemoryUsed | Self::DiskHeld | Self::BytesMet => "bytes",
             _ => "1",
         }
     }
@@ -127,6 +133,8 @@ impl Quantity {
             Self::ShareProxied => "of the connections led through the proxy",
             Self::SessionsLeft => "sessions left",
             Self::ShareOfSessions => "of the new sessions on servers out of use",
+            Self::ShareMet => "of the requests met it",
+            Self::BytesMet => "passed it",
             Self::ClockOffset => "clock offset",
         }
     }
@@ -142,6 +150,7 @@ impl Quantity {
                 | Self::ShareAnswered
                 | Self::ShareProxied
                 | Self::ShareOfSessions
+                | Self::ShareMet
         )
     }
 
@@ -151,7 +160,7 @@ impl Quantity {
             _ if self.is_share() => format!("{:.2} %", figure * 100.0),
             Self::AddedDelay | Self::ClockOffset => format!("{figure:.2} ms"),
             Self::CpuShare => format!("{figure:.3} cores"),
-            Self::MemoryHeld | Self::MemoryUsed | Self::DiskHeld => bytes(figure),
+            Self::MemoryHeld | Self::MemoryUsed | Self::DiskHeld | Self::BytesMet => bytes(figure),
             Self::BytesPerSecond => format!("{}/s", bytes(figure)),
             _ => format!("{figure:.0}"),
         }

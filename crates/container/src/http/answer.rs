@@ -4,14 +4,17 @@ use std::io::{self, Read};
 
 /// A status and its body.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) body: Vec<u8>,
+pub struct Answer {
+    pub status: u16,
+    pub body: Vec<u8>,
 }
 
-#[derive(Debug)]
-pub(super) enum AnswerError {
-    Read(io::Error),
+/// Why there is no answer, or none that can be read.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    #[error("the connection failed")]
+    Read(#[source] io::Error),
+    #[error("{0}")]
     Malformed(String),
 }
 
@@ -42,7 +45,12 @@ const INTERIM_MAX: usize = 4;
 const READ_BYTES: usize = 16 * 1024;
 
 impl Answer {
-    pub(super) fn read(reader: &mut impl Read) -> Result<Self, AnswerError> {
+    /// Reads one, and nothing behind it: at most 16 KiB of head and 16 MiB of body. How long that may
+    /// take is the reader's to say.
+    ///
+    /// # Errors
+    /// When the reader fails, or what it gives is no answer within these bounds.
+    pub fn read(reader: &mut impl Read) -> Result<Self, AnswerError> {
         let mut source = Source {
             reader,
             buffer: Vec::new(),

@@ -1,7 +1,8 @@
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use atomic_write_file::AtomicWriteFile;
 use firedrill_kernel::{Pidfd, Presence, ProcessIdentity, Signal};
 use serde::{Deserialize, Serialize};
 
@@ -119,10 +120,13 @@ pub(super) fn note(
         path: path.clone(),
         source,
     })?;
-    let partial = path.with_extension("json.partial");
-    fs::write(&partial, text)
-        .and_then(|()| fs::rename(&partial, &path))
-        .map_err(|source| ShopError::File { path, source })
+    replace(&path, &text).map_err(|source| ShopError::File { path, source })
+}
+
+fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut file = AtomicWriteFile::open(path)?;
+    file.write_all(text)?;
+    file.commit()
 }
 
 pub(super) fn forget(directory: &Path) -> Result<(), ShopError> {

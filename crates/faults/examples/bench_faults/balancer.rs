@@ -10,6 +10,7 @@
 mod haproxy;
 
 use haproxy::Haproxy;
+pub(crate) use haproxy::{LONG, wait_for};
 
 pub(crate) struct Balancer(Haproxy);
 

@@ -22,6 +22,7 @@ use crate::engine::{self, Contained};
 use crate::flow::{ECHO, Flow};
 use crate::names::NAMES;
 use crate::processes::{at_work, kill, rest, with_last_word};
+use crate::route::Route;
 use crate::talk::Talk;
 use crate::unit::Unit;
 
@@ -50,6 +51,7 @@ pub(crate) struct Bed {
     container: Option<Contained>,
     unit: Option<Unit>,
     balancer: Option<Balancer>,
+    route: Option<Route>,
     victim: Option<Child>,
     usable: Vec<Usability>,
     /// CLOCK_REALTIME − CLOCK_MONOTONIC_RAW at the beginning, in nanoseconds.
@@ -74,6 +76,7 @@ impl Bed {
             container: None,
             unit: None,
             balancer: None,
+            route: None,
             victim: None,
             usable: faults_here(),
             clock: realtime::offset().nanoseconds,
@@ -133,6 +136,11 @@ impl Bed {
             return Ok(None);
         }
         self.balancer = None;
+        if case.seen == Seen::Route {
+            self.route.get_or_insert_with(Route::start);
+            return Ok(None);
+        }
+        self.route = None;
         if case.aim == Aim::Container {
             if self.container.is_none() {
                 match Contained::start(engine) {
@@ -181,6 +189,10 @@ impl Bed {
             Seen::Server => {
                 let balancer = self.balancer.as_ref();
                 balancer.is_some_and(Balancer::is_whole).then(Instant::now)
+            }
+            Seen::Route => {
+                let route = self.route.as_ref();
+                route.is_some_and(Route::is_undisturbed).then_some(start)
             }
             Seen::Victim => {
                 self.reap();
@@ -252,8 +264,10 @@ impl Bed {
         let manager = self.unit.as_ref().map(Unit::manager).unwrap_or_default();
         let balancer = self.balancer.as_ref();
         let socket = balancer.map(Balancer::socket).unwrap_or_default();
+        let proxy = self.route.as_ref().map(Route::api).unwrap_or_default();
         case.arguments
             .replace("%socket%", &socket)
+            .replace("%proxy%", &proxy)
             .replace("%victim%", &tag())
             .replace("%dir%", &self.directory.path().display().to_string())
             .replace("%manager%", &manager)
@@ -279,13 +293,14 @@ impl Bed {
         Ok(fault.compile(&Site::of(&targets))?)
     }
 
-    /// What faults must leave of a container, a unit and a load balancer as it was.
+    /// What faults must leave of a container, a unit, a load balancer and a route as it was.
     pub(crate) fn others(&self) -> Outcome<String> {
         let container = self.container.as_ref().map(Contained::in_words);
         let unit = self.unit.as_ref().map(Unit::in_words);
         let balancer = self.balancer.as_ref().map(Balancer::in_words);
+        let route = self.route.as_ref().map(Route::in_words);
         Ok(format!(
-            "{:?}, {unit:?}, {balancer:?}",
+            "{:?}, {unit:?}, {balancer:?}, {route:?}",
             container.transpose()?
         ))
     }

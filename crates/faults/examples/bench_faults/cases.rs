@@ -10,7 +10,7 @@ use crate::Outcome;
 /// One way of trying a fault.
 pub(crate) struct Case {
     pub(crate) fault: &'static str,
-    /// Parameters as JSON; `%victim%`, `%dir%` and `%manager%` stand for what the bed has.
+    /// Parameters as JSON; `%victim%`, `%dir%`, `%manager%`, `%socket%` and `%proxy%` stand for what the bed has.
     pub(crate) arguments: &'static str,
     pub(crate) aim: Aim,
     pub(crate) seen: Seen,
@@ -51,6 +51,8 @@ pub(crate) enum Seen {
     Unit,
     /// On a server of a load balancer: out of use.
     Server,
+    /// On what a client gets through a route of a fault proxy: not the upstream's answer.
+    Route,
     /// A worker holds something as long as it lives.
     Worker,
     /// The host's clock is elsewhere.
@@ -88,7 +90,7 @@ const fn case(
 
 use Aim::{Host, Near};
 use Ends::{Alone, AloneInQueue, ByGuardian, Never};
-use Seen::{Asked, Clock, Names, OtherRun, Server, Talk, Traffic, Unit, Worker};
+use Seen::{Asked, Clock, Names, OtherRun, Route, Server, Talk, Traffic, Unit, Worker};
 
 /// Every fault, most of them once.
 #[rustfmt::skip]
@@ -130,6 +132,9 @@ const CASES: &[Case] = &[
     case("switching.reorder", r#"{"percent": 5, "delay": "60ms"}"#, Near, Traffic, AloneInQueue),
     case("switching.stream", r#"{"delay": "60ms", "remote-port": 5433}"#, Near, Asked, AloneInQueue),
     case("switching.zone-evacuate", r#"{"zone": "*-a", "socket": "%socket%"}"#, Host, Server, ByGuardian),
+    case("application.http-error", r#"{"route": "web", "proxy": "%proxy%"}"#, Host, Route, ByGuardian),
+    case("application.latency", r#"{"route": "web", "proxy": "%proxy%", "delay": "60ms"}"#, Host, Route, ByGuardian),
+    case("application.reset", r#"{"route": "web", "proxy": "%proxy%"}"#, Host, Route, ByGuardian),
 ];
 
 /// What no line tries: they would end this host, and nothing takes them back.

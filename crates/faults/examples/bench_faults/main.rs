@@ -29,6 +29,7 @@ mod names;
 mod owner;
 mod processes;
 mod proxied;
+mod route;
 mod snapshot;
 mod talk;
 mod times;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::catalogue::{Parameter, ParameterKind};
 
 /// A parameter that may be left out.
-pub(super) fn row(
+pub(crate) fn row(
     name: &'static str,
     kind: ParameterKind,
     bounds: &'static str,
@@ -24,7 +24,7 @@ pub(super) fn row(
 }
 
 /// A parameter that must be given.
-pub(super) fn required(
+pub(crate) fn required(
     name: &'static str,
     kind: ParameterKind,
     bounds: &'static str,

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
+use crate::EVACUATE;
 use crate::haproxy::{Haproxy, wait_for};
-use crate::owner::{EVACUATE, Owner};
+use crate::owner::Owner;
 
 #[test]
 fn whoever_dies_no_server_stays_out_of_use() {

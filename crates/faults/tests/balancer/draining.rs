@@ -2,8 +2,9 @@ use std::io::Read as _;
 
 use serde_json::json;
 
+use crate::DRAIN;
 use crate::haproxy::{Haproxy, wait_for};
-use crate::owner::{DRAIN, Owner};
+use crate::owner::Owner;
 
 #[test]
 fn a_drained_server_gets_no_new_session_keeps_the_ones_it_has_and_is_put_back() {

@@ -1,7 +1,8 @@
 use serde_json::{Value, json};
 
+use crate::EVACUATE;
 use crate::haproxy::{Haproxy, Shape, wait_for};
-use crate::owner::{EVACUATE, Owner};
+use crate::owner::Owner;
 
 fn evacuates_zone_a(haproxy: &Haproxy, arguments: Value) {
     let states = haproxy.states();

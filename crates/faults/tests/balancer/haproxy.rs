@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Far above anything measured: only a hang fails by it.
-pub(crate) const LONG: Duration = Duration::from_secs(60);
+#[path = "waiting.rs"]
+mod waiting;
+
+pub(crate) use waiting::{LONG, wait_for};
 
 /// Its servers are `web-a` and `web-b` of backend `web`, `api-a` and `api-b` of `api`; zone a has
 /// addresses in 127.0.1.0/24, zone b in 127.0.2.0/24.
@@ -261,18 +262,4 @@ fn answer(mut stream: std::net::TcpStream, name: &str, count: &AtomicU64) {
         name.len()
     );
     let _ = stream.write_all(format!("{head}{name}").as_bytes());
-}
-
-/// Waits for something that must come true; only a hang fails by time.
-pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < LONG, "still not: {what}");
-        pause(Duration::from_millis(10));
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "nothing here is to be halted")]
-fn pause(time: Duration) {
-    std::thread::sleep(time);
 }

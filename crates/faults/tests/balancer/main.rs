@@ -14,3 +14,9 @@ mod haproxy;
 mod meanwhile;
 mod owner;
 mod refusals;
+
+use haproxy::{LONG, wait_for};
+
+const DRAIN: &str = "switching.lb-drain";
+const EVACUATE: &str = "switching.zone-evacuate";
+const MECHANISM: &str = "runtime-socket";

@@ -4,7 +4,8 @@ use firedrill_kernel::{Pidfd, ProcessIdentity, Signal};
 use serde_json::{Value, json};
 
 use crate::haproxy::{Haproxy, Shape};
-use crate::owner::{DRAIN, EVACUATE, Owner};
+use crate::owner::Owner;
+use crate::{DRAIN, EVACUATE};
 
 fn drain_web_a(haproxy: &Haproxy) -> Owner {
     let arguments = haproxy.arguments(json!({"backend": "web", "server": "web-a"}));

@@ -8,10 +8,7 @@ use firedrill_kernel::{Pidfd, Presence, ProcessIdentity, Signal};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::haproxy::{LONG, wait_for};
-
-pub(crate) const DRAIN: &str = "switching.lb-drain";
-pub(crate) const EVACUATE: &str = "switching.zone-evacuate";
+use super::{LONG, MECHANISM, wait_for};
 
 /// An owner that has applied a fault, and its guardian.
 pub(crate) struct Owner {
@@ -49,7 +46,7 @@ impl Owner {
             wait_for("a refused fault leaves no log", || drills_left(&root) == 0);
             return Err(refused.to_owned());
         }
-        assert_eq!(begun["mechanisms"], json!(["runtime-socket"]), "{begun}");
+        assert_eq!(begun["mechanisms"], json!([MECHANISM]), "{begun}");
         let pid = u32::try_from(begun["guardian"].as_u64().unwrap()).unwrap();
         Ok(Self {
             root,
@@ -77,7 +74,7 @@ impl Owner {
             .clone()
     }
 
-    /// Takes it back; how many servers, and what is not as it was.
+    /// Takes it back; how many effects, and what is not as it was.
     pub(crate) fn revert(&mut self) -> (u64, Vec<Value>) {
         told(&self.ask("revert"))
     }

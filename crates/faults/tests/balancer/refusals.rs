@@ -7,8 +7,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::DRAIN;
 use crate::haproxy::Haproxy;
-use crate::owner::{DRAIN, Owner};
+use crate::owner::Owner;
 
 fn refused(arguments: &Value) -> String {
     Owner::try_begin(DRAIN, arguments).err().unwrap()

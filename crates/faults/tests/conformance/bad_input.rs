@@ -127,6 +127,20 @@ fn out_of_bounds(parameter: &Parameter) -> Vec<Value> {
             ]
         }
         "the name of a backend" => vec![json!(""), json!("a;b"), json!("a\nb"), json!("a*")],
+        "like http://127.0.0.1:8474: the HTTP interface of a fault proxy" => {
+            vec![
+                json!(""),
+                json!("127.0.0.1:8474"),
+                json!("https://a"),
+                json!("http://a:0"),
+            ]
+        }
+        "the name of a route of the proxy" => {
+            vec![json!(""), json!("a\nb"), json!("x".repeat(256))]
+        }
+        "begins with / or *; * is any part of it" => vec![json!(""), json!("pay")],
+        "a time from 1ms to 10m" => vec![json!(0), json!("0.9ms"), json!("601s"), json!(-1)],
+        "a whole number from 400 to 599" => vec![json!(399), json!(600), json!(-1), json!(500.5)],
         "system, or the absolute path of a manager's private socket" => {
             vec![json!(""), json!("relative/path")]
         }

@@ -146,6 +146,8 @@ fn arguments(entry: &Entry, nobody: &Nobody) -> Map<String, Value> {
     set("path", json!(nobody.work()));
     set("manager", json!(nobody.work().join("no-manager")));
     set("socket", json!(nobody.work().join("no-haproxy")));
+    // Nobody listens there.
+    set("proxy", json!("http://127.0.0.1:1"));
     match entry.name {
         "infrastructure.cpu" => set("percent", json!(5)),
         "infrastructure.disk-fill" => {
@@ -182,8 +184,8 @@ const WORKS: [&str; 10] = [
 ];
 
 /// What is lacking before any privilege is: a container engine, a service manager, a policy, a load
-/// balancer.
-const LACKS: [(&str, &str); 9] = [
+/// balancer, a proxy.
+const LACKS: [(&str, &str); 12] = [
     ("infrastructure.container-kill", "no engine listens"),
     ("infrastructure.container-pause", "no engine listens"),
     ("infrastructure.container-restart", "no engine listens"),
@@ -193,6 +195,9 @@ const LACKS: [(&str, &str); 9] = [
     ("infrastructure.host-shutdown", "not allowed by the policy"),
     ("switching.lb-drain", "no HAProxy answers"),
     ("switching.zone-evacuate", "no HAProxy answers"),
+    ("application.http-error", "no proxy answers"),
+    ("application.latency", "no proxy answers"),
+    ("application.reset", "no proxy answers"),
 ];
 
 #[test]

@@ -28,7 +28,9 @@ Examples:
   firedrill inject infrastructure.process-kill signal=TERM --target pid=4711 --for 5s
   firedrill inject infrastructure.process-pause --target label.zone=2 --percent 50 \\
       --targets-max 3 --for 30s
-  firedrill inject switching.latency delay=50ms port=5432 --target namespace=db --for 30s")]
+  firedrill inject switching.latency delay=50ms port=5432 --target namespace=db --for 30s
+  firedrill inject application.latency proxy=http://127.0.0.1:8474 route=payments delay=80ms \
+      --for 10s")]
 pub(crate) struct InjectArgs {
     /// The fault, as `firedrill faults` names it
     #[arg(value_name = "FAULT")]
@@ -40,13 +42,8 @@ pub(crate) struct InjectArgs {
     #[arg(long = "for", value_name = "DURATION", value_parser = some_time)]
     pub(crate) duration: Duration,
     /// What it hits: pid=N, name=NAME, command=PATTERN or label.KEY=VALUE (repeat to narrow);
-    /// container=NAME, which also narrows processes; namespace=NAME, cgroup=PATH or host=true
-    #[arg(
-        long,
-        required = true,
-        value_name = "KEY=VALUE",
-        help_heading = "Target"
-    )]
+    /// container=NAME, which also narrows processes; namespace=NAME, cgroup=PATH or host=true, which is meant where a fault can hit nothing else
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Target")]
     pub(crate) target: Vec<KeyValue>,
     /// Hit this many of those that match
     #[arg(

@@ -5,6 +5,7 @@ use firedrill_experiment::document::{Experiment, Strictness};
 use firedrill_experiment::journal::{Journal, Verdict};
 use firedrill_experiment::scope::Scope;
 use firedrill_experiment::units::format_duration;
+use firedrill_faults::TargetKind;
 use firedrill_runner::plan::preview;
 use firedrill_runner::spare::Spare;
 use serde_json::{Map, Value, json};
@@ -38,7 +39,11 @@ fn document(args: &InjectArgs) -> Result<Value, Failure> {
         .iter()
         .map(|pair| (pair.key.clone(), typed(&pair.value)))
         .collect();
-    let mut target = target(&args.target)?;
+    let mut target = if args.target.is_empty() {
+        only_target(&args.fault)?
+    } else {
+        target(&args.target)?
+    };
     if let Some(count) = args.count {
         target.insert("count".into(), json!(count));
     }
@@ -62,6 +67,21 @@ fn document(args: &InjectArgs) -> Result<Value, Failure> {
         }],
     }))
 }
+
+/// What a fault hits that can hit nothing but this host; a mistyped fault is told later, by itself.
+fn only_target(fault: &str) -> Result<Map<String, Value>, Failure> {
+    let chosen = firedrill_faults::catalogue()
+        .into_iter()
+        .find(|entry| entry.name == fault)
+        .is_some_and(|entry| entry.targets != [TargetKind::Host]);
+    if chosen {
+        return Err(Failure::usage(format!("{fault} needs a target")).hint(TARGETS));
+    }
+    Ok(Map::from_iter([("host".to_owned(), json!(true))]))
+}
+
+const TARGETS: &str = "--target with pid=N, name=NAME, command=PATTERN, label.KEY=VALUE, \
+     container=NAME, namespace=NAME, cgroup=PATH or host=true";
 
 fn target(words: &[KeyValue]) -> Result<Map<String, Value>, Failure> {
     let mut target = Map::new();
@@ -92,8 +112,9 @@ fn target(words: &[KeyValue]) -> Result<Map<String, Value>, Failure> {
                     labels.insert(label.to_owned(), json!(value));
                 }
                 None => {
-                    return Err(Failure::usage(format!("a target is not chosen by `{key}`"))
-                        .hint("pid=N, name=NAME, command=PATTERN, label.KEY=VALUE, container=NAME, namespace=NAME, cgroup=PATH or host=true"));
+                    return Err(
+                        Failure::usage(format!("a target is not chosen by `{key}`")).hint(TARGETS)
+                    );
                 }
             },
         }

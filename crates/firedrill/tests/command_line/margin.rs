@@ -154,6 +154,9 @@ fn what_cannot_be_asked_says_why() {
     place.file("margin.json", "{}");
     let no_record = place.run(&["margin", "good.yaml", "--resume"]);
     assert_eq!(no_record.status.code(), Some(2), "{no_record:?}");
+    std::fs::create_dir(place.work().join("folder")).unwrap();
+    let no_file = place.run(&["margin", "good.yaml", "--record", "folder"]);
+    assert_eq!(no_file.status.code(), Some(2), "{no_file:?}");
 }
 
 #[test]

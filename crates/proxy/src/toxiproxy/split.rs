@@ -18,6 +18,9 @@ pub struct SplitWords {
     /// Another name divides anew.
     #[serde(default = "one")]
     pub name: String,
+    /// Whether a state file keeps it for the proxy's next start.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub kept: bool,
 }
 
 fn connection() -> String {
@@ -26,6 +29,14 @@ fn connection() -> String {
 
 fn one() -> String {
     "split".into()
+}
+
+fn yes() -> bool {
+    true
+}
+
+pub(super) fn is_true(value: &bool) -> bool {
+    *value
 }
 
 /// What the requests of each arm got, since the proxy was last enabled.

@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use atomic_write_file::AtomicWriteFile;
+
 use super::collection::ProxyView;
 use super::config::{ConfigError, ProxyConfig, read};
 
@@ -54,12 +56,18 @@ impl StateFile {
 
     /// Replaces what it holds. A reader, or a power cut, meets the old or the new, never a part.
     pub(super) fn write(&self, proxies: &[ProxyView]) -> std::io::Result<()> {
-        let text = serde_json::to_string_pretty(proxies)?;
-        let mut beside = self.path.clone().into_os_string();
-        beside.push(".new");
-        let mut file = std::fs::File::create(&beside)?;
+        let kept: Vec<ProxyView> = proxies.iter().map(kept).collect();
+        let text = serde_json::to_string_pretty(&kept)?;
+        let mut file = AtomicWriteFile::open(&self.path)?;
         file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&beside, &self.path)
+        file.commit()
     }
+}
+
+/// Without what is not for the next start.
+fn kept(proxy: &ProxyView) -> ProxyView {
+    let mut kept = proxy.clone();
+    kept.toxics.retain(|toxic| toxic.kept);
+    kept.split = kept.split.filter(|split| split.kept);
+    kept
 }

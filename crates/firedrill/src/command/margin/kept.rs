@@ -1,9 +1,9 @@
 //! The record's file: whole at any moment, so that a search can go on after any end.
 
-use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use atomic_write_file::AtomicWriteFile;
 use firedrill_runner::margin::record::{FORM, Record};
 
 use crate::cli::MarginArgs;
@@ -12,6 +12,11 @@ use crate::failure::Failure;
 /// What there is to go on with, if that was asked for.
 pub(super) fn before(args: &MarginArgs) -> Result<Option<Record>, Failure> {
     let name = args.record.display();
+    if std::fs::metadata(&args.record).is_ok_and(|there| !there.is_file()) {
+        // A device or directory would be replaced by the record.
+        let message = format!("{name} is there already, and is no regular file");
+        return Err(Failure::usage(message).hint("--record names the file to write"));
+    }
     if !args.resume {
         return Ok(None);
     }
@@ -32,7 +37,7 @@ pub(super) fn before(args: &MarginArgs) -> Result<Option<Record>, Failure> {
     Ok(Some(record))
 }
 
-/// Beside its place first: the old one is there until the new one is whole.
+/// The old one is there until the new one is whole.
 pub(super) fn write(path: &Path, record: &Record) -> io::Result<()> {
     let mut text = serde_json::to_vec_pretty(record)?;
     text.push(b'\n');
@@ -42,11 +47,7 @@ pub(super) fn write(path: &Path, record: &Record) -> io::Result<()> {
     {
         std::fs::create_dir_all(parent)?;
     }
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let beside = path.with_file_name(name);
-    let mut file = File::create(&beside)?;
+    let mut file = AtomicWriteFile::open(path)?;
     file.write_all(&text)?;
-    file.sync_all()?;
-    std::fs::rename(&beside, path)
+    file.commit()
 }
