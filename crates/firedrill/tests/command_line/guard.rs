@@ -46,18 +46,19 @@ impl Endpoint {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         thread::spawn(move || {
-            let mut first = None;
+            let (mut first, mut held) = (None, Vec::new());
             for stream in listener.incoming().map_while(Result::ok) {
                 // Its time begins when it is first asked: a busy host may start the drill late.
                 let began = *first.get_or_insert_with(Instant::now);
-                answer(stream, turn, began, after);
+                held.extend(answer(stream, turn, began, after));
             }
         });
         Self { address }
     }
 }
 
-fn answer(mut stream: TcpStream, turn: Turn, began: Instant, after: Duration) {
+/// The connection, if it has to hang.
+fn answer(mut stream: TcpStream, turn: Turn, began: Instant, after: Duration) -> Option<TcpStream> {
     let now = began.elapsed();
     let turned = now > after;
     let mut line = String::new();
@@ -72,14 +73,8 @@ fn answer(mut stream: TcpStream, turn: Turn, began: Instant, after: Duration) {
         match turn {
             Turn::Well | Turn::AlwaysZero => {}
             Turn::Harm => body["bad"] = json!(7 + ms - then),
-            Turn::Missing => return,
-            Turn::Hanging => {
-                thread::spawn(move || {
-                    thread::sleep(Duration::from_secs(FAULT_S));
-                    drop(stream);
-                });
-                return;
-            }
+            Turn::Missing => return None,
+            Turn::Hanging => return Some(stream),
             Turn::Stuck => body["good"] = json!(1_000 + then),
             Turn::StampStuck => body["now"] = json!(1_000.0 + after.as_secs_f64()),
             Turn::StampBack => body["now"] = json!(3.0),
@@ -113,6 +108,7 @@ fn answer(mut stream: TcpStream, turn: Turn, began: Instant, after: Duration) {
         "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     );
+    None
 }
 
 /// Somebody to pause.
