@@ -20,7 +20,8 @@ use serde_json::{Map, Value};
 
 pub use experiment::{Reading, Strictness};
 pub use margin::{
-    Margin, MarginAim, MarginNormal, MarginScale, MarginTarget, NormalFrom, NormalIs,
+    ContextFrom, Margin, MarginAim, MarginContext, MarginNormal, MarginScale, MarginTarget,
+    NormalFrom, NormalIs,
 };
 pub(crate) use tolerance::read_tolerance;
 
@@ -57,7 +58,7 @@ pub struct Experiment {
     /// Those of the top-level `guardrails` that watch a KPI.
     pub kpi_guardrails: Vec<KpiGuardrail>,
     /// Top-level `margin`: what `firedrill margin` asks.
-    pub margin: Option<Margin>,
+    pub margins: Vec<Margin>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -7,7 +7,6 @@
 //! | [`fault`] | faults of ours, asked of the guardian |
 //! | `in_force` | what all faults of the drill hit, for the blast radius |
 //! | `kpi` | KPI streams |
-//! | [`guard`] | guardrails on streams, for what is no drill |
 //! | [`margin`] | trials of one fault at many magnitudes |
 //! | [`control`] | Python controls |
 //! | [`check`] | what a document needs from its surroundings |
@@ -25,7 +24,6 @@ pub mod control;
 pub mod drive;
 pub mod events;
 pub mod fault;
-pub mod guard;
 mod in_force;
 mod kpi;
 mod lifecycle;

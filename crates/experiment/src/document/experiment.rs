@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use super::activity::{Lowering, Role};
 use super::reader::{Reader, nearest, not_one_of};
 use super::{
-    Activity, ActivityKind, Experiment, Hypothesis, HypothesisStrategy, Provider, RollbackStrategy,
-    RuntimeDefaults,
+    Activity, ActivityKind, Experiment, GuardedStream, Hypothesis, HypothesisStrategy, Provider,
+    RollbackStrategy, RuntimeDefaults,
 };
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::node::Node;
@@ -140,6 +140,18 @@ impl Experiment {
         out
     }
 
+    /// Every guardrail on a KPI has a stream of its own from here on, as that KPI has: for whoever
+    /// watches the KPIs otherwise.
+    pub fn part_guardrails_from_kpis(&mut self) {
+        for guardrail in &mut self.kpi_guardrails {
+            if let GuardedStream::Kpi(kpi) = guardrail.watched
+                && let Some(kpi) = self.kpis.get(kpi)
+            {
+                guardrail.watched = GuardedStream::Own(kpi.provider.clone());
+            }
+        }
+    }
+
     /// Whether the document asks for a fault of ours.
     pub fn has_fault(&self) -> bool {
         self.activities()
@@ -232,7 +244,7 @@ fn lower(value: Value, reader: &mut Reader) -> Option<Experiment> {
     let rollbacks = lowering.list(&raw, "rollbacks", &root, Role::Rollback, reader);
     super::control::check_references(&raw, reader);
     let ours = super::ours::read(&raw, &lowering, reader);
-    let margin = super::margin::read(&raw, &method, &ours.kpis, reader);
+    let margins = super::margin::read(&raw, &method, &ours.kpis, reader);
     let experiment = Experiment {
         title,
         description,
@@ -251,7 +263,7 @@ fn lower(value: Value, reader: &mut Reader) -> Option<Experiment> {
         blast_radius: ours.blast_radius,
         guardrails: ours.guardrails,
         kpi_guardrails: ours.kpi_guardrails,
-        margin,
+        margins,
         raw,
     };
     check_blast_radius(&experiment, reader);

@@ -40,7 +40,8 @@ pub struct Experiment {
     pub blast_radius: Option<BlastRadius>,
     /// Probes and thresholds on streams that stop the drill.
     pub guardrails: Option<Vec<Guardrail>>,
-    pub margin: Option<Margin>,
+    /// One dimension, or a list of them.
+    pub margin: Option<Margins>,
 }
 
 /// What we believe: every probe stays within its tolerance.
@@ -556,10 +557,21 @@ pub enum GuardrailModeName {
     Background,
 }
 
-/// How much of one dimension the system bears: what `firedrill margin` asks.
+/// What `firedrill margin` asks.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Margins {
+    One(Box<Margin>),
+    /// One after the other, each with a name of its own.
+    Several(Vec<Margin>),
+}
+
+/// How much of one dimension the system bears.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Margin {
+    /// Needed in a list of several.
+    pub name: Option<String>,
     pub vary: Vary,
     /// The smallest magnitude, which is tried first: 20ms, 1%, 10mbps or a number.
     pub from: Value,
@@ -583,6 +595,8 @@ pub struct Margin {
     pub budget: MarginBudget,
     #[schemars(range(min = 0.5, max = 1))]
     pub confidence: Option<f64>,
+    /// What else the answer holds for: values, or `{provider, jsonpath}`, read before and after.
+    pub context: Option<Map<String, Value>>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use firedrill_engine::Event;
-use firedrill_engine::effect::Signal;
 use firedrill_experiment::call::KpiSource;
 use firedrill_judge::margin::Verdict;
 use firedrill_judge::{Degraded, Window, recovered};
@@ -13,6 +12,7 @@ use tokio::time::Instant;
 use super::ask::Watched;
 use super::record::Stopped;
 use crate::kpi::Streams;
+use crate::provider::Cancel;
 
 /// A window is told once its last request has ended; this much later, nobody is there to tell.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -47,11 +47,8 @@ impl Stream {
         }
     }
 
-    /// The next window; the signal that comes first stops.
-    pub(super) async fn next(
-        &mut self,
-        signals: &mut mpsc::UnboundedReceiver<Signal>,
-    ) -> Result<Window, Stopped> {
+    /// The next window; the end of the drill comes first.
+    pub(super) async fn next(&mut self, cancel: &mut Cancel) -> Result<Window, Stopped> {
         let silence = SILENCE + self.watched.call.timeout;
         tokio::select! {
             event = tokio::time::timeout(silence, self.inbox.recv()) => match event {
@@ -65,7 +62,7 @@ impl Stream {
                     self.watched.name
                 ))),
             },
-            Some(_) = signals.recv() => Err(Stopped::Halted),
+            _ = cancel.cancelled() => Err(Stopped::Halted),
         }
     }
 
