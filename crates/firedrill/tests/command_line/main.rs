@@ -8,6 +8,7 @@
 
 mod documents;
 mod drills;
+mod guard;
 mod help;
 mod margin;
 mod mistakes;
