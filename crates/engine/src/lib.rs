@@ -37,6 +37,7 @@ mod watch;
 
 use std::time::Duration;
 
+pub use drill::journal::CHAOSLIB_VERSION;
 pub use effect::{CallId, Effect, Event};
 pub use plan::{Dry, Options, Plan};
 

@@ -4,6 +4,7 @@
 //! Field by field: <https://chaostoolkit.org/reference/api/experiment/>.
 
 mod activity;
+mod canary;
 mod control;
 mod experiment;
 mod margin;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+pub use canary::{Canary, CanaryAsk, CanaryKpi, CanaryWindow};
 pub use experiment::{Reading, Strictness};
 pub use margin::{
     Margin, MarginAim, MarginNormal, MarginScale, MarginTarget, NormalFrom, NormalIs,
@@ -54,6 +56,8 @@ pub struct Experiment {
     pub guardrails: Vec<Guardrail>,
     /// Top-level `margin`: what `firedrill margin` asks.
     pub margin: Option<Margin>,
+    /// Top-level `canary`: what `firedrill canary` asks.
+    pub canary: Option<Canary>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
