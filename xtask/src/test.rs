@@ -65,6 +65,7 @@ const STEPS: &[Step] = &[
     ("judge beside savvi and scipy", judge_oracle),
     ("toxiproxy clients", clients::toxiproxy),
     ("kafka clients", clients::kafka),
+    ("websocket clients", clients::websocket),
     ("http2 conformance", conformance::http2),
 ];
 

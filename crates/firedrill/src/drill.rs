@@ -32,7 +32,7 @@ use tokio::sync::mpsc;
 use crate::failure::Failure;
 
 pub(crate) use canary::canary;
-pub(crate) use margin::margin;
+pub(crate) use margin::{Dimension, margin};
 
 /// A dead or stopped owner's faults end after this at the latest.
 const LEASE: Duration = Duration::from_secs(5);
@@ -160,6 +160,7 @@ async fn hold_on(
         providers: providers.clone(),
         faults,
         rollbacks: rollbacks(&order, &drill),
+        trials: None,
     };
     let plan = Plan {
         experiment: order.experiment,

@@ -1,6 +1,7 @@
 //! Decides what a stream of requests proves about an objective, and how sure that is.
 //!
 //! Map, of what is asked of one phase:
+//! - [`sensor`]: from readings of counters to windows, and whether the sensor is to be believed;
 //! - [`tally`]: counted windows, and their sum over one phase;
 //! - [`verdict`]: [`judge`], one objective against one tally;
 //! - [`bounds`]: exact confidence bounds for a ratio and for a quantile;
@@ -55,6 +56,7 @@ pub mod order;
 pub mod quantile;
 pub mod rate;
 pub mod recovery;
+pub mod sensor;
 pub mod sequential;
 pub mod several;
 pub mod share;

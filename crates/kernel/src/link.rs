@@ -11,7 +11,7 @@ mod paths;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-pub use paths::{Address, Paths, Route};
+pub use paths::{Address, Paths, Route, addresses};
 
 use crate::KernelError;
 use crate::netlink::{Attributes, Message, Parsed, Socket};

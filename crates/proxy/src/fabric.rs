@@ -18,7 +18,7 @@ use crate::counters::{Passed, Requests};
 use crate::group::{Checker, Refused, State, Which};
 use crate::handover::Inherited;
 use crate::message::Protocol;
-use crate::reactor::{self, Handle, Order};
+use crate::reactor::{self, Handle, Order, congestion};
 use crate::route::{Faults, FlowLimits, Parts, Route, Upstream};
 use crate::tls::Tls;
 use crate::tls::failures::Failures;
@@ -145,6 +145,9 @@ impl Fabric {
             (None, _) => listen(address, one_version),
         };
         let (listener, bound) = listener.map_err(failed)?;
+        if config.protocol != Protocol::Udp {
+            congestion::suit(&listener, bound);
+        }
         let checker = match &config.upstream {
             // A connection says nothing of who takes datagrams.
             Upstream::Group(group) if config.protocol != Protocol::Udp => {

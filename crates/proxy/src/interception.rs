@@ -124,9 +124,14 @@ impl Passage {
         })?;
         let mut routes = Vec::new();
         for listen in &job.listen {
-            let name = if listen.is_ipv4() { "v4" } else { "v6" };
+            let version = if listen.is_ipv4() { "v4" } else { "v6" };
+            let name = match routes.iter().any(|route| route == version) {
+                false => version.to_owned(),
+                // Of datagrams that arrive: at each address of its own.
+                true => listen.ip().to_string(),
+            };
             let route = RouteConfig {
-                name: name.into(),
+                name: name.clone(),
                 listen: *listen,
                 upstream: Upstream::Original { mark: job.mark },
                 connect_timeout: CONNECT_TIMEOUT,
@@ -144,7 +149,7 @@ impl Passage {
                     doing: "listen",
                     source: Box::new(source),
                 })?;
-            routes.push(name.into());
+            routes.push(name);
         }
         let table = Table::create(socket, &job.ruleset)?;
         Ok(Self {

@@ -17,11 +17,14 @@ pub mod http;
 pub mod http2;
 pub mod kafka;
 pub mod mysql;
+mod outgoing;
+mod passing;
 mod pattern;
 pub mod postgres;
 mod protocol;
 pub mod redis;
 pub mod sql;
+pub mod websocket;
 mod wire;
 
 use std::fmt::Debug;
@@ -38,6 +41,9 @@ pub use postgres::{PostgresAction, PostgresError, PostgresFault};
 pub use protocol::{Protocol, UnknownProtocol};
 pub use redis::{RedisAction, RedisError, RedisFault, RedisMatch};
 pub use sql::{NoSqlState, SqlAction, SqlFault, SqlState, StatementMatch};
+pub use websocket::{
+    WebSocketAction, WebSocketChange, WebSocketFault, WebSocketMatch, WebSocketMessage,
+};
 
 use crate::arms::{Arm, Arms};
 use crate::chance::Chance;
@@ -122,6 +128,7 @@ pub enum Kind {
     Mysql(MysqlFault),
     Postgres(PostgresFault),
     Redis(RedisFault),
+    WebSocket(WebSocketFault),
 }
 
 impl Kind {
@@ -129,7 +136,7 @@ impl Kind {
     #[must_use]
     pub const fn protocol(&self) -> Protocol {
         match self {
-            Self::Http(_) => Protocol::Http,
+            Self::Http(_) | Self::WebSocket(_) => Protocol::Http,
             Self::Grpc(_) => Protocol::Http2,
             Self::Kafka(_) => Protocol::Kafka,
             Self::Mysql(_) => Protocol::Mysql,

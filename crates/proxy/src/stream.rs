@@ -76,6 +76,15 @@ pub enum Direction {
     Downstream,
 }
 
+impl Direction {
+    pub(crate) const fn opposite(self) -> Self {
+        match self {
+            Self::Upstream => Self::Downstream,
+            Self::Downstream => Self::Upstream,
+        }
+    }
+}
+
 /// A fault on the streams of a route.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamFault {

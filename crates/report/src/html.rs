@@ -5,10 +5,10 @@ mod aggregate;
 mod canary;
 mod evidence;
 mod made;
-mod verdict;
+pub(crate) mod verdict;
 
 use firedrill_experiment::journal::Journal;
-use maud::{DOCTYPE, Markup, PreEscaped, html as page};
+use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 
 use crate::chart;
 use crate::summary::{Summary, summary};
@@ -32,7 +32,22 @@ pub fn html(journals: &[Journal], options: &HtmlOptions) -> String {
             [one] => one.title.clone(),
             several => format!("{} drills", several.len()),
         });
-    let body = page! {
+    let body = markup! {
+        @if journals.len() != 1 {
+            (aggregate::aggregate(&title, journals, &summaries))
+        }
+        @for (i, (journal, summary)) in journals.iter().zip(&summaries).enumerate() {
+            // A page's own title replaces a single drill's.
+            @let name = if journals.len() == 1 { &title } else { &summary.title };
+            (drill(i, name, journal, summary))
+        }
+    };
+    page(&title, &body)
+}
+
+/// What every page of ours is around its body.
+pub(crate) fn page(title: &str, body: &Markup) -> String {
+    let page = markup! {
         (DOCTYPE)
         html lang="en" {
             head {
@@ -42,26 +57,15 @@ pub fn html(journals: &[Journal], options: &HtmlOptions) -> String {
                 title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
-            body {
-                main {
-                    @if journals.len() != 1 {
-                        (aggregate::aggregate(&title, journals, &summaries))
-                    }
-                    @for (i, (journal, summary)) in journals.iter().zip(&summaries).enumerate() {
-                        // A page's own title replaces a single drill's.
-                        @let name = if journals.len() == 1 { &title } else { &summary.title };
-                        (drill(i, name, journal, summary))
-                    }
-                }
-            }
+            body { main { (body) } }
         }
     };
-    body.into_string()
+    page.into_string()
 }
 
 fn drill(index: usize, title: &str, journal: &Journal, summary: &Summary) -> Markup {
     let drill = journal.firedrill.as_ref();
-    page! {
+    markup! {
         article id=(format!("drill-{}", index + 1)) {
             (verdict::verdict(title, journal, summary))
             @if let Some(drill) = drill {
@@ -93,7 +97,7 @@ fn key(journal: &Journal) -> Markup {
     let drill = journal.firedrill.as_ref();
     let faults = drill.is_some_and(|d| !d.faults.is_empty());
     let recovery = drill.and_then(|d| d.recovery);
-    page! {
+    markup! {
         @if faults || recovery.is_some() {
             p.legend {
                 @if faults { span { i.swatch.shade {} "fault in place" } }

@@ -4,7 +4,8 @@
 //! - [`read`]: a journal from bytes, tolerant of what other tools left out or wrote oddly;
 //! - `summary`: what every format says about one drill, worked out once;
 //! - [`html()`]: one self-contained page, with charts from `chart` (drawn with `svg`);
-//! - [`markdown()`], [`junit()`], [`json()`].
+//! - [`markdown()`], [`junit()`], [`json()`];
+//! - [`margin`]: the records of `firedrill margin`, in the same formats.
 //!
 //! A journal of the real Chaos Toolkit, without our measurements, is reported too; it gets no
 //! verdict then, only what it says of itself: "completed, not deviated".
@@ -16,6 +17,7 @@ mod chart;
 pub mod html;
 pub mod json;
 pub mod junit;
+pub mod margin;
 pub mod markdown;
 pub mod read;
 mod summary;

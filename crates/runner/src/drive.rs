@@ -17,6 +17,7 @@ use crate::control::Controls;
 use crate::fault::Faults;
 use crate::kpi::Streams;
 use crate::lifecycle::Lifecycle;
+use crate::margin::Trials;
 use crate::provider::{Canceller, Providers, canceller};
 use crate::rollback::Rollbacks;
 
@@ -27,6 +28,8 @@ pub struct Ports {
     pub controls: Controls,
     pub faults: Faults,
     pub rollbacks: Rollbacks,
+    /// What is held in the place of one fault, where the drill is a margin's.
+    pub trials: Option<Trials>,
 }
 
 /// For whoever looks on.
@@ -50,7 +53,7 @@ pub async fn drive(
     let mut engine = Engine::new(plan);
     let mut driver = Driver {
         began: Instant::now(),
-        streams: Streams::new(seed, events.clone()),
+        streams: Streams::new(seed, events.clone()).asking_as(&ports.providers),
         events,
         ports,
         cancellers: BTreeMap::new(),
@@ -132,7 +135,9 @@ impl Driver {
                 });
             }
             Effect::WakeAt(time) => self.wake = Some(time),
-            Effect::StartKpi { kpi, call } => self.streams.start(kpi, &call, self.began.elapsed()),
+            Effect::StartKpi { kpi, source } => {
+                self.streams.start(kpi, &source, self.began.elapsed());
+            }
             Effect::StopKpi { kpi } => self.streams.stop(kpi),
             Effect::ArmRollbacks(armed) => self.arm(armed),
             Effect::DisarmRollbacks => self.ports.rollbacks.disarm(&self.ports.faults),
@@ -149,13 +154,16 @@ impl Driver {
         let events = self.events.clone();
         if let Call::Fault(fault) = call {
             let (faults, began) = (self.ports.faults.clone(), self.began);
+            let trials = self.ports.trials.clone();
             tokio::spawn(async move {
-                let applied = events.clone();
-                let report = faults
-                    .run(&fault, cancel, began, move || {
-                        let _ = applied.send(Event::FaultApplied { id });
-                    })
-                    .await;
+                let told = events.clone();
+                let applied = move || {
+                    let _ = told.send(Event::FaultApplied { id });
+                };
+                let report = match trials.filter(|trials| trials.are_of(&activity)) {
+                    Some(trials) => trials.hold(&fault, cancel, began, applied).await,
+                    None => faults.run(&fault, cancel, began, applied).await,
+                };
                 let outcome = crate::fault::outcome(&activity, &report);
                 let _ = events.send(Event::FaultEnded { id, report });
                 let _ = events.send(Event::CallEnded { id, outcome });

@@ -491,7 +491,8 @@ fn mechanism(placed: &Applied) -> String {
     names.join(", ")
 }
 
-fn blank(call: &FaultCall) -> FaultReport {
+/// The report of a fault that nothing is known of yet.
+pub(crate) fn blank(call: &FaultCall) -> FaultReport {
     FaultReport {
         fault: call.name.clone(),
         mechanism: String::new(),

@@ -1,27 +1,44 @@
 //! A margin, carried out: one magnitude after the other is put on the system through the guardian,
 //! watched by a KPI, and taken back. What to try next is `judge::margin`'s to say.
 //!
+//! The document is held as a drill like any other, with its gate, guardrails, controls and
+//! rollbacks; only that all trials stand where its method has the one fault that is varied.
+//!
 //! - [`ask`]: the question, from the document;
+//! - `facts`: what else the answer holds for;
 //! - [`record`]: what is kept after each step, and taken up again;
+//! - `turn`: the drill's side of the trials;
+//! - `steady`: the hypothesis between trials;
 //! - `stream`: the KPI's windows as good and bad requests;
 //! - `trial`: one magnitude.
 
 pub mod ask;
+mod facts;
 pub mod record;
+mod steady;
 mod stream;
 mod trial;
+mod turn;
 
+use std::cell::RefCell;
 use std::time::Duration;
 
-use firedrill_engine::effect::Signal;
+use firedrill_engine::Plan;
+use firedrill_engine::effect::{Level, Progress, Signal};
+use firedrill_experiment::journal::{Journal, Verdict};
 use firedrill_judge::margin::{Entry, Margin, Normal, Question, Recovery, Step};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::fault::Faults;
+use crate::provider::{Cancel, Providers};
+use crate::{Notice as OfDrill, Ports, drive};
 use ask::Asked;
 use record::{Record, Stopped, TrialReport};
+use steady::Steady;
 use stream::Stream;
+pub use turn::Trials;
+use turn::{Held, Turn};
 
 /// How long the KPI has to be well before it is believed to be.
 const WELL_FOR: Duration = Duration::from_secs(1);
@@ -45,45 +62,103 @@ pub enum Notice<'a> {
     Void(&'a Stopped),
     /// So long after the fault was gone.
     Recovered(Duration),
+    /// What went wrong in the drill that holds the search.
+    Trouble(&'a str),
 }
 
-/// Searches until there is an answer, or a reason to stop. The record says which.
+/// Holds the document's drill, and in it searches until there is an answer, or a reason to stop.
+/// The record says which.
 ///
 /// `keep` makes it durable after each step, so that a search that was interrupted can go on.
-pub async fn search(
+pub async fn hold(
     asked: Asked,
     mut record: Record,
-    faults: Faults,
+    mut plan: Plan,
+    mut ports: Ports,
     signals: mpsc::UnboundedReceiver<Signal>,
     mut keep: impl FnMut(&Record) -> std::io::Result<()>,
-    mut look: impl FnMut(Duration, Notice<'_>),
+    look: impl FnMut(Duration, Notice<'_>),
 ) -> Record {
-    let began = Instant::now();
-    let mut search = Search {
-        stream: Stream::open(&asked.kpi, asked.seed, began),
-        asked,
-        faults,
-        signals,
-        keep: &mut keep,
-        look: &mut look,
-        began,
+    let look = RefCell::new(look);
+    let (trials, mut turns) = Trials::of(&asked.activity);
+    ports.trials = Some(trials);
+    let (faults, providers) = (ports.faults.clone(), ports.providers.clone());
+    // Streams of KPIs are the search's own: it breaks them on purpose, and says what for.
+    plan.experiment.part_guardrails_from_kpis();
+    plan.experiment.kpis.clear();
+    let steady = Steady::of(&plan, &providers);
+    let mut from_outside = false;
+    let held = drive(plan, ports, signals, |now, notice| match notice {
+        OfDrill::Log(Level::Error, text) => (look.borrow_mut())(now, Notice::Trouble(text)),
+        OfDrill::Progress(Progress::Stopped { signal }) => from_outside |= signal.is_some(),
+        OfDrill::Log(..) | OfDrill::Progress(_) => {}
+    });
+    let searching = async {
+        let Some(Turn { cancel, ended }) = turns.recv().await else {
+            return;
+        };
+        let mut see = |now, notice: Notice<'_>| (look.borrow_mut())(now, notice);
+        let began = Instant::now();
+        let mut search = Search {
+            stream: Stream::open(&asked.kpi, asked.seed, began),
+            asked,
+            faults,
+            providers,
+            steady,
+            cancel,
+            keep: &mut keep,
+            look: &mut see,
+            began,
+        };
+        if let Err(stopped) = search.run(&mut record).await {
+            record.stopped = Some(stopped);
+        }
+        search.stream.close().await;
+        // The drill may be over already, where nobody waits any more.
+        let _over = ended.send(Held::of(&record));
     };
-    if let Err(stopped) = search.run(&mut record).await {
-        record.stopped = Some(stopped);
-    }
-    search.stream.close().await;
-    search.faults.finish().await;
-    if let Err(stopped) = search.keep(&record) {
-        record.stopped.get_or_insert(stopped);
+    let (journal, ()) = tokio::join!(held, searching);
+    close(&mut record, &journal, from_outside);
+    if let Err(error) = keep(&record) {
+        let why = format!("the record cannot be kept: {error}");
+        record.stopped.get_or_insert(Stopped::Failed(why));
     }
     record
+}
+
+/// What the drill has to say of the search that it held.
+fn close(record: &mut Record, journal: &Journal, from_outside: bool) {
+    record.drill = serde_json::to_value(journal).unwrap_or_default();
+    let Some(drill) = &journal.firedrill else {
+        return;
+    };
+    let why = drill.reasons.first().cloned().unwrap_or_default();
+    let met_nobody = drill.faults.iter().any(|fault| fault.exposure == Some(0));
+    let stopped = match (drill.verdict, &record.stopped) {
+        (Verdict::Halted, None | Some(Stopped::Halted)) => Some(match from_outside {
+            true => Stopped::Halted,
+            false => Stopped::Guardrail(why),
+        }),
+        (_, Some(_)) => None,
+        (Verdict::UnhealthyBefore, None) => Some(Stopped::Unhealthy(Some(why))),
+        (Verdict::Refused, None) => Some(Stopped::Refused(why)),
+        (Verdict::Failed, None) => Some(Stopped::Failed(why)),
+        (Verdict::Broken | Verdict::NotRecovered, None) => Some(Stopped::NotRecovered(why)),
+        (Verdict::Inconclusive, None) if met_nobody => Some(Stopped::NoEffect(why)),
+        (Verdict::Held | Verdict::Inconclusive, None) => None,
+    };
+    if stopped.is_some() {
+        record.stopped = stopped;
+    }
 }
 
 struct Search<'a> {
     asked: Asked,
     stream: Stream,
     faults: Faults,
-    signals: mpsc::UnboundedReceiver<Signal>,
+    providers: Providers,
+    steady: Option<Steady>,
+    cancel: Cancel,
     keep: &'a mut dyn FnMut(&Record) -> std::io::Result<()>,
     look: &'a mut dyn FnMut(Duration, Notice<'_>),
     began: Instant,
@@ -92,6 +167,7 @@ struct Search<'a> {
 impl Search<'_> {
     async fn run(&mut self, record: &mut Record) -> Result<(), Stopped> {
         self.look(Notice::Gate);
+        self.know(record).await?;
         let question = self.gate(record).await?;
         let mut margin =
             Margin::new(question.clone()).map_err(|wrong| Stopped::Refused(wrong.to_string()))?;
@@ -103,7 +179,7 @@ impl Search<'_> {
         self.keep(record)?;
         loop {
             let entry = match margin.step().clone() {
-                Step::Stop(_) => return Ok(()),
+                Step::Stop(_) => return self.still_so(record).await,
                 Step::Try(ask) => {
                     let number = record.trials.len() + 1;
                     let magnitude = ask.magnitude;
@@ -146,7 +222,7 @@ impl Search<'_> {
         let from = self.began.elapsed();
         let mut windows = Vec::new();
         loop {
-            let window = self.stream.next(&mut self.signals).await?;
+            let window = self.stream.next(&mut self.cancel).await?;
             windows.push(window);
             let now = self.began.elapsed();
             let well = self.stream.well_since(from, &windows, WELL_FOR);
@@ -154,7 +230,7 @@ impl Search<'_> {
                 break;
             }
             if now > limit {
-                return Err(Stopped::Unhealthy);
+                return Err(Stopped::Unhealthy(None));
             }
         }
         let normal = match (record.question.as_ref(), self.asked.normal_latency) {
@@ -172,21 +248,57 @@ impl Search<'_> {
         Ok(Question { normal, ..question })
     }
 
-    /// Waits until the KPI is back.
+    /// What the answer is to hold for; a search that goes on has it already, and it is the same.
+    async fn know(&mut self, record: &mut Record) -> Result<(), Stopped> {
+        let now = facts::read(&self.asked.facts, &self.providers, &self.cancel);
+        let now = now.await.map_err(Stopped::Refused)?;
+        match &record.context.facts {
+            Some(before) => facts::changed(before, &now).map_or(Ok(()), Err),
+            None => {
+                record.context.facts = Some(now);
+                Ok(())
+            }
+        }
+    }
+
+    /// An answer is one of one system.
+    async fn still_so(&mut self, record: &Record) -> Result<(), Stopped> {
+        let Some(before) = &record.context.facts else {
+            return Ok(());
+        };
+        let now = facts::read(&self.asked.facts, &self.providers, &self.cancel);
+        let now = now.await.map_err(Stopped::ContextChanged)?;
+        facts::changed(before, &now).map_or(Ok(()), Err)
+    }
+
+    /// Whether the hypothesis is met again in time.
+    async fn is_steady(&mut self, within: Duration) -> Result<bool, Stopped> {
+        let Some(steady) = &self.steady else {
+            return Ok(true);
+        };
+        let complaint = steady.wait(within, &mut self.cancel).await?;
+        if let Some(why) = &complaint {
+            self.look(Notice::Trouble(why));
+        }
+        Ok(complaint.is_none())
+    }
+
+    /// Waits until the KPI is back, and the hypothesis is met.
     async fn recover(&mut self, within: Duration) -> Result<Recovery, Stopped> {
         let from = self.began.elapsed();
         let mut windows = Vec::new();
         let mut bad = 0;
         loop {
-            let window = self.stream.next(&mut self.signals).await?;
+            let window = self.stream.next(&mut self.cancel).await?;
             bad += self.stream.counts(&window).bad;
             windows.push(window);
             if let Some(took) = self.stream.well_since(from, &windows, WELL_FOR) {
-                self.look(Notice::Recovered(took));
-                return Ok(Recovery {
-                    recovered: true,
-                    bad,
-                });
+                let left = (from + within).saturating_sub(self.began.elapsed());
+                let recovered = self.is_steady(left).await?;
+                if recovered {
+                    self.look(Notice::Recovered(took));
+                }
+                return Ok(Recovery { recovered, bad });
             }
             if self.began.elapsed() > from + within + WELL_FOR {
                 return Ok(Recovery {

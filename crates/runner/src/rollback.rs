@@ -60,6 +60,22 @@ impl Rollbacks {
         }
     }
 
+    /// Where nothing is to be rolled back.
+    pub(crate) fn none() -> Self {
+        let kept = Kept {
+            armed: Armed {
+                activities: Vec::new(),
+                configuration: Map::new(),
+                registered: Map::new(),
+            },
+            secrets: Map::new(),
+            directory: PathBuf::new(),
+            python: None,
+            journal: PathBuf::new(),
+        };
+        Self::new(None, PathBuf::new(), kept)
+    }
+
     /// Makes the rollbacks durable as they now stand.
     ///
     /// # Errors

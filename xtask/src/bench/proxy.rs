@@ -2,6 +2,7 @@
 //!
 //! - [`stand`]: nginx behind, and each proxy in front of it
 //! - [`load`]: who asks, and what came of it
+//! - [`figures`]: what is told of it
 //! - [`accuracy`]: what was asked beside what came
 //! - [`idle`]: connections that say nothing, and what each holds
 //!
@@ -9,18 +10,19 @@
 //! time of a request: requests a second are bounded by the load's own processor.
 
 mod accuracy;
+mod figures;
 mod idle;
 mod load;
 mod stand;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use serde::Serialize;
 
 use crate::workspace;
+use figures::{Row, Turn, median, print, rows};
 use load::Load;
 use stand::{Front, Protocol, Stand, Who, peer};
 
@@ -58,6 +60,14 @@ const REQUESTS: &[Who] = &[Who::Firedrill, Who::Haproxy, Who::Envoy, Who::Direct
 
 /// Ours with an option that spares one connection what waking a processor takes.
 const BUSY: &[Who] = &[Who::BusyFiredrill, Who::Haproxy, Who::Envoy, Who::Direct];
+
+/// Ours that reads commands, and ours that does not, which the others cannot.
+const COMMANDS: &[Who] = &[
+    Who::Firedrill,
+    Who::FiredrillOnBytes,
+    Who::Haproxy,
+    Who::Direct,
+];
 
 const SMALL: Load = Load::Http {
     connections: 32,
@@ -136,33 +146,19 @@ const BENCHES: &[Bench] = &[
             keep: false,
         },
     },
+    Bench {
+        name: "wire redis",
+        protocol: Protocol::Redis,
+        fronts: COMMANDS,
+        load: Load::Redis { connections: 32 },
+    },
+    Bench {
+        name: "wire postgres",
+        protocol: Protocol::Postgres,
+        fronts: COMMANDS,
+        load: Load::Postgres { connections: 8 },
+    },
 ];
-
-/// One turn of one proxy.
-#[derive(Debug, Clone, Copy)]
-struct Turn {
-    requests_per_second: f64,
-    bytes_per_second: f64,
-    p50: Duration,
-    p99: Duration,
-    /// Of the proxy, user and kernel.
-    cpu: Duration,
-    requests: f64,
-    resident: u64,
-}
-
-/// One figure beside the peer's.
-#[derive(Debug, Serialize)]
-struct Row {
-    bench: String,
-    metric: &'static str,
-    value: f64,
-    unit: &'static str,
-    peer: String,
-    peer_value: f64,
-    /// Ours by theirs.
-    ratio: f64,
-}
 
 pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<ExitCode> {
     stand::check_programs()?;
@@ -173,15 +169,22 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> anyhow::Result<ExitCode>
     );
     let firedrill = workspace::build_firedrill()?;
     let home = workspace::target().join("bench/proxy");
-    let stand = Stand::start(&home, &firedrill)?;
+    let mut stand = Stand::start(&home, &firedrill)?;
     let wanted = arguments.only.as_deref().unwrap_or_default();
-    let benches: Vec<_> = BENCHES.iter().filter(|b| b.name.contains(wanted)).collect();
+    let mut benches: Vec<_> = BENCHES.iter().filter(|b| b.name.contains(wanted)).collect();
     let accuracy = accuracy::NAME.contains(wanted);
     let idle = idle::NAME.contains(wanted);
     ensure!(
         accuracy || idle || !benches.is_empty(),
         "no measurement has {wanted:?} in its name"
     );
+    benches.retain(|bench| match stand.serve(bench.protocol) {
+        Ok(()) => true,
+        Err(reason) => {
+            eprintln!("{} is left out: {reason:#}", bench.name);
+            false
+        }
+    });
     let rounds = arguments.rounds.max(1);
     let absent = absent(&benches, idle, &home);
     let present = |fronts: &[Who]| -> Vec<Who> {
@@ -241,99 +244,21 @@ fn turns(
 fn turn(front: &Front, load: Load, seconds: u64) -> anyhow::Result<Turn> {
     // Its buffers are there, and its connections have been made once.
     load.run(front.address, 1)?;
-    let before = front.cpu()?;
+    let (began, cpu, idle) = (Instant::now(), front.cpu()?, front.idle()?);
     let done = load.run(front.address, seconds)?;
+    let (elapsed, cpu_after, idle_after) = (began.elapsed(), front.cpu()?, front.idle()?);
+    let busy = match (idle, idle_after) {
+        (Some(before), Some(after)) => elapsed.saturating_sub(after.saturating_sub(before)),
+        _ => Duration::ZERO,
+    };
     Ok(Turn {
         requests_per_second: done.requests / done.seconds,
         bytes_per_second: done.bytes / done.seconds,
         p50: done.p50,
         p99: done.p99,
-        cpu: front.cpu()?.saturating_sub(before),
+        cpu: cpu_after.saturating_sub(cpu),
+        busy,
         requests: done.requests,
         resident: front.resident()?,
     })
-}
-
-type Metric = (&'static str, &'static str, fn(&Turn) -> f64);
-
-const METRICS: &[Metric] = &[
-    ("requests", "1/s", |t| t.requests_per_second),
-    ("throughput", "MB/s", |t| t.bytes_per_second / 1e6),
-    ("CPU of a request", "µs", |t| {
-        t.cpu.as_secs_f64() * 1e6 / t.requests
-    }),
-    ("p50", "µs", p50),
-    ("p99", "µs", |t| t.p99.as_secs_f64() * 1e6),
-    ("resident memory", "MiB", |t| {
-        t.resident as f64 / 1_048_576.0
-    }),
-];
-
-fn p50(turn: &Turn) -> f64 {
-    turn.p50.as_secs_f64() * 1e6
-}
-
-/// Ours beside each of the others, and what a proxy adds to the time of a request beside what
-/// another adds.
-fn rows(bench: &str, fronts: &[Who], turns: &[Vec<Turn>]) -> Vec<Row> {
-    let mut rows = Vec::new();
-    let direct = fronts.iter().position(|who| *who == Who::Direct);
-    let direct = direct.map(|at| &turns[at]);
-    for (who, theirs) in fronts.iter().zip(turns).skip(1) {
-        let row = |metric, unit, ours: Vec<f64>, theirs: Vec<f64>| Row {
-            bench: bench.into(),
-            metric,
-            value: median(ours.iter().copied()),
-            unit,
-            peer: who.to_string(),
-            peer_value: median(theirs.iter().copied()),
-            // Each round is a pair: what the machine did meanwhile fell on both.
-            ratio: median(ours.iter().zip(&theirs).map(|(o, t)| o / t)),
-        };
-        for (metric, unit, figure) in METRICS {
-            let each = |turns: &[Turn]| turns.iter().map(figure).collect();
-            rows.push(row(metric, unit, each(&turns[0]), each(theirs)));
-        }
-        if let Some(direct) = direct {
-            let added = |turns: &[Turn]| {
-                let pairs = turns.iter().zip(direct);
-                pairs
-                    .map(|(with, without)| p50(with) - p50(without))
-                    .collect()
-            };
-            rows.push(row(
-                "p50 beyond direct",
-                "µs",
-                added(&turns[0]),
-                added(theirs),
-            ));
-        }
-    }
-    // Nobody uses no processor and no memory: there is nothing to compare with.
-    rows.retain(|row: &Row| row.ratio.is_finite());
-    rows
-}
-
-fn median(figures: impl Iterator<Item = f64>) -> f64 {
-    let mut figures: Vec<_> = figures.collect();
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
-}
-
-fn print(row: &Row, json: bool) -> anyhow::Result<()> {
-    if json {
-        println!("{}", serde_json::to_string(row)?);
-        return Ok(());
-    }
-    let Row {
-        bench,
-        metric,
-        value,
-        unit,
-        peer,
-        peer_value,
-        ratio,
-    } = row;
-    println!("{bench}: {metric} {value:.1} {unit}; {peer} {peer_value:.1}; ratio {ratio:.2}");
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! Clients of Toxiproxy and of Kafka, as their registries have them, against `firedrill proxy`.
+//! Clients of Toxiproxy, of Kafka and of WebSockets, as their registries have them, against `firedrill proxy`.
 
 use std::path::Path;
 use std::process::Command;
@@ -31,6 +31,16 @@ pub(super) fn toxiproxy() -> End {
 
 /// confluent-kafka and kafka-python, with Tansu and librdkafka's own cluster behind the proxy.
 pub(super) fn kafka() -> End {
+    with_packages("kafka")
+}
+
+/// websockets, on both sides of the proxy.
+pub(super) fn websocket() -> End {
+    with_packages("websocket")
+}
+
+/// The script in a folder of `compat`, with the packages that it names there.
+fn with_packages(name: &str) -> End {
     let Some(python) = compat::find_python() else {
         return End::Skipped("no Python 3 with venv".into());
     };
@@ -38,8 +48,8 @@ pub(super) fn kafka() -> End {
         return End::Skipped("Python is too old for the pinned packages".into());
     }
     let run = || {
-        let scripts = workspace::root().join("compat/kafka");
-        let python = compat::python_with("kafka", &scripts.join("requirements.txt"))?;
+        let scripts = workspace::root().join("compat").join(name);
+        let python = compat::python_with(name, &scripts.join("requirements.txt"))?;
         let proxy = Proxy::start(&[])?;
         workspace::succeed(
             Command::new(python)

@@ -1,11 +1,15 @@
 //! Top-level `margin`: how much of one dimension the system bears.
 
+mod context;
+
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+pub use context::{ContextFrom, MarginContext};
+
 use super::activity::{choice, duration};
-use super::ours::{block, count, flag, require, share};
+use super::ours::{count, flag, require, share};
 use super::reader::Reader;
 use super::{Activity, Kpi, Provider};
 use crate::diagnostic::{Code, Diagnostic};
@@ -15,6 +19,8 @@ use crate::units::{self, Quantity, Unit};
 /// Which argument of which fault is varied, how far, and what the answer may cost.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Margin {
+    /// Of this dimension, where the document has several.
+    pub name: Option<String>,
     /// The action of the method whose argument is varied, by name.
     pub activity: String,
     pub argument: String,
@@ -38,6 +44,8 @@ pub struct Margin {
     pub kpi: usize,
     /// Of the answer.
     pub confidence: f64,
+    /// What else the answer holds for: version, replicas.
+    pub context: Vec<MarginContext>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +90,8 @@ pub enum NormalIs {
     Replaced,
 }
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 16] = [
+    "name",
     "vary",
     "from",
     "to",
@@ -97,6 +106,7 @@ const KEYS: [&str; 14] = [
     "dwell",
     "budget",
     "confidence",
+    "context",
 ];
 
 /// Of a logarithmic range, unless the document says.
@@ -109,35 +119,88 @@ const JUMP_DEFAULT: f64 = 2.0;
 const DWELL_DEFAULT: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 const TRIALS_DEFAULT: u64 = 60;
 
+/// One dimension, or a list of several, each with its name.
 pub(super) fn read(
     raw: &Map<String, Value>,
     method: &[Activity],
     kpis: &[Kpi],
     reader: &mut Reader,
+) -> Vec<Margin> {
+    let path = Path::root().key("margin");
+    let Some(value) = raw.get("margin").filter(|value| !value.is_null()) else {
+        return Vec::new();
+    };
+    let Value::Array(items) = value else {
+        return one(value, &path, method, kpis, reader)
+            .into_iter()
+            .collect();
+    };
+    let mut margins: Vec<Margin> = Vec::new();
+    for (at, item) in items.iter().enumerate() {
+        let path = path.index(at);
+        let Some(margin) = one(item, &path, method, kpis, reader) else {
+            continue;
+        };
+        let taken = |name| {
+            margins
+                .iter()
+                .any(|other| other.name.as_deref() == Some(name))
+        };
+        match margin.name.as_deref() {
+            None => {
+                let message = "one of several dimensions needs a `name`, which the table shows";
+                reader.error(Code::Missing, &path.key("name"), message);
+            }
+            Some(name) if taken(name) => {
+                let message = format!("two dimensions are called `{name}`");
+                reader.error(Code::Value, &path.key("name"), message);
+            }
+            Some(_) => {}
+        }
+        margins.push(margin);
+    }
+    if items.is_empty() {
+        reader.error(
+            Code::Missing,
+            &path,
+            "a list of dimensions has at least one",
+        );
+    }
+    margins
+}
+
+fn one(
+    value: &Value,
+    path: &Path,
+    method: &[Activity],
+    kpis: &[Kpi],
+    reader: &mut Reader,
 ) -> Option<Margin> {
-    let (map, path) = block(raw, "margin", &KEYS, reader)?;
+    let map = reader.map(value, path)?;
     // A limit nobody reads is a limit that does not hold, so a slip here is an error.
-    refuse_unknown(map, &path, &KEYS, reader);
-    require(map, &["vary", "from", "to", "budget"], &path, reader);
-    let varied = vary(map, &path, method, reader);
-    let range = range(map, &path, reader);
-    let kpi = kpi(map, &path, kpis, reader);
-    let confidence = share(map, "confidence", &path, reader)
+    refuse_unknown(map, path, &KEYS, reader);
+    require(map, &["vary", "from", "to", "budget"], path, reader);
+    let varied = vary(map, path, method, reader);
+    let range = range(map, path, reader);
+    let kpi = kpi(map, path, kpis, reader);
+    let confidence = share(map, "confidence", path, reader)
         .or(kpi.map(|kpi| kpis[kpi].confidence))
         .unwrap_or(0.95);
     if !(confidence > 0.5 && confidence < 1.0) {
         let message = "`confidence` lies between 0.5 and 1, both excluded";
         reader.error(Code::Value, &path.key("confidence"), message);
     }
-    let budget = budget(map, &path, reader);
-    let dwell = dwell(map, &path, reader);
+    let context = context::read(map, path, reader);
+    let budget = budget(map, path, reader);
+    let dwell = dwell(map, path, reader);
     let range = range?;
-    let aim = aim(map, &path, &range, reader);
-    let normal = normal(map, &path, &range.unit, reader);
-    let resolution = resolution(map, &path, &range, reader);
+    let aim = aim(map, path, &range, reader);
+    let normal = normal(map, path, &range.unit, reader);
+    let resolution = resolution(map, path, &range, reader);
     let (activity, argument) = varied?;
     let (bad_events_max, bad_events_per_trial_max, trials_max) = budget?;
     Some(Margin {
+        name: map.get("name").and_then(Value::as_str).map(str::to_owned),
         activity,
         argument,
         unit: range.unit.clone(),
@@ -153,6 +216,7 @@ pub(super) fn read(
         trials_max,
         kpi: kpi?,
         confidence,
+        context: context?,
     })
 }
 

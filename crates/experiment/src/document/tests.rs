@@ -200,9 +200,62 @@ fn our_keys_are_checked() {
         (
             with(
                 "kpis",
-                json!([{"name": "k", "provider": {"type": "http"}, "objective": {}}]),
+                json!([{"name": "k", "provider": {"type": "python"}, "objective": {}}]),
             ),
-            "is `load`",
+            "one of load, proxy, prometheus, http",
+        ),
+        (
+            with(
+                "kpis",
+                json!([{"name": "k", "objective": {"bad-events-max": 1},
+                    "provider": {"type": "proxi", "url": "http://h:1", "proxy": "p"}}]),
+            ),
+            "did you mean `proxy`?",
+        ),
+        (
+            with(
+                "kpis",
+                json!([{"name": "k", "objective": {"latency": {"quantile": 0.9, "max": 1}},
+                    "provider": {"type": "http", "url": "http://h:1", "good": "$.a", "bad": "$.b"}}]),
+            ),
+            "nobody measures latencies here",
+        ),
+        (
+            with(
+                "kpis",
+                json!([{"name": "k", "objective": {"worst-window": {"length": "500ms", "bad-max": 1}},
+                    "provider": {"type": "http", "url": "http://h:1", "good": "$.a", "bad": "$.b"}}]),
+            ),
+            "readings 1s apart cannot see",
+        ),
+        (
+            with(
+                "kpis",
+                json!([{"name": "k", "objective": {"success-ratio": 0.9}, "phases": {"during": {}},
+                    "provider": {"type": "load", "url": "http://h:1", "rate": 1}}]),
+            ),
+            "one of baseline, transition, fault, recovery",
+        ),
+        (
+            with(
+                "kpis",
+                json!([{"name": "k", "objective": {"success-ratio": 0.9},
+                    "phases": {"recovery": {"success-ratio": 0.9}},
+                    "provider": {"type": "load", "url": "http://h:1", "rate": 1}}]),
+            ),
+            "judged by the time it takes",
+        ),
+        (
+            with("guardrails", json!([{"kpi": "nobody"}])),
+            "unknown KPI `nobody`",
+        ),
+        (
+            with("guardrails", json!([{"kpi": "k", "mode": "pre-check"}])),
+            "watched at the stream's own rate",
+        ),
+        (
+            with("guardrails", json!([{"provider": {"type": "proxy"}}])),
+            "needs a `name`",
         ),
         (
             with(
@@ -338,7 +391,7 @@ fn a_margin_has_what_most_people_would_ask() {
             "{:?}",
             reading.diagnostics.lines()
         );
-        reading.experiment.unwrap().margin.unwrap()
+        reading.experiment.unwrap().margins.remove(0)
     };
     let plain = asked(json!({}));
     assert_eq!((plain.lowest, plain.largest), (20.0, 2000.0));
@@ -375,6 +428,82 @@ fn a_margin_has_what_most_people_would_ask() {
             hysteresis
         }
     );
+}
+
+#[test]
+fn several_dimensions_each_have_a_name() {
+    let several = |names: [Option<&str>; 2]| {
+        let mut document = margin(&json!({}));
+        let one = document["margin"].take();
+        let named = names.map(|name| {
+            let mut one = one.clone();
+            if let Some(name) = name {
+                one["name"] = name.into();
+            }
+            one
+        });
+        document["margin"] = json!(named);
+        Experiment::read_value(document, Strictness::Strict)
+    };
+    let both = several([Some("delay"), Some("loss")]);
+    assert!(
+        both.diagnostics.is_empty(),
+        "{:?}",
+        both.diagnostics.lines()
+    );
+    let names: Vec<_> = both
+        .experiment
+        .unwrap()
+        .margins
+        .into_iter()
+        .map(|one| one.name)
+        .collect();
+    assert_eq!(names, [Some("delay".to_owned()), Some("loss".to_owned())]);
+    let said = several([Some("delay"), None])
+        .diagnostics
+        .lines()
+        .join("; ");
+    assert!(
+        said.contains("margin[1].name") && said.contains("needs a `name`"),
+        "{said}"
+    );
+    let said = several([Some("delay"), Some("delay")])
+        .diagnostics
+        .lines()
+        .join("; ");
+    assert!(said.contains("two dimensions are called `delay`"), "{said}");
+}
+
+#[test]
+fn the_context_of_a_margin_is_written_or_read() {
+    let reading = |context: Value| {
+        let document = margin(&json!({ "context": context }));
+        Experiment::read_value(document, Strictness::Strict)
+    };
+    let from =
+        json!({"provider": {"type": "http", "url": "http://127.0.0.1/v"}, "jsonpath": "$.v"});
+    let good = reading(json!({"version": "1.4", "replicas": from}));
+    assert!(
+        good.diagnostics.is_empty(),
+        "{:?}",
+        good.diagnostics.lines()
+    );
+    let context = good.experiment.unwrap().margins.remove(0).context;
+    assert_eq!(context[0].from, ContextFrom::Literal(json!("1.4")));
+    assert!(
+        matches!(&context[1].from, ContextFrom::Read { jsonpath: Some(path), .. } if path == "$.v")
+    );
+    for (context, told) in [
+        (
+            json!({"v": {"provider": {"type": "fault", "name": "x", "target": {"host": true}, "duration": "1s"}}}),
+            "a fact is read",
+        ),
+        (json!({"v": {"url": "x"}}), "no such key: `url`"),
+        (json!({"v": [1]}), "a fact is a value"),
+    ] {
+        let said = reading(context).diagnostics.lines().join("; ");
+        assert!(said.contains(told), "{said}");
+    }
 }
 
 #[test]

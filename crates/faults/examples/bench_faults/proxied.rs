@@ -9,7 +9,7 @@ use firedrill_undo::{Guardian, Primitive, SpawnConfig, StateDir};
 
 use crate::Outcome;
 use crate::asking::{Asking, PORT, asked_by};
-use crate::bed::{Bed, FAR};
+use crate::bed::{Bed, FAR, NEAR};
 use crate::cases::parse;
 use crate::figure::print_times;
 use crate::processes::{kill, workers};
@@ -27,12 +27,14 @@ struct Times {
     reset: Vec<Duration>,
     connected: Vec<Duration>,
     flowing: Vec<Duration>,
+    arriving: Vec<Duration>,
 }
 
 pub(crate) fn measure(words: &Words) -> Outcome<bool> {
     let tries: usize = words.get("tries", 200)?;
     let bed = Bed::new()?;
     let asking = Asking::begin(&bed.near, &bed.far, FAR)?;
+    let asked = Asking::begin(&bed.far, &bed.near, NEAR)?;
     let state = tempfile::tempdir()?;
     let mut config = SpawnConfig::new(StateDir::at(state.path()), "proxied".parse()?, "bench");
     config.lease = LONG;
@@ -41,13 +43,19 @@ pub(crate) fn measure(words: &Words) -> Outcome<bool> {
     for _ in 0..tries {
         guardian.renew()?;
         killed(&bed, &asking, &guardian, &mut times)?;
-        flow_killed(&bed, &asking, &guardian, &mut times)?;
+        let leaves = compile(&bed, "udp", "remote-port", "egress")?;
+        times.flowing.push(flow_killed(&asking, &guardian, leaves)?);
+        let arrives = compile(&bed, "udp", "local-port", "ingress")?;
+        times
+            .arriving
+            .push(flow_killed(&asked, &guardian, arrives)?);
     }
     guardian.finish()?;
     for (what, samples) in [
         ("reset", &times.reset),
         ("new-connection-direct", &times.connected),
         ("datagrams-direct", &times.flowing),
+        ("datagrams-that-arrive-direct", &times.arriving),
     ] {
         print_times("proxied", &format!("proxy-killed.{what}"), samples);
     }
@@ -56,7 +64,7 @@ pub(crate) fn measure(words: &Words) -> Outcome<bool> {
 
 /// Of connections.
 fn killed(bed: &Bed, asking: &Asking, guardian: &Guardian, times: &mut Times) -> Outcome<()> {
-    let applied = guardian.apply(compile(bed, "tcp")?)?;
+    let applied = guardian.apply(compile(bed, "tcp", "remote-port", "egress")?)?;
     let (mut client, seen) = asking.connect(LIMIT).ok_or("no answer through the proxy")?;
     if seen == client.local_addr()? {
         return Err("it did not go through the proxy".into());
@@ -90,8 +98,8 @@ fn killed(bed: &Bed, asking: &Asking, guardian: &Guardian, times: &mut Times) ->
 }
 
 /// Of datagrams.
-fn flow_killed(bed: &Bed, asking: &Asking, guardian: &Guardian, times: &mut Times) -> Outcome<()> {
-    let applied = guardian.apply(compile(bed, "udp")?)?;
+fn flow_killed(asking: &Asking, guardian: &Guardian, fault: Vec<Primitive>) -> Outcome<Duration> {
+    let applied = guardian.apply(fault)?;
     let socket = led(asking)?;
     let start = kill_proxy()?;
     loop {
@@ -101,8 +109,8 @@ fn flow_killed(bed: &Bed, asking: &Asking, guardian: &Guardian, times: &mut Time
         if let Some(seen) = asked_by(&socket, LOOK)
             && seen.port() == socket.local_addr()?.port()
         {
-            times.flowing.push(start.elapsed());
-            return revert(guardian, applied.id);
+            let took = start.elapsed();
+            return revert(guardian, applied.id).map(|()| took);
         }
     }
 }
@@ -138,8 +146,9 @@ fn led(asking: &Asking) -> Outcome<UdpSocket> {
     Err("datagrams did not go through the proxy".into())
 }
 
-fn compile(bed: &Bed, protocol: &str) -> Outcome<Vec<Primitive>> {
-    let arguments =
-        format!(r#"{{"protocol": "{protocol}", "delay": "1ms", "remote-port": {PORT}}}"#);
+fn compile(bed: &Bed, protocol: &str, port: &str, direction: &str) -> Outcome<Vec<Primitive>> {
+    let arguments = format!(
+        r#"{{"protocol": "{protocol}", "delay": "1ms", "{port}": {PORT}, "direction": "{direction}"}}"#
+    );
     bed.compile_at_near(&parse("switching.stream", &arguments)?)
 }

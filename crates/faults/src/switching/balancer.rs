@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use super::filter;
 use super::row::row;
 use crate::arguments::Arguments;
-use crate::catalogue::{Parameter, ParameterKind};
+use crate::catalogue::{Entry, Parameter, ParameterKind, UndoClass};
 use crate::fault::CompileError;
+use crate::target::TargetKind;
 
 /// Where Debian's configuration has it.
 const SOCKET: &str = "/run/haproxy/admin.sock";
@@ -23,13 +24,11 @@ pub(super) const NAMES: &str = "a name, in which * is any part of it, or a list 
 const STATES: &str = "drain or maint";
 const COUNTS: &str = "a whole number from 0";
 
-pub(super) const NEEDS: &str = "a HAProxy whose configuration has `stats socket PATH level admin`";
-pub(super) const MECHANISM: &str = "`set server BACKEND/SERVER state` over its runtime socket";
-pub(super) const RECOVERY: &str = "the guardian sets each server to what it was told before when \
+const RECOVERY: &str = "the guardian sets each server to what it was told before when \
      its owner dies or the lease runs out, `firedrill recover` does when both are dead: until then \
      the servers stay out of use; what somebody else set meanwhile stays as it is and is told; a \
      restart of HAProxy undoes it by itself";
-pub(super) const OBSERVED: &str = "HAProxy says so of each server, and new sessions went elsewhere \
+const OBSERVED: &str = "HAProxy says so of each server, and new sessions went elsewhere \
      (`show stat`): their share on these servers, and the sessions left there";
 
 /// How long a HAProxy may take to say what it has.
@@ -42,6 +41,28 @@ pub(super) struct Balancer {
     state: OutOfUse,
     shutdown_sessions: bool,
     remaining_min: u64,
+}
+
+/// A fault of a load balancer: its name, what it does and an example, and its parameters beside those
+/// of every such fault.
+pub(super) fn entry(
+    (name, summary, example): (&'static str, &'static str, &'static str),
+    own: Vec<Parameter>,
+    common: Vec<Parameter>,
+) -> Entry {
+    Entry {
+        name,
+        layer: "switching",
+        summary,
+        targets: vec![TargetKind::Host],
+        parameters: own.into_iter().chain(common).collect(),
+        needs: vec!["a HAProxy whose configuration has `stats socket PATH level admin`"],
+        mechanisms: vec!["`set server BACKEND/SERVER state` over its runtime socket"],
+        recovery_path: RECOVERY,
+        undo: UndoClass::Reversible,
+        observed_effect: OBSERVED,
+        example,
+    }
 }
 
 /// A name, or several by `*`.
@@ -118,18 +139,19 @@ impl Balancer {
     }
 
     /// Every server, from a HAProxy that would do as it is told.
-    pub(super) fn servers(&self) -> Result<Vec<Balanced>, CompileError> {
+    fn servers(&self) -> Result<Vec<Balanced>, CompileError> {
         let socket = self.socket()?;
         socket.require_admin()?;
         Ok(socket.servers()?)
     }
 
-    /// These of all taken out, those aside that are out of use by hand already.
+    /// Those of all that are chosen taken out, those aside that are out of use by hand already.
     pub(super) fn take_out(
         &self,
-        all: &[Balanced],
-        chosen: &[&Balanced],
+        choose: impl Fn(&[Balanced]) -> Result<Vec<&Balanced>, HaproxyError>,
     ) -> Result<Vec<Primitive>, CompileError> {
+        let all = &self.servers()?;
+        let chosen = choose(all)?;
         let taken: Vec<Server> = chosen
             .iter()
             .filter(|one| one.told == Administrative::Ready || one.told == self.weaker())

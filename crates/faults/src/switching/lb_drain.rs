@@ -8,9 +8,8 @@ use super::balancer::{self, Balancer, NAMES, Pattern, several};
 use super::row::required;
 use crate::FaultError;
 use crate::arguments::Arguments;
-use crate::catalogue::{Entry, ParameterKind, UndoClass};
+use crate::catalogue::{Entry, ParameterKind};
 use crate::fault::{CompileError, Disturbance, Kind, Site};
-use crate::target::TargetKind;
 
 pub(crate) const KIND: Kind = Kind {
     entry,
@@ -79,9 +78,7 @@ impl Disturbance for LbDrain {
     }
 
     fn compile(&self, _site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
-        let all = self.balancer.servers()?;
-        let chosen = self.choose(&all)?;
-        self.balancer.take_out(&all, &chosen)
+        self.balancer.take_out(|all| self.choose(all))
     }
 }
 
@@ -95,20 +92,13 @@ fn entry() -> Entry {
             "which are left out; what is out of use already stays as it is",
         ),
     ];
-    Entry {
-        name: NAME,
-        layer: "switching",
-        summary: "has a load balancer (HAProxy) send servers no new sessions",
-        targets: vec![TargetKind::Host],
-        parameters: own
-            .into_iter()
-            .chain(Balancer::parameters("drain", false))
-            .collect(),
-        needs: vec![balancer::NEEDS],
-        mechanisms: vec![balancer::MECHANISM],
-        recovery_path: balancer::RECOVERY,
-        undo: UndoClass::Reversible,
-        observed_effect: balancer::OBSERVED,
-        example: "backend=web server=web-1",
-    }
+    balancer::entry(
+        (
+            NAME,
+            "has a load balancer (HAProxy) send servers no new sessions",
+            "backend=web server=web-1",
+        ),
+        own.into(),
+        Balancer::parameters("drain", false),
+    )
 }

@@ -9,7 +9,7 @@ use firedrill_undo::Primitive;
 use firedrill_worker::interception::{Carried, ConnectionFault, ConnectionFaultKind, Towards};
 use serde_json::{Map, Value, json};
 
-use super::filter::{self, Direction, Filter};
+use super::filter::{self, Filter};
 use super::passage;
 use super::place::places;
 use super::rules;
@@ -99,10 +99,6 @@ impl Stream {
         let kinds = kinds(&mut read);
         let carried = carried(&mut read);
         let filter = Filter::read_with_percent(&mut read);
-        if carried == Carried::Udp && filter.direction != Direction::Egress {
-            let found = read.get("direction").cloned().unwrap_or_default();
-            read.wrong("direction", &found, "egress where the protocol is udp");
-        }
         read.finish()?;
         let faults = towards.iter().flat_map(|towards| {
             kinds.iter().map(|kind| ConnectionFault {
@@ -332,10 +328,6 @@ mod tests {
             (
                 json!({"protocol": "udp", "reset-after": "1s"}),
                 "reset-after",
-            ),
-            (
-                json!({"protocol": "udp", "hang": true, "direction": "both"}),
-                "egress",
             ),
         ] {
             let error = parse(&arguments).unwrap_err().to_string();

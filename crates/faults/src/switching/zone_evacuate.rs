@@ -10,9 +10,8 @@ use super::filter;
 use super::row::row;
 use crate::FaultError;
 use crate::arguments::Arguments;
-use crate::catalogue::{Entry, ParameterKind, UndoClass};
+use crate::catalogue::{Entry, ParameterKind};
 use crate::fault::{CompileError, Disturbance, Kind, Site};
-use crate::target::TargetKind;
 
 pub(crate) const KIND: Kind = Kind {
     entry,
@@ -111,9 +110,7 @@ impl Disturbance for ZoneEvacuate {
     }
 
     fn compile(&self, _site: &Site<'_>) -> Result<Vec<Primitive>, CompileError> {
-        let all = self.balancer.servers()?;
-        let chosen = self.choose(&all)?;
-        self.balancer.take_out(&all, &chosen)
+        self.balancer.take_out(|all| self.choose(all))
     }
 }
 
@@ -141,22 +138,15 @@ fn entry() -> Entry {
             "only in these backends",
         ),
     ];
-    Entry {
-        name: NAME,
-        layer: "switching",
-        summary: "has a load balancer (HAProxy) leave out every server of a zone, and ends their sessions",
-        targets: vec![TargetKind::Host],
-        parameters: own
-            .into_iter()
-            .chain(Balancer::parameters("maint", true))
-            .collect(),
-        needs: vec![balancer::NEEDS],
-        mechanisms: vec![balancer::MECHANISM],
-        recovery_path: balancer::RECOVERY,
-        undo: UndoClass::Reversible,
-        observed_effect: balancer::OBSERVED,
-        example: "zone=*-a",
-    }
+    balancer::entry(
+        (
+            NAME,
+            "has a load balancer (HAProxy) leave out every server of a zone, and ends their sessions",
+            "zone=*-a",
+        ),
+        own.into(),
+        Balancer::parameters("maint", true),
+    )
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Datagrams that are led through the proxy.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::time::{Duration, Instant};
 
 use firedrill_kernel::Signal;
@@ -23,11 +23,16 @@ struct Talk {
 
 impl Talk {
     fn begin(from: &Side, to: &Side, at: SocketAddr) -> Self {
+        Self::bound(from, to, at, at)
+    }
+
+    /// With a server to whom its address is this one: interfaces have other numbers there.
+    fn bound(from: &Side, to: &Side, at: SocketAddr, bound: SocketAddr) -> Self {
         let any: IpAddr = match at {
             SocketAddr::V4(_) => [0; 4].into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
-        let (client, server) = (from.udp(SocketAddr::new(any, 0)), to.udp(at));
+        let (client, server) = (from.udp(SocketAddr::new(any, 0)), to.udp(bound));
         for socket in [&client, &server] {
             let limit = Duration::from_secs(2);
             socket.set_read_timeout(Some(limit)).unwrap();
@@ -127,6 +132,88 @@ fn datagrams_are_led_through_the_proxy_and_back() {
     assert!(first.goes_directly());
     assert_eq!(translated(&bed.near), []);
     wait_for("nothing left", || bed.snapshot() == before);
+}
+
+/// Addresses of `near`, as `far` has them and as itself does; one is not the first of its interface.
+fn arriving(bed: &Bed) -> Vec<[SocketAddr; 2]> {
+    bed.near.ip("addr add 10.90.0.5/24 dev near0");
+    let said = bed
+        .near
+        .run("ip", &["-6 -o address show dev near0 scope link"]);
+    let local = said
+        .split_whitespace()
+        .find(|word| word.starts_with("fe80"));
+    let local = local.and_then(|word| word.split('/').next()?.parse().ok());
+    let index = |side: &Side, interface: &str| -> u32 {
+        let told = side.run("ip", &["-o link show", interface]);
+        told.split(':').next().unwrap().parse().unwrap()
+    };
+    let link_local = |scope| SocketAddrV6::new(local.unwrap(), PORT, 0, scope).into();
+    let scopes = [index(&bed.far, "far0"), index(&bed.near, "near0")];
+    vec![
+        [SocketAddr::from(([10, 90, 0, 1], PORT)); 2],
+        [SocketAddr::from(([10, 90, 0, 5], PORT)); 2],
+        [SocketAddr::new(v6(1), PORT); 2],
+        scopes.map(link_local),
+    ]
+}
+
+#[test]
+fn datagrams_that_arrive_are_led_through_the_proxy_and_back() {
+    let Some(bed) = Bed::lay() else { return };
+    let places = arriving(&bed);
+    let before = bed.snapshot();
+    let arguments = json!({"direction": "ingress", "local-port": PORT, "delay": "300ms"});
+    let placed = put(&arguments, &bed.near);
+    let mut talks = Vec::new();
+    for [at, bound] in &places {
+        let talk = Talk::bound(&bed.far, &bed.near, *at, *bound);
+        let seen = talk.ask().unwrap();
+        assert_ne!(
+            seen.port(),
+            talk.client.local_addr().unwrap().port(),
+            "{at}"
+        );
+        let start = Instant::now();
+        // The client hears whom it asked.
+        let answer = talk.answer(seen, b"answer").unwrap();
+        assert_eq!(answer, (b"answer".to_vec(), *at));
+        assert!(start.elapsed() >= Duration::from_millis(300));
+        let [mut at, mut bound] = [*at, *bound];
+        at.set_port(PORT + 1);
+        bound.set_port(PORT + 1);
+        assert!(
+            Talk::bound(&bed.far, &bed.near, at, bound).goes_directly(),
+            "{at}"
+        );
+        talks.push(talk);
+    }
+    let talk = Talk::to_far(&bed);
+    assert!(talk.goes_directly(), "what leaves goes its own way");
+    assert_eq!(placed.figure(Quantity::ConnectionsProxied).achieved, 4.0);
+    placed.revert();
+    for talk in &talks {
+        assert!(talk.goes_directly(), "{}", talk.at);
+    }
+    assert_eq!(translated(&bed.near), []);
+    wait_for("nothing left", || bed.snapshot() == before);
+}
+
+#[test]
+fn what_arrives_goes_directly_when_the_proxy_is_killed() {
+    let Some(bed) = Bed::lay() else { return };
+    for [at, bound] in arriving(&bed) {
+        let arguments = json!({"direction": "both", "port": PORT, "delay": "1ms"});
+        let placed = put(&arguments, &bed.near);
+        let talk = Talk::bound(&bed.far, &bed.near, at, bound);
+        assert_eq!(talk.way(), Some(false), "{at}");
+        send(&worker_of(placed.guardian()), Signal::Kill);
+        let limit = Some(Duration::from_millis(50));
+        talk.server.set_read_timeout(limit).unwrap();
+        wait_for("a direct datagram", || talk.goes_directly());
+        wait_for("nothing translated", || translated(&bed.near).is_empty());
+        placed.revert();
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use firedrill_experiment::journal::Journal;
+use firedrill_report::margin::{self, Dimension};
 use firedrill_report::{HtmlOptions, html, json as as_json, junit, markdown, read};
 use serde_json::json;
 
@@ -13,23 +14,79 @@ use crate::words::count;
 
 pub(super) fn execute(args: &ReportArgs, out: &Out) -> Result<Exit, Failure> {
     let format = format_of(args, out)?;
-    let journals: Vec<Journal> = args.journals.iter().map(load).collect::<Result<_, _>>()?;
-    let text = render(format, &journals, args)?;
+    let (text, kind, count_of) = match margins(args)? {
+        Some(dimensions) => {
+            let text = of_margins(format, &dimensions, args)?;
+            (text, "margin", dimensions.len())
+        }
+        None => {
+            let journals: Vec<Journal> =
+                args.journals.iter().map(load).collect::<Result<_, _>>()?;
+            (render(format, &journals, args)?, "journal", journals.len())
+        }
+    };
     let Some(path) = &args.file else {
         out.raw(text.as_bytes())?;
         return Ok(Exit::Held);
     };
     write(path, text.as_bytes())?;
     if out.is_json() {
-        out.json(&json!({ "report": path, "format": word(format), "journals": journals.len() }))?;
+        let mut said = json!({ "report": path, "format": word(format) });
+        said[format!("{kind}s")] = count_of.into();
+        out.json(&said)?;
     } else {
-        out.note(format!(
-            "{} of {}",
-            path.display(),
-            count(journals.len(), "journal")
-        ));
+        out.note(format!("{} of {}", path.display(), count(count_of, kind)));
     }
     Ok(Exit::Held)
+}
+
+/// The dimensions of all records, where records of margins were given and no journals.
+fn margins(args: &ReportArgs) -> Result<Option<Vec<Dimension>>, Failure> {
+    let mut dimensions = Vec::new();
+    let mut journals = 0;
+    for path in &args.journals {
+        let doing = format!("cannot read the record {}", path.display());
+        let bytes = fs::read(path).doing(&doing).or_exit(Exit::Usage)?;
+        match margin::is_record(&bytes) {
+            true => dimensions.extend(margin::read(&bytes).doing(&doing).or_exit(Exit::Usage)?),
+            false => journals += 1,
+        }
+    }
+    if dimensions.is_empty() {
+        return Ok(None);
+    }
+    if journals > 0 {
+        return Err(
+            Failure::usage("records of margins and journals of drills are two reports")
+                .hint("a record has the journals of its drills in it, under `drill`"),
+        );
+    }
+    Ok(Some(dimensions))
+}
+
+fn of_margins(
+    format: ReportFormat,
+    dimensions: &[Dimension],
+    args: &ReportArgs,
+) -> Result<String, Failure> {
+    let options = HtmlOptions {
+        title: args.title.clone(),
+    };
+    Ok(match format {
+        ReportFormat::Html => margin::html(dimensions, &options),
+        ReportFormat::Markdown => margin::markdown(dimensions),
+        ReportFormat::Json => {
+            let json = margin::json(dimensions);
+            format!("{}\n", serde_json::to_string_pretty(&json)?)
+        }
+        ReportFormat::Junit => {
+            return Err(
+                Failure::usage("a margin is a figure, and no test that passes").hint(
+                    "--format html, markdown or json; the exit code of firedrill margin is for CI",
+                ),
+            );
+        }
+    })
 }
 
 /// Writes a file, and the directories it is to be in.

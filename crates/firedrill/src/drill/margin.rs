@@ -3,29 +3,48 @@
 use std::io;
 use std::time::Duration;
 
+use firedrill_engine::Plan;
+use firedrill_experiment::document::{Experiment, Margin};
+use firedrill_experiment::scope::Scope;
+use firedrill_runner::Ports;
+use firedrill_runner::control::Controls;
 use firedrill_runner::fault::Faults;
 use firedrill_runner::margin::ask::Asked;
 use firedrill_runner::margin::record::{Context, FORM, Record};
-use firedrill_runner::margin::{Notice, search};
+use firedrill_runner::margin::{Notice, hold as search};
+use firedrill_runner::plan::preview;
 use firedrill_runner::prepare;
 use firedrill_runner::provider::{Providers, ProvidersConfig};
+use firedrill_runner::rollback;
 use firedrill_runner::spare::Spare;
-use firedrill_undo::Guardian;
+use firedrill_undo::{DrillId, Guardian};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::{Order, identity, signals, start_guardian};
+use super::{Order, identity, needs_rollbacks, rollbacks, signals, start_guardian};
 use crate::exit::Exit;
 use crate::failure::{Failure, OrFail as _};
+
+/// One dimension of the document.
+pub(crate) struct Dimension<'a> {
+    pub(crate) margin: &'a Margin,
+    /// What the dimensions before it have left of the blast radius' bad events.
+    pub(crate) bad_events_max: Option<u64>,
+    /// The search to go on with.
+    pub(crate) before: Option<Record>,
+}
 
 /// Searches, or goes on with a record. `Err` is for what comes before anything was touched.
 pub(crate) fn margin(
     order: &Order,
-    before: Option<Record>,
+    dimension: Dimension<'_>,
     keep: impl FnMut(&Record) -> io::Result<()>,
     look: impl FnMut(Duration, Notice<'_>),
 ) -> Result<Record, Failure> {
+    if needs_rollbacks(order) {
+        rollback::check(&order.experiment, &order.overrides).or_exit(Exit::Refused)?;
+    }
     let drill = identity::drill_id()?;
     let guardian = start_guardian(order, &drill)
         .map_err(|why| Failure::new(Exit::Refused, format!("no fault without its undo: {why}")))
@@ -34,13 +53,13 @@ pub(crate) fn margin(
         .worker_threads(2)
         .enable_all()
         .build()?;
-    runtime.block_on(hold(order, before, guardian, keep, look))
+    runtime.block_on(hold(order, dimension, (drill, guardian), keep, look))
 }
 
 async fn hold(
     order: &Order,
-    before: Option<Record>,
-    guardian: Guardian,
+    dimension: Dimension<'_>,
+    (drill, guardian): (DrillId, Guardian),
     keep: impl FnMut(&Record) -> io::Result<()>,
     look: impl FnMut(Duration, Notice<'_>),
 ) -> Result<Record, Failure> {
@@ -48,23 +67,6 @@ async fn hold(
     signals::listen(&signal)?;
     let radius = order.experiment.blast_radius.unwrap_or_default();
     let faults = Faults::new(guardian, radius, order.seed, signal.clone());
-    let asked = match ask(order, &faults, signal).await {
-        Ok(asked) => asked,
-        Err(failure) => {
-            faults.finish().await;
-            return Err(failure);
-        }
-    };
-    let record = before.unwrap_or_else(|| begin(order, &asked));
-    Ok(search(asked, record, faults, received, keep, look).await)
-}
-
-/// The question, once configuration and secrets are loaded; what watches is spared from now on.
-async fn ask(
-    order: &Order,
-    faults: &Faults,
-    signal: mpsc::UnboundedSender<firedrill_engine::effect::Signal>,
-) -> Result<Asked, Failure> {
     let providers = Providers::new(ProvidersConfig {
         verify_tls: order.verify_tls,
         python: order.python.clone(),
@@ -72,18 +74,74 @@ async fn ask(
         seed: order.seed,
         listener: signals::of_worker(signal),
     });
-    let loaded = prepare::load_scope(&order.experiment, &order.overrides, &providers).await;
+    let settled = settle(order, &dimension, &faults, &providers).await;
+    let (asked, scope, digest) = match settled {
+        Ok(settled) => settled,
+        Err(failure) => {
+            providers.shutdown().await;
+            faults.finish().await;
+            return Err(failure);
+        }
+    };
+    let Dimension { margin, before, .. } = dimension;
+    let record = before.unwrap_or_else(|| begin(order, margin, &asked));
+    let ports = Ports {
+        controls: Controls::new(providers.clone(), order.settings.clone()),
+        providers: providers.clone(),
+        faults,
+        rollbacks: rollbacks(order, &drill),
+        trials: None,
+    };
+    let plan = Plan {
+        experiment: order.experiment.clone(),
+        scope,
+        options: order.options.clone(),
+        identity: identity::of(&drill, order.seed, digest),
+        obstacle: None,
+    };
+    let record = search(asked, record, plan, ports, received, keep, look).await;
     providers.shutdown().await;
+    Ok(record)
+}
+
+/// The question, once configuration and secrets are loaded; what watches is spared from now on.
+async fn settle(
+    order: &Order,
+    dimension: &Dimension<'_>,
+    faults: &Faults,
+    providers: &Providers,
+) -> Result<(Asked, Scope, String), Failure> {
+    let loaded = prepare::load_scope(&order.experiment, &order.overrides, providers).await;
     let scope = loaded.or_exit(Exit::Usage)?;
     let spare =
         tokio::task::block_in_place(|| Spare::of(&order.experiment, &scope, &order.settings));
+    let margin = dimension.margin;
+    let others = without(&order.experiment, margin);
+    let others = preview(&others, &scope, &order.options, order.seed, &spare);
     faults.spare(spare);
-    Asked::of(&order.experiment, &scope, order.seed)
-        .map_err(|reasons| Failure::new(Exit::Refused, reasons.join("\n  ")))
+    let left = dimension.bad_events_max;
+    let asked = Asked::of(&order.experiment, margin, left, &scope, order.seed);
+    let mut reasons = others.refusals;
+    match asked {
+        Ok(asked) if reasons.is_empty() => Ok((asked, scope, others.digest)),
+        Ok(_) => Err(Failure::new(Exit::Refused, reasons.join("\n  "))),
+        Err(more) => {
+            reasons.extend(more);
+            Err(Failure::new(Exit::Refused, reasons.join("\n  ")))
+        }
+    }
 }
 
-fn begin(order: &Order, asked: &Asked) -> Record {
-    let activity = order.experiment.margin.as_ref();
+/// What is played beside the trials.
+fn without(experiment: &Experiment, margin: &Margin) -> Experiment {
+    let mut rest = experiment.clone();
+    rest.part_guardrails_from_kpis();
+    rest.kpis.clear();
+    rest.method.retain(|one| one.name != margin.activity);
+    rest
+}
+
+fn begin(order: &Order, margin: &Margin, asked: &Asked) -> Record {
     Record {
         margin: FORM,
         version: env!("CARGO_PKG_VERSION").into(),
@@ -91,7 +149,8 @@ fn begin(order: &Order, asked: &Asked) -> Record {
         began: Timestamp::now().to_string(),
         seed: order.seed,
         context: Context {
-            activity: activity.map_or_else(String::new, |margin| margin.activity.clone()),
+            name: margin.name.clone(),
+            activity: asked.activity.clone(),
             fault: asked.fault.name.clone(),
             target: asked.fault.target.clone(),
             argument: asked.argument.clone(),
@@ -101,6 +160,7 @@ fn begin(order: &Order, asked: &Asked) -> Record {
             traffic: "synthetic".into(),
             url: asked.kpi.call.url.clone(),
             node: identity::node(),
+            facts: None,
         },
         question: None,
         journal: Vec::new(),
@@ -108,5 +168,6 @@ fn begin(order: &Order, asked: &Asked) -> Record {
         answer: Value::Null,
         plotted: Value::Null,
         stopped: None,
+        drill: Value::Null,
     }
 }

@@ -9,6 +9,7 @@
 mod canary;
 mod documents;
 mod drills;
+mod guard;
 mod help;
 mod margin;
 mod mistakes;

@@ -160,7 +160,7 @@ fn what_cannot_be_asked_says_why() {
 }
 
 #[test]
-fn what_could_not_answer_or_would_not_be_heeded_is_refused_before_anything_is_touched() {
+fn what_could_not_answer_or_goes_too_far_is_refused_before_anything_is_touched() {
     let Some(_alone) = can_delay() else { return };
     let place = Place::new();
     let service = Service::start(Duration::from_millis(100));
@@ -171,14 +171,15 @@ fn what_could_not_answer_or_would_not_be_heeded_is_refused_before_anything_is_to
     assert_eq!(refused.status.code(), Some(4), "{refused:?}");
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(said.contains("cannot answer"), "{said}");
-    let guardrail = "guardrails:\n  - mode: pre-check\n    probe: {type: probe, name: p, tolerance: 0, \
-                     provider: {type: process, path: 'true'}}\n";
-    let document = service.document("at-least: 20ms");
-    place.file("watched.yaml", &format!("{document}{guardrail}"));
-    let refused = place.run(&["margin", "watched.yaml"]);
+    // Beyond what the fault takes, which is seen before the search has come that far.
+    let document = service
+        .document("at-least: 20ms")
+        .replace("to: 2s", "to: 2h");
+    place.file("far.yaml", &document);
+    let refused = place.run(&["margin", "far.yaml"]);
     assert_eq!(refused.status.code(), Some(4), "{refused:?}");
     let said = String::from_utf8_lossy(&refused.stderr);
-    assert!(said.contains("`guardrails` would not be watched"), "{said}");
+    assert!(said.contains("at 7200 s"), "{said}");
     assert!(!place.work().join("margin.json").exists());
 }
 
@@ -209,6 +210,198 @@ fn a_margin_is_proven_or_disproven_and_nothing_is_left() {
         let ours = service.dependency.to_string();
         assert!(!rules().contains(&ours), "{}", rules());
     }
+}
+
+/// What a document has around its method, in a place where `well`, `version` and `safe` are files.
+fn surrounded(place: &Place, service: &Service, asked: &str) {
+    for (name, text) in [("well", ""), ("safe", ""), ("version", "1.40\n")] {
+        place.file(name, text);
+    }
+    let around = "
+steady-state-hypothesis:
+  title: it is well
+  probes: [{type: probe, name: well, tolerance: 0, provider: {type: process, path: test, arguments: [-e, well]}}]
+guardrails:
+  - {probe: {type: probe, name: safe, tolerance: 0, provider: {type: process, path: test, arguments: [-e, safe]}}, mode: {every: 100ms}}
+rollbacks:
+  - {type: action, name: clean up, provider: {type: process, path: touch, arguments: [cleaned]}}
+";
+    // `status` is what a process's tolerance of an integer looks at.
+    place.file("late.yaml", &format!("{}{around}", service.document(asked)));
+}
+
+const READ: &str =
+    "context: {replicas: 6, version: {provider: {type: process, path: cat, arguments: version}}}";
+
+fn stopped(place: &Place) -> Value {
+    record(place)["stopped"]["why"].clone()
+}
+
+#[test]
+fn a_search_is_held_as_a_drill_is_and_says_what_it_holds_for() {
+    let Some(_alone) = can_delay() else { return };
+    let service = Service::start(Duration::from_millis(500));
+    let place = Place::new();
+    surrounded(
+        &place,
+        &service,
+        &format!("at-least: 20ms\n  risk: 0.3\n  {READ}"),
+    );
+    let ended = place.run(&["margin", "late.yaml", "--seed", "1"]);
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    assert!(
+        said.contains("at 60 requests/s, 6 replicas, version 1.40"),
+        "{said}"
+    );
+    assert!(
+        place.work().join("cleaned").exists(),
+        "its rollbacks were played"
+    );
+    let kept = record(&place);
+    assert_eq!(kept["drill"]["firedrill"]["verdict"], "held", "{kept}");
+    assert_eq!(kept["context"]["facts"]["version"], "1.40");
+
+    // Not well before, and nothing is touched.
+    std::fs::remove_file(place.work().join("well")).unwrap();
+    let ended = place.run(&["margin", "late.yaml", "--seed", "1"]);
+    assert_eq!(ended.status.code(), Some(4), "{ended:?}");
+    assert_eq!(stopped(&place), "unhealthy");
+    assert_eq!(record(&place)["trials"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn a_guardrail_that_breaks_stops_a_search_and_undoes_its_fault() {
+    let Some(_alone) = can_delay() else { return };
+    let service = Service::start(Duration::from_millis(500));
+    let place = Place::new();
+    surrounded(&place, &service, "at-least: 60ms\n  risk: 0.3");
+    let mut search = begun(&place, "  1  ");
+    std::fs::remove_file(place.work().join("safe")).unwrap();
+    assert_eq!(search.wait().unwrap().code(), Some(5));
+    assert_eq!(stopped(&place), "guardrail");
+    assert!(
+        !rules().contains(&service.dependency.to_string()),
+        "{}",
+        rules()
+    );
+    assert!(
+        place.work().join("cleaned").exists(),
+        "its rollbacks were played"
+    );
+}
+
+/// The KPI that the search breaks on purpose has a threshold beyond which it must not be broken.
+#[test]
+fn a_guardrail_on_the_kpi_itself_stops_a_search() {
+    let Some(_alone) = can_delay() else { return };
+    let service = Service::start(Duration::from_millis(100));
+    let place = Place::new();
+    let asked = "search: {non-production: true}";
+    let guarded = format!(
+        "{}guardrails: [{{kpi: answered, objective: {{bad-events-max: 3}}}}]\n",
+        service.document(asked)
+    );
+    place.file("late.yaml", &guarded);
+    let ended = place.run(&["margin", "late.yaml", "--seed", "1"]);
+    assert_eq!(ended.status.code(), Some(5), "{ended:?}");
+    assert_eq!(stopped(&place), "guardrail");
+    let why = record(&place)["stopped"]["text"].to_string();
+    assert!(why.contains("guardrail `answered` is broken"), "{why}");
+    assert!(
+        !rules().contains(&service.dependency.to_string()),
+        "{}",
+        rules()
+    );
+}
+
+#[test]
+fn a_system_that_is_not_well_between_trials_is_left_alone() {
+    let Some(_alone) = can_delay() else { return };
+    let service = Service::start(Duration::from_millis(500));
+    let place = Place::new();
+    surrounded(&place, &service, "at-least: 60ms\n  risk: 0.3");
+    let document = std::fs::read_to_string(place.work().join("late.yaml")).unwrap();
+    place.file("late.yaml", &document.replace("within: 20s", "within: 2s"));
+    let mut search = begun(&place, "  1  ");
+    std::fs::remove_file(place.work().join("well")).unwrap();
+    assert_eq!(search.wait().unwrap().code(), Some(1));
+    let kept = record(&place);
+    assert_eq!(kept["trials"].as_array().unwrap().len(), 1, "{kept}");
+    assert_eq!(stopped(&place), "not-recovered", "{kept}");
+}
+
+#[test]
+fn a_search_of_a_system_that_changed_meanwhile_answers_nothing() {
+    let Some(_alone) = can_delay() else { return };
+    let service = Service::start(Duration::from_millis(500));
+    let place = Place::new();
+    surrounded(
+        &place,
+        &service,
+        &format!("at-least: 20ms\n  risk: 0.3\n  {READ}"),
+    );
+    let mut search = begun(&place, "  1  ");
+    place.file("version", "1.41\n");
+    assert_eq!(search.wait().unwrap().code(), Some(3));
+    assert_eq!(stopped(&place), "context-changed");
+    // What goes on is the old question of a new system.
+    let ended = place.run(&["margin", "late.yaml", "--resume"]);
+    assert_eq!(ended.status.code(), Some(3), "{ended:?}");
+}
+
+#[test]
+fn several_dimensions_are_one_table_and_a_report() {
+    let Some(_alone) = can_delay() else { return };
+    let service = Service::start(Duration::from_millis(500));
+    let place = Place::new();
+    let one = service.document("at-least: 20ms\n  risk: 0.3");
+    let (head, rest) = one.split_once("margin:\n").unwrap();
+    let (margin, method) = rest.split_once("method:\n").unwrap();
+    let margins: String = [("soon", "20ms"), ("later", "1900ms")]
+        .iter()
+        .map(|(name, target)| {
+            let keys = margin
+                .trim_start()
+                .replace("at-least: 20ms", &format!("at-least: {target}"));
+            format!(
+                "  - name: {name}\n    {}\n",
+                keys.trim_end().replace("\n  ", "\n    ")
+            )
+        })
+        .collect();
+    place.file(
+        "both.yaml",
+        &format!("{head}margin:\n{margins}method:\n{method}"),
+    );
+    let ended = place.run(&["margin", "both.yaml", "--seed", "1"]);
+    let said = String::from_utf8_lossy(&ended.stdout);
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    let table: Vec<_> = said
+        .lines()
+        .skip_while(|line| !line.contains("dimension "))
+        .collect();
+    assert!(
+        table[1].contains("soon") && table[1].contains("proven"),
+        "{said}"
+    );
+    assert!(
+        table[2].contains("later") && table[2].contains("disproven"),
+        "{said}"
+    );
+    let kept = record(&place);
+    assert_eq!(kept["records"].as_array().unwrap().len(), 2);
+    // Both are over, so nothing is tried again.
+    let again = place.run(&["margin", "both.yaml", "--resume"]);
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    assert_eq!(record(&place), kept);
+    let page = place.run(&["report", "margin.json", "-o", "margin.html"]);
+    assert_eq!(page.status.code(), Some(0), "{page:?}");
+    let page = std::fs::read_to_string(place.work().join("margin.html")).unwrap();
+    assert!(page.contains("svg") && page.contains("Disproven"));
+    let text = place.run(&["report", "margin.json"]);
+    let text = String::from_utf8_lossy(&text.stdout);
+    assert!(text.contains("| soon | proven |"), "{text}");
 }
 
 /// A search that has just said this.

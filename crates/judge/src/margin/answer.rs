@@ -1,11 +1,11 @@
 //! What a search or a certificate found, and what it cost.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::question::{Normal, NormalIs};
 
 /// How it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum End {
     /// The target was tried, and proven to hold.
@@ -24,7 +24,7 @@ pub enum End {
 }
 
 /// Why there is no answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unanswered {
     BadEventsSpent,
@@ -36,7 +36,7 @@ pub enum Unanswered {
 }
 
 /// A break point. An end that is absent is open: nothing is claimed on that side.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Interval {
     pub low: Option<f64>,
@@ -49,7 +49,7 @@ pub struct Interval {
 
 /// How much can be added to today's normal before the objective is missed: between `low` and
 /// `high`, in the dimension's unit.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Headroom {
     pub low: Option<f64>,
@@ -60,7 +60,7 @@ pub struct Headroom {
 }
 
 /// The boundary approached from above, from a broken system, beside the one from below.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Hysteresis {
     /// At which magnitude the system is well again.
@@ -73,7 +73,7 @@ pub struct Hysteresis {
 }
 
 /// Where the break point lies with which probability, for a plot.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Plotted {
     /// `(from, to, probability)`, from the lowest; cells between magnitudes.
@@ -83,7 +83,7 @@ pub struct Plotted {
 }
 
 /// The state of the answer; `end` is absent while there is more to try.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Answer {
     pub end: Option<End>,

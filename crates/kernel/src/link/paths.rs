@@ -158,6 +158,20 @@ impl Paths {
     }
 }
 
+/// Every address of the namespace, with the index of its interface.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn addresses(socket: &mut Socket) -> Result<Vec<(u32, IpAddr)>, KernelError> {
+    let message = Message::new("list addresses", GET_ADDRESS, 0, &[0; ADDRESS_HEADER]);
+    let replies = socket.dump(&message)?;
+    let all = replies.iter().filter_map(|reply| {
+        let interface = word(&reply.header::<ADDRESS_HEADER>()?, 4)?;
+        Some((interface, Address::parse(reply, interface)?.address))
+    });
+    Ok(all.collect())
+}
+
 impl Address {
     /// The same address with the same properties; lifetimes are not compared.
     #[must_use]

@@ -81,13 +81,6 @@ enum Mode {
     Over,
 }
 
-fn opposite(direction: Direction) -> Direction {
-    match direction {
-        Direction::Upstream => Direction::Downstream,
-        Direction::Downstream => Direction::Upstream,
-    }
-}
-
 impl Http2 {
     /// `chance` is the connection's.
     #[must_use]
@@ -296,7 +289,7 @@ impl Http2 {
             if initial.is_some_and(|size| size > frame::STREAM) {
                 return Err(Code::FLOW_CONTROL_ERROR);
             }
-            let way = self.way(opposite(direction));
+            let way = self.way(direction.opposite());
             way.settings(initial)?;
             let longest = payload
                 .chunks_exact(6)
@@ -448,7 +441,7 @@ impl Session for Http2 {
     }
 
     fn has_room(&self, direction: Direction) -> bool {
-        let [this, other] = [direction, opposite(direction)].map(|d| &self.ways[d as usize]);
+        let [this, other] = [direction, direction.opposite()].map(|d| &self.ways[d as usize]);
         this.held < ROOM && other.unsaid() < ROOM
     }
 

@@ -26,11 +26,11 @@ mod deciders;
 mod dialect;
 mod frames;
 mod line;
-mod outgoing;
 #[cfg(test)]
 pub(super) mod played;
 mod texts;
 
+use super::outgoing::Outgoing;
 use awaited::Awaited;
 pub(super) use awaited::Kept;
 pub(super) use conversation::Conversation;
@@ -40,7 +40,6 @@ pub(super) use deciders::{Does, WireFault};
 pub(super) use dialect::{Answering, Asking, Becomes, Dialect};
 use frames::Frames;
 pub(super) use frames::{Rest, Shape};
-use outgoing::Outgoing;
 pub(super) use texts::Texts;
 
 /// Bytes of a request that are looked at, at most: whom a fault is meant for is told by these.

@@ -10,6 +10,8 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, SocketType,
 };
 
+use super::congestion;
+
 /// Reads of what nobody wants, after which others have their turn.
 const DISCARDS: usize = 64;
 
@@ -224,6 +226,7 @@ pub(super) fn begin_to_connect(
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
     rustix::net::sockopt::set_tcp_nodelay(&socket, true)?;
+    congestion::suit(&socket, address);
     if let Some(mark) = mark {
         // Without it the rule would lead it back here.
         firedrill_kernel::socket::set_mark(&socket, mark).map_err(|_| Errno::PERM)?;

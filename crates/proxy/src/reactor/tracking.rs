@@ -29,12 +29,13 @@ impl Tracking {
         let here = here.and_then(SocketAddr::try_from).ok()?;
         let answer = Flow {
             protocol: UDP,
-            source: here,
-            destination: client,
+            source: without_scope(here),
+            destination: without_scope(client),
         };
         let tracked = self.ask(&answer).ok()??;
         let meant = tracked.original.destination;
-        (tracked.destination_translated && meant != here).then_some(meant)
+        let redirected = tracked.destination_translated && meant != answer.source;
+        redirected.then(|| in_scope_of(here, meant))
     }
 
     fn ask(&mut self, answer: &Flow) -> Result<Option<conntrack::Tracked>, KernelError> {
@@ -46,4 +47,22 @@ impl Tracking {
             None => Ok(None),
         }
     }
+}
+
+/// As connection tracking knows it: a link-local address without its interface.
+fn without_scope(mut address: SocketAddr) -> SocketAddr {
+    if let SocketAddr::V6(v6) = &mut address {
+        v6.set_scope_id(0);
+    }
+    address
+}
+
+/// A link-local address is one of the interface that the redirect stayed on.
+fn in_scope_of(here: SocketAddr, mut address: SocketAddr) -> SocketAddr {
+    if let (SocketAddr::V6(here), SocketAddr::V6(v6)) = (here, &mut address)
+        && v6.ip().is_unicast_link_local()
+    {
+        v6.set_scope_id(here.scope_id());
+    }
+    address
 }

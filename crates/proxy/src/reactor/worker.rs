@@ -245,17 +245,18 @@ impl Worker {
                 worked = now;
             }
             let again = std::mem::take(&mut self.again);
+            let mut told = false;
             for event in events {
                 match Token::from(event.data.u64()) {
-                    Token::Wake => {
-                        if !self.obey(now) {
-                            return;
-                        }
-                    }
+                    Token::Wake => told = true,
                     Token::Timer => {}
                     Token::Listener(key) => self.accept(key, now),
                     Token::Side { key, side } => self.ready(key, side, event.flags, now),
                 }
+            }
+            // Behind the events: one of a dial that an order ends would be taken for the next dial's.
+            if told && !self.obey(now) {
+                return;
             }
             for key in again {
                 self.pump(key, now);
@@ -284,7 +285,7 @@ impl Worker {
                     let _gone = done.send(());
                 }
                 Order::Leave { route, done } => {
-                    self.leave(route);
+                    self.leave(route, now);
                     let _gone = done.send(());
                 }
                 Order::Close { route, done } => {
@@ -361,12 +362,14 @@ impl Worker {
         self.resume = None;
     }
 
-    fn leave(&mut self, route: u64) {
+    fn leave(&mut self, route: u64, now: Instant) {
         for key in self.of_route(route) {
-            if let Entry::Connected(connection) = &self.entries[key]
-                && connection.is_unwanted()
-            {
-                self.reset(key);
+            match &self.entries[key] {
+                Entry::Connected(connection) if connection.is_unwanted() => self.reset(key),
+                Entry::Dialling(dialling) if dialling.is_unwanted() => {
+                    self.dial_elsewhere(key, now);
+                }
+                _ => {}
             }
         }
     }

@@ -1,11 +1,13 @@
 //! Toxics as Toxiproxy writes them, and the faults that they are.
 
+mod asked;
 mod grpc;
 pub(super) mod http;
 mod kafka;
 mod messages;
 mod redis;
 mod sql;
+mod websocket;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,7 @@ use crate::stream::{
     StreamFault, Timeout,
 };
 use crate::tls::flaw::{self, Flaw, HandshakeFault};
+pub use asked::{NewToxic, ToxicChange};
 use grpc::{GrpcAbort, GrpcCut, GrpcDelay};
 use http::{HttpAbort, HttpBody, HttpDelay, HttpHeader, HttpReset};
 use kafka::{KafkaDelay, KafkaErrorToxic};
@@ -36,6 +39,7 @@ use redis::{RedisDelay, RedisErrorToxic};
 use sql::{
     MysqlDelay, MysqlErrorToxic, MysqlRefuse, PostgresDelay, PostgresErrorToxic, PostgresRefuse,
 };
+use websocket::{WebSocketClose, WebSocketDelay, WebSocketDrop, WebSocketMessageToxic};
 
 /// A toxic on a proxy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -157,6 +161,14 @@ pub enum Attributes {
     MysqlRefuse(MysqlRefuse),
     KafkaDelay(KafkaDelay),
     KafkaError(KafkaErrorToxic),
+    #[serde(rename = "websocket_delay")]
+    WebSocketDelay(WebSocketDelay),
+    #[serde(rename = "websocket_drop")]
+    WebSocketDrop(WebSocketDrop),
+    #[serde(rename = "websocket_close")]
+    WebSocketClose(WebSocketClose),
+    #[serde(rename = "websocket_message")]
+    WebSocketMessage(WebSocketMessageToxic),
 }
 
 /// What a toxic is a fault on.
@@ -205,58 +217,6 @@ fn late() -> u64 {
 /// The least time after which Linux sends a segment again, in milliseconds.
 fn retransmission() -> u64 {
     200
-}
-
-/// A toxic to be.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub struct NewToxic {
-    #[serde(default)]
-    pub name: String,
-    #[serde(default)]
-    pub r#type: String,
-    #[serde(default)]
-    pub stream: String,
-    #[serde(default)]
-    pub toxicity: Option<f64>,
-    #[serde(default)]
-    pub arm: Option<Arm>,
-    /// Kept if nothing is said.
-    #[serde(default)]
-    pub kept: Option<bool>,
-    #[serde(default)]
-    pub attributes: Option<Map<String, Value>>,
-}
-
-/// What may change of a toxic.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub struct ToxicChange {
-    #[serde(default)]
-    pub toxicity: Option<f64>,
-    #[serde(default)]
-    pub attributes: Option<Map<String, Value>>,
-}
-
-impl NewToxic {
-    /// Checks it and fills in what was left out.
-    pub(super) fn toxic(self) -> Result<Toxic, ApiError> {
-        let stream = match self.stream.to_ascii_lowercase().as_str() {
-            "" | "downstream" => Stream::Downstream,
-            "upstream" => Stream::Upstream,
-            _ => return Err(ApiError::InvalidStream),
-        };
-        let toxic = Toxic {
-            attributes: Attributes::read(&self.r#type, &self.attributes.unwrap_or_default())?,
-            name: match self.name.as_str() {
-                "" => format!("{}_{}", self.r#type, stream.word()),
-                name => name.into(),
-            },
-            stream,
-            toxicity: self.toxicity.unwrap_or(1.0),
-            arm: self.arm,
-            kept: self.kept.unwrap_or(true),
-        };
-        toxic.check()
-    }
 }
 
 impl Toxic {
@@ -422,6 +382,10 @@ impl Attributes {
             Self::MysqlRefuse(toxic) => Some(toxic),
             Self::KafkaDelay(toxic) => Some(toxic),
             Self::KafkaError(toxic) => Some(toxic),
+            Self::WebSocketDelay(toxic) => Some(toxic),
+            Self::WebSocketDrop(toxic) => Some(toxic),
+            Self::WebSocketClose(toxic) => Some(toxic),
+            Self::WebSocketMessage(toxic) => Some(toxic),
             Self::Latency(_)
             | Self::Bandwidth { .. }
             | Self::SlowClose { .. }
@@ -555,12 +519,16 @@ impl Attributes {
             | Self::MysqlError(_)
             | Self::MysqlRefuse(_)
             | Self::KafkaDelay(_)
-            | Self::KafkaError(_) => Kind::Noop,
+            | Self::KafkaError(_)
+            | Self::WebSocketDelay(_)
+            | Self::WebSocketDrop(_)
+            | Self::WebSocketClose(_)
+            | Self::WebSocketMessage(_) => Kind::Noop,
         })
     }
 }
 
-const KINDS: [&str; 33] = [
+const KINDS: [&str; 37] = [
     "latency",
     "bandwidth",
     "slow_close",
@@ -590,6 +558,10 @@ const KINDS: [&str; 33] = [
     "mysql_refuse",
     "kafka_delay",
     "kafka_error",
+    "websocket_delay",
+    "websocket_drop",
+    "websocket_close",
+    "websocket_message",
     "duplicate",
     "reorder",
     "tls_certificate",

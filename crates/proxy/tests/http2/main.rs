@@ -4,4 +4,6 @@ mod calls;
 mod fabric;
 mod peers;
 mod requests;
+#[path = "../shared/nginx.rs"]
+mod server;
 mod tools;

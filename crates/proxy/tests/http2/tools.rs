@@ -2,10 +2,9 @@
 
 #![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
 
 use firedrill_proxy::Fabric;
 use firedrill_proxy::message::{
@@ -13,82 +12,28 @@ use firedrill_proxy::message::{
 };
 use firedrill_proxy::stream::Direction;
 
-use super::fabric::{ANY, chance, open};
+use super::fabric::{chance, open};
 use super::requests::{delay, fault};
-
-const PATIENCE: Duration = Duration::from_secs(20);
+use super::server::{Nginx, program};
 
 /// Bytes of the large file: many windows, many frames.
 const LARGE: usize = 3_000_000;
 
 /// A server of HTTP/2 in clear text.
-struct Nginx {
-    process: Child,
-    address: SocketAddr,
-    folder: tempfile::TempDir,
-}
-
-impl Nginx {
-    fn start() -> Option<Self> {
-        let folder = tempfile::tempdir().expect("a folder");
+fn nginx() -> Option<Nginx> {
+    let settings = "root files; location /hello {
+                      default_type text/plain; return 200 'hello $http_x_added';
+                    }";
+    Nginx::start("http2", settings, |folder| {
         let large: Vec<u8> = (0..LARGE).map(|at| (at % 251) as u8).collect();
-        let path = |name: &str| folder.path().join(name);
-        std::fs::create_dir(path("files")).expect("a folder");
-        std::fs::write(path("files/large"), large).expect("written");
-        let port = TcpListener::bind(ANY).and_then(|listener| listener.local_addr());
-        let address = port.expect("a port");
-        let config = format!(
-            "daemon off; master_process off; pid nginx.pid; error_log stderr;
-             events {{}}
-             http {{
-               access_log off; keepalive_requests 1000000;
-               client_body_temp_path body; proxy_temp_path p; fastcgi_temp_path f;
-               uwsgi_temp_path u; scgi_temp_path s;
-               server {{
-                 listen {address} http2;
-                 root files;
-                 location /hello {{ default_type text/plain; return 200 'hello $http_x_added'; }}
-               }}
-             }}"
-        );
-        std::fs::write(path("nginx.conf"), config).expect("written");
-        let process = Command::new(program("nginx")?)
-            .arg("-p")
-            .arg(folder.path())
-            .args(["-c", "nginx.conf"])
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let nginx = Self {
-            process,
-            address,
-            folder,
-        };
-        let begin = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            assert!(begin.elapsed() < PATIENCE, "nginx does not listen");
-            std::thread::yield_now();
-        }
-        Some(nginx)
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _gone = self.process.kill();
-        let _gone = self.process.wait();
-    }
-}
-
-fn program(name: &str) -> Option<PathBuf> {
-    let places = ["/usr/sbin", "/usr/bin"];
-    let mut paths = places.iter().map(|place| Path::new(place).join(name));
-    paths.find(|path| path.exists())
+        std::fs::create_dir(folder.join("files")).expect("a folder");
+        std::fs::write(folder.join("files/large"), large).expect("written");
+    })
 }
 
 /// nginx with a route to it, unless a program is missing.
 fn stand(client: &str, faults: Vec<MessageFault>) -> Option<(Nginx, Fabric, SocketAddr)> {
-    let (Some(nginx), Some(_)) = (Nginx::start(), program(client)) else {
+    let (Some(nginx), Some(_)) = (nginx(), program(client)) else {
         eprintln!("skipped: nginx or {client} is not here");
         return None;
     };
@@ -169,7 +114,7 @@ fn curl_gets_from_nginx_what_the_faults_say() {
         .expect("a time");
     assert!(took >= 0.3, "{took}");
     // A request for each connection: curl 7.88 breaks off at its second (curl/curl#10634).
-    let file = std::fs::read(nginx.folder.path().join("files/large")).expect("a file");
+    let file = std::fs::read(nginx.file("files/large")).expect("a file");
     assert!(
         curl(address, &["http://shop.test/large"]) == file,
         "another file"

@@ -1,7 +1,10 @@
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
-use firedrill_proxy::{RouteError, Upstream};
+use firedrill_proxy::group::{Endpoint, Group, Which};
+use firedrill_proxy::{Drained, RouteError, Upstream};
 
 use crate::bed::{Bed, ask, connect, echo, eventually, route, serve};
 
@@ -67,9 +70,9 @@ fn a_name_that_nobody_has_is_a_reset() {
     assert_eq!(bed.fabric.passed("route").expect("a route").failed, 1);
 }
 
-/// An address whose queue of connections is full: a SYN is dropped there, and nobody answers.
-#[test]
-fn an_upstream_that_does_not_answer_holds_up_only_its_own() {
+/// An address whose queue of connections is full: a SYN is dropped there, and nobody answers. For as
+/// long as both are kept.
+fn silent() -> (SocketAddr, (OwnedFd, TcpStream)) {
     let full = rustix::net::socket(
         rustix::net::AddressFamily::INET,
         rustix::net::SocketType::STREAM,
@@ -78,9 +81,15 @@ fn an_upstream_that_does_not_answer_holds_up_only_its_own() {
     .expect("a socket");
     rustix::net::bind(&full, &crate::bed::ANY).expect("an address");
     rustix::net::listen(&full, 0).expect("a queue");
-    let address = std::net::SocketAddr::try_from(rustix::net::getsockname(&full).expect("a name"))
-        .expect("an address");
+    let address = rustix::net::getsockname(&full).expect("a name");
+    let address = SocketAddr::try_from(address).expect("an address");
     let fill = TcpStream::connect(address).expect("the only place");
+    (address, (full, fill))
+}
+
+#[test]
+fn an_upstream_that_does_not_answer_holds_up_only_its_own() {
+    let (address, _full) = silent();
     let bed = Bed::to(address, vec![]);
     let stuck = bed.connect();
     let mut other = route(Upstream::Addresses(vec![serve(echo)]), vec![]);
@@ -90,7 +99,27 @@ fn an_upstream_that_does_not_answer_holds_up_only_its_own() {
     // Two seconds later it is told.
     let error = (&stuck).read(&mut [0]).expect_err("a reset");
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-    drop(fill);
+}
+
+#[test]
+fn a_drain_with_a_reset_ends_dials_under_way_too() {
+    let (address, _full) = silent();
+    let endpoint = |address, zone: &str| Endpoint {
+        address,
+        zone: Some(zone.into()),
+    };
+    let endpoints = vec![endpoint(address, "a"), endpoint(serve(echo), "b")];
+    let group = Arc::new(Group::new(endpoints, Some("a"), None));
+    let bed = Bed::open(Upstream::Group(Arc::clone(&group)), vec![], 1);
+    let mut client = bed.connect();
+    assert!(eventually(|| group.states()[0].connections == 1));
+    let zone = Which::Zone("a".into());
+    let drained = bed.fabric.drain("route", &zone, Drained::AndReset);
+    drained.expect("another zone is left");
+    let states = group.states();
+    // Nobody waits until the silent one has had its second.
+    assert_eq!((states[0].connections, states[1].connections), (0, 1));
+    assert_eq!(ask(&mut client, b"question"), b"question");
 }
 
 #[test]

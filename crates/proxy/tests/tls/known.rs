@@ -17,7 +17,7 @@ use firedrill_proxy::tls::terminate::Clients;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use crate::bed::{Bed, NAME, asking, authority, echo, eventually, file, serve};
-use crate::nginx::{Nginx, program};
+use crate::nginx::{self, program};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -190,7 +190,7 @@ fn nginx_is_shown_the_certificate_of_the_proxy_and_curl_is_asked_for_one() {
         office.ca().display()
     );
     let answer = "$ssl_client_verify $ssl_client_s_dn";
-    let (Some(nginx), Some(_)) = (Nginx::start(&settings, answer), program("curl")) else {
+    let (Some(nginx), Some(_)) = (nginx::start(&settings, answer), program("curl")) else {
         eprintln!("skipped: nginx or curl is not here");
         return;
     };

@@ -8,3 +8,5 @@ mod known;
 mod messages;
 mod nginx;
 mod passed;
+#[path = "../shared/nginx.rs"]
+mod server;

@@ -12,7 +12,7 @@ use firedrill_proxy::tls::names::Names;
 use firedrill_proxy::tls::originate::{Originate, Trust};
 
 use crate::bed::{ANY, Bed, NAME, authority, file, terminate};
-use crate::nginx::{Nginx, program};
+use crate::nginx::{self, program};
 
 fn curl(bed: &Bed, root: &Path, version: &str, path: &str) -> Output {
     let port = bed.address.port();
@@ -56,7 +56,7 @@ fn aborted() -> Faults {
 #[test]
 fn a_request_meets_its_fault_in_whichever_http_the_two_sides_agreed_on() {
     let (Some(nginx), Some(_)) = (
-        Nginx::start("", "hello over $server_protocol"),
+        nginx::start("", "hello over $server_protocol"),
         program("curl"),
     ) else {
         eprintln!("skipped: nginx or curl is not here");
@@ -80,7 +80,7 @@ fn a_request_meets_its_fault_in_whichever_http_the_two_sides_agreed_on() {
 #[test]
 fn a_session_of_curl_goes_straight_through_to_nginx_by_its_name() {
     let (Some(nginx), Some(_)) = (
-        Nginx::start("", "hello over $server_protocol"),
+        nginx::start("", "hello over $server_protocol"),
         program("curl"),
     ) else {
         eprintln!("skipped: nginx or curl is not here");
@@ -95,7 +95,7 @@ fn a_session_of_curl_goes_straight_through_to_nginx_by_its_name() {
     };
     let bed = Bed::with(tls, ANY, Protocol::Tcp, Faults::default());
     // Trusted only because it is nginx's own, which the proxy could not show.
-    let own = nginx.certificate();
+    let own = nginx.file(nginx::CERTIFICATE);
     let answer = curl(&bed, &own, "--http2", "");
     let said = String::from_utf8_lossy(&answer.stdout);
     assert_eq!(said, "hello over HTTP/2.0 200", "{answer:?}");

@@ -26,7 +26,7 @@ pub(super) fn verdict(title: &str, journal: &Journal, summary: &Summary) -> Mark
 }
 
 /// A sign beside the colour, for those who do not see it.
-pub(super) fn mark(tone: Tone) -> Markup {
+pub(crate) fn mark(tone: Tone) -> Markup {
     let path = match tone {
         Tone::Good => "M5 12.5 10 17.5 19 7",
         Tone::Bad => "M6.5 6.5 17.5 17.5M17.5 6.5 6.5 17.5",
@@ -42,7 +42,7 @@ pub(super) fn mark(tone: Tone) -> Markup {
     }
 }
 
-pub(super) fn capitalised(text: &str) -> String {
+pub(crate) fn capitalised(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| {
         first.to_uppercase().chain(chars).collect()

@@ -2,5 +2,6 @@
 
 mod formats;
 mod hostile;
+mod margin;
 mod page;
 mod sample;

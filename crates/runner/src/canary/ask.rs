@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use firedrill_experiment::call::{self, Call, FaultCall, LoadCall};
-use firedrill_experiment::document::{CanaryAsk, CanaryKpi, Experiment, Provider};
+use firedrill_experiment::document::{CanaryAsk, CanaryKpi, Experiment, Kpi, Provider};
 use firedrill_experiment::scope::Scope;
 use firedrill_judge::canary::Ask;
 use firedrill_judge::{Alpha, Probability};
@@ -111,7 +111,7 @@ fn unheeded(experiment: &Experiment, activity: &str) -> Vec<String> {
     let others = experiment.method.iter().any(|one| one.name != activity);
     [
         (
-            !experiment.guardrails.is_empty(),
+            !experiment.guardrails.is_empty() || !experiment.kpi_guardrails.is_empty(),
             "its `guardrails` would not be watched",
         ),
         (
@@ -127,7 +127,7 @@ fn unheeded(experiment: &Experiment, activity: &str) -> Vec<String> {
             "its hypothesis would not be checked",
         ),
         (
-            experiment.margin.is_some(),
+            !experiment.margins.is_empty(),
             "its `margin` would not be asked",
         ),
         (others, "the rest of its method would not be played"),
@@ -185,7 +185,8 @@ fn fault(
 
 /// The traffic, where the document makes its own.
 fn load(experiment: &Experiment, scope: &Scope, reasons: &mut Vec<String>) -> Option<LoadCall> {
-    let kpi = experiment.kpis.first()?;
+    let is_load = |kpi: &&Kpi| kpi.provider.get("type").is_some_and(|kind| kind == "load");
+    let kpi = experiment.kpis.iter().find(is_load)?;
     let provider = Provider::Load {
         raw: kpi.provider.clone(),
     };

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use firedrill_experiment::call::{self, Call, FaultCall, LoadCall};
+use firedrill_experiment::call::{self, Call, FaultCall, KpiSource, LoadCall};
 use firedrill_experiment::document::{
     Expected, Experiment, Kpi, Margin, MarginAim, MarginScale, MarginTarget, NormalFrom,
-    NormalIs as Is, Provider,
+    NormalIs as Is,
 };
 use firedrill_experiment::scope::Scope;
 use firedrill_experiment::units::Unit;
@@ -14,6 +14,7 @@ use firedrill_judge::margin::{
 };
 use firedrill_judge::{Degraded, Objective};
 
+use super::facts::{Fact, facts};
 use crate::aim::Aim;
 
 /// How long the system may take to be well again, unless the document says.
@@ -27,7 +28,9 @@ pub struct Asked {
     pub question: Question,
     /// What is normal is measured: this quantile of the KPI's latency.
     pub normal_latency: Option<(f64, NormalIs)>,
+    pub activity: String,
     pub argument: String,
+    pub facts: Vec<Fact>,
     pub unit: Unit,
     /// The fault; each trial writes its magnitude into it.
     pub fault: FaultCall,
@@ -46,25 +49,35 @@ pub struct Watched {
 }
 
 impl Asked {
+    /// One of the document's dimensions, which may spend `bad_events_max` of what the blast radius
+    /// allows.
+    ///
     /// # Errors
     /// Every reason why this cannot be asked.
-    pub fn of(experiment: &Experiment, scope: &Scope, seed: u64) -> Result<Self, Vec<String>> {
-        let Some(margin) = &experiment.margin else {
-            return Err(vec![
-                "the document has no `margin`: which argument of which fault is to be varied"
-                    .into(),
-            ]);
-        };
-        let mut reasons = unheeded(experiment, margin);
+    pub fn of(
+        experiment: &Experiment,
+        margin: &Margin,
+        bad_events_max: Option<u64>,
+        scope: &Scope,
+        seed: u64,
+    ) -> Result<Self, Vec<String>> {
+        let mut reasons = unplayable(experiment, margin);
         let fault = fault(experiment, margin, scope, seed, &mut reasons);
         let kpi = watched(experiment, margin, scope, &mut reasons);
-        let question = question(experiment, margin);
+        let question = question(experiment, margin, bad_events_max);
+        if bad_events_max == Some(0) {
+            reasons.push(
+                "the blast radius' `bad-events-max` is spent: nothing is left for this dimension"
+                    .into(),
+            );
+        }
         if let Some(kpi) = &kpi {
             reasons.extend(too_slow(&question, kpi));
         }
         let (Some(fault), Some(kpi), true) = (fault, kpi, reasons.is_empty()) else {
             return Err(reasons);
         };
+        let facts = facts(&margin.context, scope);
         let measured = margin.normal.and_then(|normal| match normal.from {
             NormalFrom::Latency(quantile) => Some((quantile, normal_is(normal.is))),
             NormalFrom::Known(_) => None,
@@ -84,7 +97,9 @@ impl Asked {
         Ok(Self {
             question,
             normal_latency: measured,
+            activity: margin.activity.clone(),
             argument: margin.argument.clone(),
+            facts,
             unit: margin.unit.clone(),
             fault,
             kpi,
@@ -107,23 +122,26 @@ fn at(fault: &FaultCall, argument: &str, unit: &Unit, magnitude: f64) -> FaultCa
     fault
 }
 
-/// What a document believes is done or watched, and trials would not do or watch.
-fn unheeded(experiment: &Experiment, margin: &Margin) -> Vec<String> {
-    let others = experiment
+/// What the activity says of itself, and a search cannot do with it.
+fn unplayable(experiment: &Experiment, margin: &Margin) -> Vec<String> {
+    let varied = experiment
         .method
         .iter()
-        .any(|one| one.name != margin.activity);
+        .find(|one| one.name == margin.activity);
+    let Some(varied) = varied else {
+        return Vec::new();
+    };
     [
-        (!experiment.guardrails.is_empty(), "its `guardrails` would not be watched"),
-        (!experiment.rollbacks.is_empty(), "its `rollbacks` would not be played"),
-        (!experiment.controls.is_empty(), "its `controls` would not be called"),
-        (experiment.hypothesis.is_some(), "its hypothesis would not be checked"),
-        (others, "the rest of its method would not be played"),
+        (varied.repeat.is_some(), "`repeat`"),
+        (varied.retry.is_some(), "`retry`"),
     ]
     .into_iter()
     .filter(|(is_there, _)| *is_there)
     .map(|(_, what)| {
-        format!("a margin plays the one fault that it varies, and watches its KPI: {what}; leave it out of this document")
+        format!(
+            "`{}` has {what}, which a search that decides itself how often its fault is made would not heed; leave it out",
+            varied.name
+        )
     })
     .collect()
 }
@@ -152,13 +170,18 @@ fn fault(
         .blast_radius
         .and_then(|radius| radius.duration_max);
     call.duration = most.map_or(longest, |most| most.min(longest));
-    // Whom it hits, and that it may: told before anything is watched.
-    let first = at(&call, &margin.argument, &margin.unit, margin.lowest);
+    // Whom it hits, and that it may, from the first magnitude to the last: told before anything is
+    // watched, and not when a search has come that far.
     let radius = experiment.blast_radius.unwrap_or_default();
-    let aim = Aim::take(&first, &radius, seed);
-    let compiled = aim.and_then(|mut aim| aim.compile().map_err(|error| crate::chain(&error)));
-    if let Err(why) = compiled {
-        reasons.push(format!("`{}`: {why}", activity.name));
+    for magnitude in [margin.lowest, margin.largest] {
+        let end = at(&call, &margin.argument, &margin.unit, magnitude);
+        let aim = Aim::take(&end, &radius, seed);
+        let compiled = aim.and_then(|mut aim| aim.compile().map_err(|error| crate::chain(&error)));
+        if let Err(why) = compiled {
+            let shown = margin.unit.show(magnitude);
+            let why = format!("`{}` at {shown}: {why}", activity.name);
+            reasons.push(why);
+        }
     }
     if call.duration < margin.dwell.1 {
         reasons.push(format!(
@@ -176,11 +199,8 @@ fn watched(
     reasons: &mut Vec<String>,
 ) -> Option<Watched> {
     let kpi = experiment.kpis.get(margin.kpi)?;
-    let provider = Provider::Load {
-        raw: kpi.provider.clone(),
-    };
-    match call::resolve(&provider, scope) {
-        Ok(Call::Load(call)) => Some(Watched {
+    match call::resolve_kpi(&kpi.provider, scope) {
+        Ok(KpiSource::Load(call)) => Some(Watched {
             name: kpi.name.clone(),
             call,
             objective: objective(kpi),
@@ -189,7 +209,13 @@ fn watched(
                 Expected::Continue | Expected::Stop { .. } => Degraded::Bad,
             },
         }),
-        Ok(_) => None,
+        Ok(KpiSource::Counters(_)) => {
+            reasons.push(format!(
+                "KPI `{}`: a margin is searched with a load of its own, whose rate it knows; give the KPI a `load` provider",
+                kpi.name
+            ));
+            None
+        }
         Err(error) => {
             reasons.push(format!("KPI `{}`: {error}", kpi.name));
             None
@@ -204,15 +230,17 @@ fn objective(kpi: &Kpi) -> Objective {
         success_ratio_max: None,
         latency: kpi.objective.latency,
         worst_window: None,
+        bad_max: None,
     }
 }
 
-fn question(experiment: &Experiment, margin: &Margin) -> Question {
+fn question(experiment: &Experiment, margin: &Margin, bad_events_max: Option<u64>) -> Question {
     let objective = experiment.kpis.get(margin.kpi).map(|kpi| kpi.objective);
     let share = objective.and_then(|objective| {
         let quantile = objective.latency.map(|(quantile, _)| quantile);
         objective.success_ratio_min.or(quantile)
     });
+    let most = bad_events_max.unwrap_or(u64::MAX).max(1);
     let known = margin.normal.and_then(|normal| match normal.from {
         NormalFrom::Known(value) => Some(Normal {
             value,
@@ -252,8 +280,8 @@ fn question(experiment: &Experiment, margin: &Margin) -> Question {
             max: margin.dwell.1,
         },
         budget: Budget {
-            bad_events_max: margin.bad_events_max,
-            bad_events_per_trial_max: margin.bad_events_per_trial_max,
+            bad_events_max: margin.bad_events_max.min(most),
+            bad_events_per_trial_max: margin.bad_events_per_trial_max.min(most),
             trials_max: margin.trials_max,
         },
         recovery_within: experiment

@@ -5,7 +5,7 @@ use std::time::Duration;
 use firedrill_experiment::units::Unit;
 use firedrill_judge::margin::{Entry, Margin, Question, TrialRecord};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The version of this form.
 pub const FORM: u32 = 1;
@@ -32,12 +32,28 @@ pub struct Record {
     pub plotted: Value,
     /// Why it ended without having come to its end.
     pub stopped: Option<Stopped>,
+    /// The journal of the drill that held it: hypothesis, guardrails, controls, rollbacks.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub drill: Value,
+}
+
+/// Several dimensions of one document, as a file has them: those that were begun, in order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Table {
+    /// [`FORM`].
+    pub margins: u32,
+    pub title: String,
+    pub records: Vec<Record>,
 }
 
 /// What the answer holds for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Context {
+    /// Of the dimension, where the document has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     pub activity: String,
     pub fault: String,
     pub target: Value,
@@ -50,6 +66,9 @@ pub struct Context {
     pub traffic: String,
     pub url: String,
     pub node: String,
+    /// What else the document names: version, replicas. Absent before they were read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<Map<String, Value>>,
 }
 
 /// One trial, with what the fault did.
@@ -69,14 +88,20 @@ pub struct TrialReport {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "why", content = "text")]
 pub enum Stopped {
-    /// The KPI was not well before anything was broken.
-    Unhealthy,
+    /// It was not well before anything was broken: the KPI, or what is said.
+    Unhealthy(Option<String>),
     /// The fault was not allowed, or could not be made.
     Refused(String),
     /// A trial's fault had no effect that was seen, so the trial says nothing.
     NoEffect(String),
     /// The generator lagged, or nothing was heard of it.
     Sensor(String),
+    /// What the answer would hold for is not what it was.
+    ContextChanged(String),
+    /// A guardrail broke.
+    Guardrail(String),
+    /// The drill that held the search found the system not well in the end.
+    NotRecovered(String),
     /// From outside.
     Halted,
     /// What the fault did could not be taken back entirely.
@@ -85,6 +110,19 @@ pub enum Stopped {
 }
 
 impl Record {
+    /// Nothing is left to try.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let end = self.search().and_then(|search| search.answer().end);
+        self.stopped.is_none() && end.is_some()
+    }
+
+    /// Bad requests so far.
+    #[must_use]
+    pub fn bad_events(&self) -> u64 {
+        self.search().map_or(0, |search| search.answer().bad_events)
+    }
+
     /// The search as it stands; nothing before its question was settled.
     #[must_use]
     pub fn search(&self) -> Option<Margin> {
@@ -108,11 +146,15 @@ pub(super) fn seconds(time: Duration) -> f64 {
 impl std::fmt::Display for Stopped {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Unhealthy => f.write_str("the KPI was not well before anything was broken"),
+            Self::Unhealthy(None) => f.write_str("the KPI was not well before anything was broken"),
+            Self::Unhealthy(Some(why)) => f.write_str(why),
             Self::Halted => f.write_str("it was stopped from outside"),
             Self::Refused(why)
             | Self::NoEffect(why)
             | Self::Sensor(why)
+            | Self::ContextChanged(why)
+            | Self::Guardrail(why)
+            | Self::NotRecovered(why)
             | Self::Residue(why)
             | Self::Failed(why) => f.write_str(why),
         }

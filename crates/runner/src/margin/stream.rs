@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use firedrill_engine::Event;
-use firedrill_engine::effect::Signal;
+use firedrill_experiment::call::KpiSource;
 use firedrill_judge::margin::Verdict;
 use firedrill_judge::{Degraded, Window, recovered};
 use tokio::sync::mpsc;
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::ask::Watched;
 use super::record::Stopped;
 use crate::kpi::Streams;
+use crate::provider::Cancel;
 
 /// A window is told once its last request has ended; this much later, nobody is there to tell.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -37,7 +38,8 @@ impl Stream {
     pub(super) fn open(watched: &Watched, seed: u64, began: Instant) -> Self {
         let (events, inbox) = mpsc::unbounded_channel();
         let mut streams = Streams::new(seed, events);
-        streams.start(0, &watched.call, began.elapsed());
+        let source = KpiSource::Load(watched.call.clone());
+        streams.start(0, &source, began.elapsed());
         Self {
             watched: watched.clone(),
             streams,
@@ -45,11 +47,8 @@ impl Stream {
         }
     }
 
-    /// The next window; the signal that comes first stops.
-    pub(super) async fn next(
-        &mut self,
-        signals: &mut mpsc::UnboundedReceiver<Signal>,
-    ) -> Result<Window, Stopped> {
+    /// The next window; the end of the drill comes first.
+    pub(super) async fn next(&mut self, cancel: &mut Cancel) -> Result<Window, Stopped> {
         let silence = SILENCE + self.watched.call.timeout;
         tokio::select! {
             event = tokio::time::timeout(silence, self.inbox.recv()) => match event {
@@ -63,7 +62,7 @@ impl Stream {
                     self.watched.name
                 ))),
             },
-            Some(_) = signals.recv() => Err(Stopped::Halted),
+            _ = cancel.cancelled() => Err(Stopped::Halted),
         }
     }
 

@@ -127,7 +127,7 @@ impl Search<'_> {
         let mut breaks = BadRateTest::new(ask.bad_rate_max, ask.alpha_break);
         let mut ended = Ok(None);
         while self.began.elapsed() < place.since + ask.dwell.max {
-            let window = match self.stream.next(&mut self.signals).await {
+            let window = match self.stream.next(&mut self.cancel).await {
                 Ok(window) => window,
                 Err(stopped) => {
                     ended = Err(stopped);
@@ -173,7 +173,7 @@ impl Search<'_> {
                     let since = self.began.elapsed();
                     return Ok(InPlace { since, canceller, task });
                 }
-                window = self.stream.next(&mut self.signals) => match window {
+                window = self.stream.next(&mut self.cancel) => match window {
                     Ok(window) => {
                         trial.observe_before(self.stream.counts(&window).bad);
                     }
@@ -201,7 +201,7 @@ impl Search<'_> {
                 // Its time was over before anything was clear.
                 return Ok((trial.ended(Verdict::NotYet), windows));
             }
-            let window = self.stream.next(&mut self.signals).await?;
+            let window = self.stream.next(&mut self.cancel).await?;
             let counted = self.stream.counts(&window);
             if window.start < place.since {
                 if trial.observe_before(counted.bad) {

@@ -60,7 +60,7 @@ fn row(bench: String, metric: &'static str, unit: &'static str, had: f64, asked:
         unit,
         peer: "asked".into(),
         peer_value: asked,
-        ratio: had / asked,
+        ratio: Some(had / asked),
     }
 }
 

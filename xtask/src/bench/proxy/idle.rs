@@ -38,7 +38,7 @@ pub(super) fn rows(fronts: &[Who], stand: &Stand, rounds: usize) -> anyhow::Resu
         unit: "bytes",
         peer: who.to_string(),
         peer_value: median(theirs.iter().copied()),
-        ratio: median(ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs)),
+        ratio: Some(median(ours.iter().zip(theirs).map(|(o, t)| o / t))),
     });
     Ok(rows.collect())
 }

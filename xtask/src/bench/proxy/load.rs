@@ -1,8 +1,11 @@
 //! The load: what is asked, how often, and what came of it.
 
 mod h2load;
+mod pgbench;
+mod redis_benchmark;
 mod wrk;
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
@@ -28,6 +31,10 @@ pub(super) enum Load {
         /// Requests that a connection has open at any time.
         streams: u32,
     },
+    /// By redis-benchmark, `SET` of 100 bytes.
+    Redis { connections: u32 },
+    /// By pgbench, prepared statements that select one row.
+    Postgres { connections: u32 },
 }
 
 #[derive(Debug)]
@@ -56,17 +63,19 @@ impl Load {
                 connections,
                 streams,
             } => h2load::run(address, connections, streams, seconds),
+            Self::Redis { connections } => redis_benchmark::run(address, connections, seconds),
+            Self::Postgres { connections } => pgbench::run(address, connections, seconds),
         }
     }
 }
 
 /// What the program says, on the processor of the load.
-fn said(program: &str, fill: impl FnOnce(&mut Command)) -> anyhow::Result<String> {
+fn said(program: impl AsRef<OsStr>, fill: impl FnOnce(&mut Command)) -> anyhow::Result<String> {
     let mut command = Command::new("taskset");
-    command.args(["-c", PROCESSOR, program]);
+    command.args(["-c", PROCESSOR]).arg(&program);
     fill(&mut command);
     let output = command
         .output()
-        .with_context(|| format!("cannot start {program}"))?;
+        .with_context(|| format!("cannot start {}", program.as_ref().display()))?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

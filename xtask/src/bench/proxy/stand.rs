@@ -1,5 +1,6 @@
 //! nginx behind, a proxy in front of it, each a process of ours that ends with its guard.
 
+pub(super) mod database;
 pub(super) mod peer;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use anyhow::{Context, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::{wait, workspace};
+use database::Database;
 
 /// The processor of the proxy.
 const PROCESSOR: &str = "0";
@@ -25,6 +27,8 @@ pub(super) enum Who {
     Firedrill,
     /// That looks for more before it sleeps.
     BusyFiredrill,
+    /// That does not read the protocol.
+    FiredrillOnBytes,
     Haproxy,
     Envoy,
     FaultCli,
@@ -37,6 +41,7 @@ impl fmt::Display for Who {
         f.write_str(match self {
             Self::Firedrill => "firedrill",
             Self::BusyFiredrill => "firedrill, busy",
+            Self::FiredrillOnBytes => "firedrill, tcp",
             Self::Haproxy => "haproxy",
             Self::Envoy => "envoy",
             Self::FaultCli => "fault-cli",
@@ -52,6 +57,8 @@ pub(super) enum Protocol {
     Http,
     /// In clear text from the first byte, on both sides.
     Http2,
+    Redis,
+    Postgres,
 }
 
 /// A process that ends when this does.
@@ -71,6 +78,8 @@ pub(super) struct Stand {
     _server: Guarded,
     http: SocketAddr,
     http2: SocketAddr,
+    redis: Option<Database>,
+    postgres: Option<Database>,
     home: PathBuf,
     firedrill: PathBuf,
     /// Connections that every proxy takes at the same time.
@@ -127,6 +136,8 @@ impl Stand {
             _server: process,
             http,
             http2,
+            redis: None,
+            postgres: None,
             home: home.to_owned(),
             firedrill: firedrill.to_owned(),
             connections,
@@ -134,15 +145,33 @@ impl Stand {
     }
 
     /// The server's own address.
-    pub(super) fn address(&self, protocol: Protocol) -> SocketAddr {
+    pub(super) fn address(&self, protocol: Protocol) -> anyhow::Result<SocketAddr> {
+        let database = match protocol {
+            Protocol::Tcp | Protocol::Http => return Ok(self.http),
+            Protocol::Http2 => return Ok(self.http2),
+            Protocol::Redis => &self.redis,
+            Protocol::Postgres => &self.postgres,
+        };
+        let database = database.as_ref().context("its server was not started")?;
+        Ok(database.address)
+    }
+
+    /// Starts what speaks this, unless it runs.
+    ///
+    /// # Errors
+    ///
+    /// What is missing, or did not start.
+    pub(super) fn serve(&mut self, protocol: Protocol) -> anyhow::Result<()> {
         match protocol {
-            Protocol::Tcp | Protocol::Http => self.http,
-            Protocol::Http2 => self.http2,
+            Protocol::Tcp | Protocol::Http | Protocol::Http2 => {}
+            Protocol::Redis => self.redis = Some(database::redis()?),
+            Protocol::Postgres => self.postgres = Some(database::postgres()?),
         }
+        Ok(())
     }
 
     pub(super) fn front(&self, who: Who, protocol: Protocol) -> anyhow::Result<Front> {
-        let server = self.address(protocol);
+        let server = self.address(protocol)?;
         let listen = free()?;
         let mut command = match who {
             Who::Firedrill => self.firedrill(listen, protocol)?,
@@ -151,6 +180,7 @@ impl Stand {
                 command.args(["--busy-poll", "200us"]);
                 command
             }
+            Who::FiredrillOnBytes => self.firedrill_as(listen, protocol, Protocol::Tcp)?,
             Who::Haproxy => peer::haproxy(self, listen, protocol)?,
             Who::Envoy => peer::envoy(self, listen, protocol)?,
             Who::FaultCli => peer::fault_cli(self, listen, protocol)?,
@@ -198,12 +228,22 @@ impl Stand {
     }
 
     fn firedrill(&self, listen: SocketAddr, protocol: Protocol) -> anyhow::Result<Command> {
+        self.firedrill_as(listen, protocol, protocol)
+    }
+
+    /// In front of what speaks the one, reading it as the other.
+    fn firedrill_as(
+        &self,
+        listen: SocketAddr,
+        protocol: Protocol,
+        read_as: Protocol,
+    ) -> anyhow::Result<Command> {
         let mut command = pinned(PROCESSOR, &self.firedrill);
         command
             .args(["proxy", "--threads", "1", "--api"])
             .arg(free()?.to_string())
             .arg("--route")
-            .arg(route("bench", listen, self.address(protocol), protocol));
+            .arg(route("bench", listen, self.address(protocol)?, read_as));
         Ok(command)
     }
 }
@@ -213,6 +253,8 @@ fn route(name: &str, listen: SocketAddr, upstream: SocketAddr, protocol: Protoco
         Protocol::Tcp => "tcp",
         Protocol::Http => "http",
         Protocol::Http2 => "http2",
+        Protocol::Redis => "redis",
+        Protocol::Postgres => "postgres",
     };
     format!("{name}={listen},{upstream},protocol={protocol}")
 }
@@ -226,9 +268,27 @@ impl Front {
         // Behind the name, which may hold anything; proc_pid_stat(5), fields 14 and 15.
         let behind = stat.rsplit_once(") ").context("no name")?.1;
         let fields: Vec<&str> = behind.split(' ').collect();
-        let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        let tick = rustix::param::clock_ticks_per_second();
-        Ok(Duration::from_secs_f64(ticks as f64 / tick as f64))
+        Ok(ticks(
+            fields[11].parse::<u64>()? + fields[12].parse::<u64>()?,
+        ))
+    }
+
+    /// How long its processor has had nothing to do so far, or was not ours to have; none where there is
+    /// no proxy.
+    pub(super) fn idle(&self) -> anyhow::Result<Option<Duration>> {
+        if self.process.is_none() {
+            return Ok(None);
+        }
+        let stat = std::fs::read_to_string("/proc/stat")?;
+        let name = format!("cpu{PROCESSOR} ");
+        let line = stat.lines().find_map(|line| line.strip_prefix(&name));
+        let line = line.context("no such processor in /proc/stat")?;
+        let fields: Result<Vec<u64>, _> = line.split_whitespace().map(str::parse).collect();
+        // proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal.
+        let [_, _, _, idle, iowait, _, _, steal, ..] = fields?[..] else {
+            anyhow::bail!("too few fields in /proc/stat: {line}");
+        };
+        Ok(Some(ticks(idle + iowait + steal)))
     }
 
     /// Bytes.
@@ -248,6 +308,11 @@ impl Front {
         let path = PathBuf::from(format!("/proc/{}/{file}", process.id()));
         Ok(Some(std::fs::read_to_string(path)?))
     }
+}
+
+fn ticks(ticks: u64) -> Duration {
+    let each = rustix::param::clock_ticks_per_second();
+    Duration::from_secs_f64(ticks as f64 / each as f64)
 }
 
 /// `taskset` becomes the program: the process is the one that was started.

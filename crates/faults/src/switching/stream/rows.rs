@@ -19,7 +19,7 @@ pub(super) fn own() -> Vec<Parameter> {
         Choice,
         PROTOCOLS,
         Some(json!("tcp")),
-        "connections, or datagrams that the target sends, and what it is answered",
+        "connections, or datagrams and what they are answered",
     ));
     all.push(row(
         "stream",

@@ -2,181 +2,67 @@
 
 use std::fmt::Write as _;
 
-use anstyle::Style;
-use firedrill_experiment::units::Unit;
-use firedrill_judge::margin::{Aim, Answer, End, Interval, Unanswered};
+use firedrill_report::margin::{COLUMNS, Dimension, figures, heading, table, told};
 use firedrill_runner::margin::record::Record;
 
 use super::plot;
-use crate::output::{BAD, BOLD, CAUTION, GOOD};
+use crate::output::{BAD, BOLD, CAUTION, DIM, GOOD};
 
 /// Everything, for standard output.
-pub(super) fn describe(record: &Record) -> String {
+pub(super) fn describe(records: &[Record]) -> serde_json::Result<String> {
+    let dimensions: Vec<Dimension> = records
+        .iter()
+        .map(|record| serde_json::to_value(record).and_then(serde_json::from_value))
+        .collect::<Result<_, _>>()?;
     let mut text = String::new();
-    let search = record.search();
-    let answer = search.as_ref().map(firedrill_judge::margin::Margin::answer);
-    let unit = &record.context.unit;
-    let (style, word, sentence) = match (&record.stopped, &answer) {
-        (Some(stopped), _) => (CAUTION, "stopped", stopped.to_string()),
-        (None, Some(answer)) => in_words(record, answer),
-        (None, None) => (CAUTION, "stopped", "nothing was asked".to_owned()),
+    for (record, of) in records.iter().zip(&dimensions) {
+        one(record, of, records.len() > 1, &mut text);
+    }
+    if dimensions.len() > 1 {
+        as_table(&dimensions, &mut text);
+    }
+    Ok(text)
+}
+
+fn one(record: &Record, of: &Dimension, is_named: bool, text: &mut String) {
+    let told = told(of);
+    let style = match told.good {
+        Some(true) => GOOD,
+        Some(false) => BAD,
+        None => CAUTION,
     };
-    let _ = writeln!(
-        text,
-        "\n{style}{word:<10}{style:#}  {BOLD}{sentence}{BOLD:#}"
-    );
-    if let (Some(answer), Some(search)) = (&answer, &search) {
-        figures(&mut text, record, answer);
-        text.push_str(&plot::draw(search, unit));
+    if is_named {
+        let _ = writeln!(text, "\n{BOLD}{}{BOLD:#}", heading(of));
+    } else {
+        text.push('\n');
     }
-    text
-}
-
-fn in_words(record: &Record, answer: &Answer) -> (Style, &'static str, String) {
-    let unit = &record.context.unit;
-    let what = format!(
-        "`{}` of `{}`",
-        record.context.argument, record.context.activity
-    );
-    let sure = format!("{:.0} %", answer.break_point.confidence * 100.0);
-    match answer.end {
-        Some(End::Proven) => {
-            let least = target(record).map_or_else(|| "the margin".into(), |at| unit.show(at));
-            (
-                GOOD,
-                "proven",
-                format!("at least {least} of {what} is borne ({sure})"),
-            )
-        }
-        Some(End::Disproven { at }) => (
-            BAD,
-            "disproven",
-            format!("{} of {what} is not borne ({sure})", unit.show(at)),
-        ),
-        Some(End::Found) => (
-            GOOD,
-            "found",
-            format!("{what} breaks at {}", between(&answer.break_point, unit)),
-        ),
-        Some(End::BeyondLargest) => (
-            GOOD,
-            "beyond",
-            format!("all of {what} that may be tried is borne ({sure})"),
-        ),
-        Some(End::BelowLowest) => (
-            BAD,
-            "below",
-            format!("the smallest {what} is already not borne ({sure})"),
-        ),
-        Some(End::NotAnswered(why)) => (CAUTION, "no answer", unanswered(why).to_owned()),
-        None => (
-            CAUTION,
-            "stopped",
-            "the search has not come to its end".to_owned(),
-        ),
-    }
-}
-
-fn unanswered(why: Unanswered) -> &'static str {
-    match why {
-        Unanswered::BadEventsSpent => {
-            "the budget of bad requests is spent; a larger one, or a KPI with more traffic, goes on"
-        }
-        Unanswered::TrialsSpent => "all trials are made; more of them, or longer ones, go on",
-        Unanswered::TooRisky => {
-            "the next trial would break the system with more than the chance allowed; a larger `risk` goes on"
-        }
-        Unanswered::NotRecovered => "the system was not well again in time after a trial",
-    }
-}
-
-fn target(record: &Record) -> Option<f64> {
-    let question = record.question.as_ref()?;
-    matches!(question.aim, Aim::Certify { .. })
-        .then(|| question.target().ok().flatten())
-        .flatten()
-}
-
-/// `201 ms (95 %: 193 ms to 209 ms)`.
-fn between(interval: &Interval, unit: &Unit) -> String {
-    let end =
-        |end: Option<f64>, open: &str| end.map_or_else(|| open.to_owned(), |end| unit.show(end));
-    let ends = format!(
-        "{:.0} %: {} to {}",
-        interval.confidence * 100.0,
-        end(interval.low, "anything"),
-        end(interval.high, "anything"),
-    );
-    match interval.value {
-        Some(value) => format!("{} ({ends})", unit.show(value)),
-        None => ends,
-    }
-}
-
-fn figures(text: &mut String, record: &Record, answer: &Answer) {
-    let unit = &record.context.unit;
-    let mut line = |name: &str, value: String| {
+    let (word, sentence) = (told.word, &told.sentence);
+    let _ = writeln!(text, "{style}{word:<10}{style:#}  {BOLD}{sentence}{BOLD:#}");
+    for (name, value) in figures(of) {
         let _ = writeln!(text, "  {name:<10}  {value}");
+    }
+    if let Some(search) = record.search() {
+        text.push_str(&plot::draw(&search, &record.context.unit));
+    }
+}
+
+fn as_table(dimensions: &[Dimension], text: &mut String) {
+    let rows = table(dimensions);
+    let long = |cell: &str| cell.chars().count();
+    let width = |at: usize| {
+        let cells = rows.iter().map(|row| long(&row[at]));
+        cells.chain([long(COLUMNS[at])]).max().unwrap_or(0)
     };
-    if !matches!(answer.end, Some(End::Found)) {
-        line("breaks at", between(&answer.break_point, unit));
+    let line = |cells: [&str; 6]| {
+        let cells = cells.iter().enumerate().map(|(at, cell)| {
+            let space = width(at).saturating_sub(long(cell));
+            format!("{cell}{}  ", " ".repeat(space))
+        });
+        cells.collect::<String>().trim_end().to_owned()
+    };
+    let _ = writeln!(text, "\n  {DIM}{}{DIM:#}", line(COLUMNS));
+    for row in &rows {
+        let _ = writeln!(text, "  {}", line(row.each_ref().map(String::as_str)));
     }
-    if let Some(held) = answer.held {
-        line(
-            "borne",
-            format!("{}, the most that was tried and held", unit.show(held)),
-        );
-    }
-    let normal = record
-        .question
-        .as_ref()
-        .and_then(|question| question.normal);
-    if let (Some(headroom), Some(normal)) = (&answer.headroom, normal) {
-        let times = |times: Option<f64>| times.map(|times| format!("{times:.1} times"));
-        let ends = [
-            headroom
-                .low
-                .map(|low| format!("at least {}", unit.show(low))),
-            headroom
-                .high
-                .map(|high| format!("at most {}", unit.show(high))),
-        ];
-        let factors = [times(headroom.times_low), times(headroom.times_high)];
-        let ends: Vec<_> = ends.into_iter().flatten().collect();
-        let factors: Vec<_> = factors.into_iter().flatten().collect();
-        line(
-            "headroom",
-            format!(
-                "{} beside {} today ({})",
-                ends.join(", "),
-                unit.show(normal.value),
-                factors.join(" to ")
-            ),
-        );
-    }
-    if let Some(hysteresis) = &answer.hysteresis {
-        let remembers = match hysteresis.remembers {
-            true => "it remembers that it was broken",
-            false => "no memory of being broken was seen",
-        };
-        line(
-            "from above",
-            format!("{}; {remembers}", between(&hysteresis.from_above, unit)),
-        );
-    }
-    line(
-        "spent",
-        format!(
-            "{} trials, {} of {} bad requests",
-            answer.trials, answer.bad_events, answer.bad_events_max
-        ),
-    );
-    let context = &record.context;
-    line(
-        "holds for",
-        format!(
-            "{} requests/s of {} traffic to {}; {} on {}",
-            context.rate, context.traffic, context.url, context.fault, context.target
-        ),
-    );
+    text.push('\n');
 }

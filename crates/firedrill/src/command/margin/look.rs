@@ -26,8 +26,13 @@ impl<'a> Look<'a> {
             out,
             unit: margin.unit.clone(),
             dimension: format!(
-                "`{}` of `{}`, {from} to {to}",
-                margin.argument, margin.activity
+                "{}`{}` of `{}`, {from} to {to}",
+                margin
+                    .name
+                    .as_ref()
+                    .map_or_else(String::new, |name| format!("{name}: ")),
+                margin.argument,
+                margin.activity
             ),
         }
     }
@@ -60,6 +65,7 @@ impl<'a> Look<'a> {
             }
             Notice::Tried(report) => format!("{at}      {}", tried(report)),
             Notice::Void(why) => format!("{at}      {CAUTION}says nothing:{CAUTION:#} {why}"),
+            Notice::Trouble(why) => format!("{at}      {CAUTION}{why}{CAUTION:#}"),
             Notice::Recovered(took) if took.as_millis() < 200 => return,
             Notice::Recovered(took) => {
                 format!(

@@ -6,7 +6,6 @@
 
 mod body;
 mod head;
-mod passing;
 mod requests;
 mod responses;
 mod rewrite;
@@ -17,6 +16,8 @@ use std::time::{Duration, Instant};
 use super::decision::{Changes, Deciders};
 use crate::arms::{Arm, Arms};
 use crate::chance::Chance;
+use crate::message::passing::Passing;
+use crate::message::websocket::{self, WebSocket};
 use crate::message::{Answered, MessageFault, Session, Sink};
 use crate::stream::{Direction, End};
 
@@ -36,11 +37,15 @@ const HEAD_TIME: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Version1 {
     deciders: Deciders,
+    /// Of the messages of a WebSocket.
+    on_messages: websocket::Deciders,
     arms: Option<Arms>,
     chance: Chance,
     requests: Requests,
     responses: Responses,
     exchanges: VecDeque<Exchange>,
+    /// What it has become.
+    web_socket: Option<Box<WebSocket>>,
 }
 
 /// A request that has no whole answer yet.
@@ -51,6 +56,8 @@ struct Exchange {
     method: Method,
     /// The rest goes where this one's answer decides.
     may_become_other: bool,
+    /// The path, where it asks for a WebSocket.
+    web_socket: Option<Box<[u8]>>,
     changes: Changes,
     /// An answer of ours, which comes when those before it have come.
     ours: Option<Ours>,
@@ -77,11 +84,13 @@ impl Version1 {
     pub fn new(chance: Chance, faults: &[MessageFault]) -> Self {
         Self {
             deciders: Deciders::new(faults),
+            on_messages: websocket::Deciders::new(faults),
             arms: None,
             chance,
             requests: Requests::default(),
             responses: Responses::default(),
             exchanges: VecDeque::new(),
+            web_socket: None,
         }
     }
 
@@ -97,6 +106,27 @@ impl Version1 {
                 return;
             }
         }
+    }
+
+    /// The first request has asked for a WebSocket, and has it, if it had asked.
+    fn become_web_socket(&mut self) {
+        let first = self.exchanges.front_mut();
+        let asked = first.and_then(|first| Some((first.web_socket.take()?, first.arm)));
+        if let Some((path, arm)) = asked {
+            let web_socket = WebSocket::new(self.chance, path.into_vec(), arm);
+            self.web_socket = Some(Box::new(web_socket));
+        }
+    }
+
+    /// What is not HTTP any more.
+    fn pass_other(&mut self, passing: &mut Passing<'_>, now: Instant, out: &mut dyn Sink) {
+        let rest = passing.rest();
+        let Some(web_socket) = &mut self.web_socket else {
+            passing.pass(rest.len());
+            return;
+        };
+        passing.skip(rest.len(), out);
+        web_socket.receive(passing.direction(), rest, &self.on_messages, now, out);
     }
 
     /// The first request has its answer.
@@ -126,20 +156,29 @@ impl Session for Version1 {
 
     fn end(&mut self, direction: Direction, now: Instant, out: &mut dyn Sink) {
         match direction {
-            Direction::Upstream => self.end_requests(out),
+            Direction::Upstream => self.end_requests(now, out),
             Direction::Downstream => self.end_responses(now, out),
         }
     }
 
     fn wake(&mut self, now: Instant, out: &mut dyn Sink) {
         self.take_requests(&[], now, out);
+        if let Some(web_socket) = &mut self.web_socket {
+            web_socket.wake(now, out);
+        }
     }
 
     fn due(&self) -> Option<Instant> {
-        self.requests.due()
+        match &self.web_socket {
+            Some(web_socket) => web_socket.due(),
+            None => self.requests.due(),
+        }
     }
 
     fn has_room(&self, direction: Direction) -> bool {
+        if let Some(web_socket) = &self.web_socket {
+            return web_socket.has_room(direction);
+        }
         match direction {
             Direction::Upstream => {
                 self.exchanges.len() < EXCHANGES_MOST && self.requests.held() < HELD_MOST
@@ -150,6 +189,7 @@ impl Session for Version1 {
 
     fn change(&mut self, faults: &[MessageFault]) {
         self.deciders = Deciders::new(faults);
+        self.on_messages = websocket::Deciders::new(faults);
     }
 
     fn divide(&mut self, arms: Option<Arms>) {

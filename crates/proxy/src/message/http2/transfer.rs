@@ -10,7 +10,7 @@ use super::tally::Look;
 use super::turn::Turn;
 use super::way::{Collected, Part, Taking};
 use super::window::Window;
-use super::{Http2, Mode, opposite};
+use super::{Http2, Mode};
 use crate::stream::Direction;
 
 impl Http2 {
@@ -295,7 +295,7 @@ impl Http2 {
                 way.say(&frames, turn);
                 match direction {
                     // Of a request that was held: what the client has granted meanwhile.
-                    Direction::Upstream => self.settle_up(opposite(direction), Some(key), turn),
+                    Direction::Upstream => self.settle_up(direction.opposite(), Some(key), turn),
                     Direction::Downstream => {
                         self.judge(key, &Look::of(&fields), end, of_fault, turn);
                     }
@@ -363,7 +363,7 @@ impl Http2 {
         key: Option<u32>,
         turn: &mut Turn<'_>,
     ) {
-        let back = opposite(direction);
+        let back = direction.opposite();
         if let Some(owed) = self.way(direction).connection.owed() {
             let update = frame::short(frame::WINDOW_UPDATE, 0, owed);
             self.way(back).say(&update, turn);
@@ -396,7 +396,7 @@ impl Http2 {
         }
         let more = frame::number(raw, frame::HEAD).unwrap_or(0) & frame::STREAM;
         // It is about what goes the other way.
-        let about = opposite(direction);
+        let about = direction.opposite();
         if self.mode == Mode::Clear {
             if head.stream == 0 {
                 self.way(about).connection.grant(more)?;

@@ -170,7 +170,7 @@ impl<D: Dialect> Session for Conversation<D> {
             Direction::Upstream => {
                 self.line.follow_no_more(now, out);
                 self.give_ours(now, out);
-                self.line.outgoing.end(now, out);
+                self.line.outgoing.end(End::Fin, now, out);
             }
             Direction::Downstream => {
                 self.line.release_reply(out);

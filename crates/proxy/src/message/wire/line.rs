@@ -51,7 +51,7 @@ impl<D: Dialect> Line<D> {
             following: Following::Requests,
             requests: Frames::default(),
             goes: true,
-            outgoing: Outgoing::default(),
+            outgoing: Outgoing::towards(Direction::Upstream),
             awaited: Awaited::default(),
             replies: Frames::default(),
             reply: Coming::Passes,

@@ -41,6 +41,13 @@ pub(super) struct Dialling {
     pub(super) greeted: Option<Box<Greeted>>,
 }
 
+impl Dialling {
+    /// Whether no new connection would lead where this one is to.
+    pub(super) fn is_unwanted(&self) -> bool {
+        self.seat.as_ref().is_some_and(Seat::is_drained)
+    }
+}
+
 impl Worker {
     /// Begins to reach the upstream of a client.
     pub(super) fn begin(
@@ -117,12 +124,33 @@ impl Worker {
         }
     }
 
+    /// Ends the dial to an endpoint that was drained, which has not failed, and begins anew.
+    pub(super) fn dial_elsewhere(&mut self, key: usize, now: Instant) {
+        let Entry::Dialling(dialling) = &mut self.entries[key] else {
+            return;
+        };
+        (dialling.upstream, dialling.attempt, dialling.seat) = (None, None, None);
+        if let Some(group) = &dialling.group {
+            let chance = dialling.route.chance(dialling.number, Direction::Upstream);
+            dialling.rest = group.order(now, chance.bits()).into_iter();
+        }
+        self.dial(key, now);
+    }
+
     /// Tries the next address; without one the client is told by a RST.
     fn dial(&mut self, key: usize, now: Instant) {
         let Entry::Dialling(dialling) = &mut self.entries[key] else {
             return;
         };
         for address in dialling.rest.by_ref() {
+            // It was not when the order was made.
+            if dialling
+                .group
+                .as_ref()
+                .is_some_and(|group| group.is_drained(address))
+            {
+                continue;
+            }
             if let Ok((socket, connected)) = begin_to_connect(address, dialling.route.mark()) {
                 let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
                 let data = Token::Side { key, side: 1 }.data();

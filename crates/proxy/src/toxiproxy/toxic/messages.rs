@@ -30,6 +30,7 @@ fn names(kind: &str) -> Option<[&'static [&'static str]; 2]> {
         "redis" => &["commands", "key"],
         "postgres" | "mysql" => &["statement"],
         "kafka" => &["apis", "topic"],
+        "websocket" => &["path", "messages"],
         _ => return None,
     };
     let own: &[&str] = match (family, rest) {
@@ -43,6 +44,8 @@ fn names(kind: &str) -> Option<[&'static [&'static str]; 2]> {
         ("postgres", "error" | "refuse") => &["sqlstate", "message"],
         ("mysql", "error" | "refuse") => &["code", "sqlstate", "message"],
         ("kafka", "error") => &["code"],
+        ("websocket", "close") => &["code", "reason"],
+        ("websocket", "message") => &["truncate", "corrupt"],
         _ => &[],
     };
     Some([limits, own])

@@ -28,6 +28,7 @@ fn every_kind_is_read_and_written_as_it_was() {
         let needed = match kind {
             "http_body" => json!({ "truncate": 1, "path": "/a*" }),
             "http_header" => json!({ "name": "x", "headers": { "y": "*" } }),
+            "websocket_message" => json!({ "corrupt": 0.5, "messages": ["text"] }),
             _ => json!({}),
         };
         let body = json!({ "type": kind, "stream": "upstream", "attributes": needed });

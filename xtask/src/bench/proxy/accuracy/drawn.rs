@@ -31,7 +31,7 @@ pub(super) struct Share {
 /// Both times a proxy of its own, which knows nothing of the other but the seed.
 pub(super) fn share(stand: &Stand, asked: f64, error: f64) -> anyhow::Result<Share> {
     let once = || -> anyhow::Result<Vec<bool>> {
-        let ours = stand.ours(&[stand.address(Protocol::Http)], Protocol::Http)?;
+        let ours = stand.ours(&[stand.address(Protocol::Http)?], Protocol::Http)?;
         ours.add_toxic(&json!({ "type": "http_abort", "toxicity": asked }))?;
         aborted(ours.routes[0])
     };
@@ -57,7 +57,7 @@ impl Share {
             unit: "requests",
             peer: peer.into(),
             peer_value,
-            ratio: value / peer_value,
+            ratio: Some(value / peer_value),
         };
         let hits = self.hits as f64;
         let (least, most) = self.interval;

@@ -17,7 +17,7 @@ use crate::workspace;
 /// What is missing, or how its installation failed.
 pub(in super::super) fn ready(who: Who, home: &Path) -> anyhow::Result<()> {
     match who {
-        Who::Firedrill | Who::BusyFiredrill | Who::Direct => Ok(()),
+        Who::Firedrill | Who::BusyFiredrill | Who::FiredrillOnBytes | Who::Direct => Ok(()),
         Who::Haproxy => {
             let found = workspace::output(Command::new("which").arg("haproxy"));
             ensure!(found.is_some(), "no haproxy; `apt-get install haproxy`");
@@ -34,11 +34,11 @@ pub(super) fn haproxy(
     protocol: Protocol,
 ) -> anyhow::Result<Command> {
     let (mode, proto) = match protocol {
-        Protocol::Tcp => ("tcp", ""),
+        Protocol::Tcp | Protocol::Redis | Protocol::Postgres => ("tcp", ""),
         Protocol::Http => ("http", ""),
         Protocol::Http2 => ("http", " proto h2"),
     };
-    let (server, most) = (stand.address(protocol), stand.connections);
+    let (server, most) = (stand.address(protocol)?, stand.connections);
     let config = stand.home.join("haproxy.cfg");
     let text = format!(
         "global\n  nbthread 1\n  maxconn {most}\n\
@@ -71,7 +71,7 @@ pub(super) fn envoy(
         })
     };
     let filter = match protocol {
-        Protocol::Tcp => json!({
+        Protocol::Tcp | Protocol::Redis | Protocol::Postgres => json!({
             "@type": format!("{TYPES}.filters.network.tcp_proxy.v3.TcpProxy"),
             "stat_prefix": "bench",
             "cluster": "server",
@@ -87,7 +87,7 @@ pub(super) fn envoy(
             { "max_connections": most, "max_requests": most, "max_pending_requests": most }
         ] },
         "load_assignment": { "cluster_name": "server", "endpoints": [{ "lb_endpoints": [
-            { "endpoint": { "address": place(stand.address(protocol)) } }
+            { "endpoint": { "address": place(stand.address(protocol)?) } }
         ] }] },
     });
     if protocol == Protocol::Http2 {
@@ -129,7 +129,7 @@ pub(super) fn fault_cli(
             "name": "bench",
             "protocol": "tcp",
             "listen": listen,
-            "upstream": stand.address(protocol),
+            "upstream": stand.address(protocol)?,
         }],
         "phases": [{ "name": "without faults", "proxies": [] }],
     });

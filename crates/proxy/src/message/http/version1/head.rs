@@ -37,6 +37,8 @@ pub(super) struct Request<'a> {
     pub(super) body: Body,
     /// Whether other bytes than HTTP may follow.
     pub(super) may_become_other: bool,
+    /// Whether these are to be a WebSocket's.
+    pub(super) may_become_web_socket: bool,
     /// Whether the connection has to end with an answer of ours: its sender wants that, or waits to
     /// be told before it sends the body and then may or may not.
     pub(super) is_last: bool,
@@ -48,6 +50,8 @@ pub(super) struct Request<'a> {
 pub(super) struct Response {
     pub(super) status: u16,
     pub(super) body: Body,
+    /// Whether a WebSocket follows, if other bytes than HTTP do.
+    pub(super) is_web_socket: bool,
 }
 
 /// Names and values, as they came.
@@ -92,6 +96,7 @@ impl<'a> Head<'a> {
             return Err(Wrong::Malformed);
         };
         let mut may_become_other = method == "CONNECT";
+        let may_become_web_socket = is_web_socket(request.headers);
         let mut is_last = request.version == Some(0);
         for header in &*request.headers {
             may_become_other |= header.name.eq_ignore_ascii_case("upgrade");
@@ -110,6 +115,7 @@ impl<'a> Head<'a> {
             path: path.as_bytes(),
             body,
             may_become_other,
+            may_become_web_socket,
             is_last,
             headers: Headers { bytes: self.bytes },
         })
@@ -133,7 +139,12 @@ impl<'a> Head<'a> {
             Told::Chunked => Body::CHUNKED,
             Told::Nothing | Told::OtherCoding => Body::UntilEnd,
         };
-        Ok(Response { status, body })
+        let is_web_socket = is_web_socket(response.headers);
+        Ok(Response {
+            status,
+            body,
+            is_web_socket,
+        })
     }
 
     /// Whether it was read to its end, and every line ends as lines do.
@@ -149,6 +160,14 @@ impl<'a> Head<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether the connection is to become a WebSocket, or has (RFC 6455, 4.1).
+fn is_web_socket(headers: &[httparse::Header<'_>]) -> bool {
+    headers.iter().any(|header| {
+        header.name.eq_ignore_ascii_case("upgrade")
+            && header.value.eq_ignore_ascii_case(b"websocket")
+    })
 }
 
 fn told(headers: &[httparse::Header<'_>]) -> Result<Told, Wrong> {

@@ -5,10 +5,10 @@ use std::time::Instant;
 use super::super::decision::{Changes, Decision, Instead};
 use super::body::Body;
 use super::head::{Head, Request, Wrong};
-use super::passing::Passing;
 use super::responses::Carried;
 use super::{EXCHANGES_MOST, Exchange, HEAD_TIME, Method, Ours, Version1, rewrite};
 use crate::message::http::BodyChange;
+use crate::message::passing::Passing;
 use crate::message::{Answered, Sink};
 use crate::stream::{Direction, End};
 
@@ -134,13 +134,17 @@ impl Version1 {
             self.refuse(408, now, out);
         }
         if self.requests.ended {
-            self.end_requests(out);
+            self.end_requests(now, out);
         }
     }
 
     /// Nothing more comes: what waits goes on, what is not whole does not.
-    pub(super) fn end_requests(&mut self, out: &mut dyn Sink) {
+    pub(super) fn end_requests(&mut self, now: Instant, out: &mut dyn Sink) {
         self.requests.ended = true;
+        if let Some(web_socket) = &mut self.web_socket {
+            web_socket.end(Direction::Upstream, now, out);
+            return;
+        }
         let waits = matches!(self.requests.at, At::Waiting { .. } | At::Asking);
         let full = self.exchanges.len() >= EXCHANGES_MOST && !self.requests.held.is_empty();
         if !waits && !full && !matches!(self.requests.at, At::Closed) {
@@ -204,7 +208,7 @@ impl Version1 {
                 };
             }
             At::Other => {
-                passing.pass(passing.rest().len());
+                self.pass_other(passing, now, out);
                 return false;
             }
             At::Asking | At::Closed => return false,
@@ -291,6 +295,7 @@ impl Version1 {
             arm: decision.arm,
             method,
             may_become_other: request.may_become_other,
+            web_socket: request.may_become_web_socket.then(|| request.path.into()),
             changes: decision.response,
             ours: None,
         };
@@ -381,6 +386,7 @@ impl Version1 {
             arm: None,
             method: Method::Other,
             may_become_other: false,
+            web_socket: None,
             changes: Changes::default(),
             ours: Some(Ours {
                 status,

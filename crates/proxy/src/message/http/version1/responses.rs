@@ -6,11 +6,11 @@ use super::super::corruption::corrupt;
 use super::super::decision::Changes;
 use super::body::{Body, Malformed, Run};
 use super::head::{Head, Response};
-use super::passing::Passing;
 use super::{Method, Version1, rewrite};
 use crate::chance::Chance;
 use crate::message::Sink;
 use crate::message::http::BodyChange;
+use crate::message::passing::Passing;
 use crate::stream::{Direction, End};
 
 /// Where in the answers it is.
@@ -133,6 +133,10 @@ impl Version1 {
 
     /// Nothing more comes. What is not whole goes on as it is.
     pub(super) fn end_responses(&mut self, now: Instant, out: &mut dyn Sink) {
+        if let Some(web_socket) = &mut self.web_socket {
+            web_socket.end(Direction::Downstream, now, out);
+            return;
+        }
         let held = std::mem::take(&mut self.responses.held);
         if !held.is_empty() {
             out.send(Direction::Downstream, &held);
@@ -191,7 +195,7 @@ impl Version1 {
                 }
             }
             At::Other => {
-                passing.pass(passing.rest().len());
+                self.pass_other(passing, now, out);
                 false
             }
             At::Closed => {
@@ -222,13 +226,21 @@ impl Version1 {
                 return true;
             }
         };
-        let Ok(Response { status, body }) = head.response(exchange.method != Method::Head) else {
+        let Ok(Response {
+            status,
+            body,
+            is_web_socket,
+        }) = head.response(exchange.method != Method::Head)
+        else {
             self.responses.at = At::Other;
             return true;
         };
         let connected = exchange.method == Method::Connect && (200..300).contains(&status);
         if status == 101 || connected {
             passing.pass(head.bytes.len());
+            if is_web_socket && status == 101 {
+                self.become_web_socket();
+            }
             self.finish(status, false, now, out);
             self.responses.at = At::Other;
             self.requests.become_other(true);

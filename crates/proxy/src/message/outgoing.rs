@@ -1,4 +1,4 @@
-//! Requests on their way to the upstream, in their order, each when it is due.
+//! Messages on their way in one direction, in their order, each when it is due.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -9,17 +9,48 @@ use crate::stream::{Direction, End};
 /// Bytes that wait, above which nothing more is taken.
 const ROOM: usize = 1 << 20;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::message) struct Outgoing {
+    direction: Direction,
     waiting: VecDeque<(Instant, Vec<u8>)>,
     bytes: usize,
     /// Nothing goes before this.
     until: Option<Instant>,
-    /// When all that waits has gone, the stream ends.
-    ends: bool,
+    /// How it ends when all that waits has gone, if it does.
+    ends: Option<End>,
+}
+
+/// What is said through it goes when its turn has come.
+pub(in crate::message) struct InTurn<'a> {
+    outgoing: &'a mut Outgoing,
+    now: Instant,
+    out: &'a mut dyn Sink,
 }
 
 impl Outgoing {
+    pub(in crate::message) fn towards(direction: Direction) -> Self {
+        Self {
+            direction,
+            waiting: VecDeque::new(),
+            bytes: 0,
+            until: None,
+            ends: None,
+        }
+    }
+
+    /// A sink for what comes now, of this direction.
+    pub(in crate::message) fn at<'a>(
+        &'a mut self,
+        now: Instant,
+        out: &'a mut dyn Sink,
+    ) -> InTurn<'a> {
+        InTurn {
+            outgoing: self,
+            now,
+            out,
+        }
+    }
+
     /// What comes from now on waits until then, or for what waits already, if that is longer.
     pub(in crate::message) fn delay(&mut self, until: Instant) {
         self.until = Some(self.turn(until));
@@ -37,7 +68,7 @@ impl Outgoing {
         }
         let due = self.turn(now);
         if self.waiting.is_empty() && due <= now {
-            out.send(Direction::Upstream, bytes);
+            out.send(self.direction, bytes);
             return;
         }
         self.bytes += bytes.len();
@@ -47,9 +78,9 @@ impl Outgoing {
         }
     }
 
-    /// The client has nothing more to say.
-    pub(in crate::message) fn end(&mut self, now: Instant, out: &mut dyn Sink) {
-        self.ends = true;
+    /// Nothing more comes.
+    pub(in crate::message) fn end(&mut self, end: End, now: Instant, out: &mut dyn Sink) {
+        self.ends = Some(end);
         self.wake(now, out);
     }
 
@@ -57,22 +88,34 @@ impl Outgoing {
         while let Some((due, bytes)) = self.waiting.front()
             && *due <= now
         {
-            out.send(Direction::Upstream, bytes);
+            out.send(self.direction, bytes);
             self.bytes -= bytes.len();
             self.waiting.pop_front();
         }
-        if self.ends && self.waiting.is_empty() && self.until.is_none_or(|until| until <= now) {
-            self.ends = false;
-            out.end(Direction::Upstream, End::Fin);
+        if self.waiting.is_empty()
+            && self.until.is_none_or(|until| until <= now)
+            && let Some(end) = self.ends.take()
+        {
+            out.end(self.direction, end);
         }
     }
 
     pub(in crate::message) fn due(&self) -> Option<Instant> {
         let first = self.waiting.front().map(|(due, _)| *due);
-        first.or(self.until.filter(|_| self.ends))
+        first.or(self.until.filter(|_| self.ends.is_some()))
     }
 
     pub(in crate::message) fn has_room(&self) -> bool {
         self.bytes < ROOM
+    }
+}
+
+impl Sink for InTurn<'_> {
+    fn send(&mut self, _direction: Direction, bytes: &[u8]) {
+        self.outgoing.send(bytes, self.now, self.out);
+    }
+
+    fn end(&mut self, _direction: Direction, end: End) {
+        self.outgoing.end(end, self.now, self.out);
     }
 }

@@ -4,7 +4,7 @@ use crate::message::Sink;
 use crate::stream::Direction;
 
 /// What came, and how far it has been dealt with. What goes on untouched goes on together.
-pub(super) struct Passing<'a> {
+pub(in crate::message) struct Passing<'a> {
     bytes: &'a [u8],
     direction: Direction,
     /// From here on it goes on untouched,
@@ -14,7 +14,7 @@ pub(super) struct Passing<'a> {
 }
 
 impl<'a> Passing<'a> {
-    pub(super) fn new(bytes: &'a [u8], direction: Direction) -> Self {
+    pub(in crate::message) fn new(bytes: &'a [u8], direction: Direction) -> Self {
         Self {
             bytes,
             direction,
@@ -23,36 +23,40 @@ impl<'a> Passing<'a> {
         }
     }
 
+    pub(in crate::message) fn direction(&self) -> Direction {
+        self.direction
+    }
+
     /// What has not been dealt with.
-    pub(super) fn rest(&self) -> &'a [u8] {
+    pub(in crate::message) fn rest(&self) -> &'a [u8] {
         &self.bytes[self.at..]
     }
 
     /// Bytes that have been.
-    pub(super) fn used(&self) -> usize {
+    pub(in crate::message) fn used(&self) -> usize {
         self.at
     }
 
     /// So many go on.
-    pub(super) fn pass(&mut self, length: usize) {
+    pub(in crate::message) fn pass(&mut self, length: usize) {
         self.at += length;
     }
 
     /// So many do not.
-    pub(super) fn skip(&mut self, length: usize, out: &mut dyn Sink) {
+    pub(in crate::message) fn skip(&mut self, length: usize, out: &mut dyn Sink) {
         self.flush(out);
         self.at += length;
         self.begin = self.at;
     }
 
     /// These come in between.
-    pub(super) fn insert(&mut self, bytes: &[u8], out: &mut dyn Sink) {
+    pub(in crate::message) fn insert(&mut self, bytes: &[u8], out: &mut dyn Sink) {
         self.flush(out);
         out.send(self.direction, bytes);
     }
 
     /// To be called at the end, and before anything else is said.
-    pub(super) fn flush(&mut self, out: &mut dyn Sink) {
+    pub(in crate::message) fn flush(&mut self, out: &mut dyn Sink) {
         if self.begin < self.at {
             out.send(self.direction, &self.bytes[self.begin..self.at]);
             self.begin = self.at;
