@@ -1,6 +1,6 @@
 //! The order of things in a drill.
 
-mod journal;
+pub(crate) mod journal;
 mod outputs;
 mod rollback;
 mod waiting;
@@ -100,6 +100,9 @@ pub(crate) async fn run(drill: Drill) {
     drill
         .core()
         .spawn(drill.watch().clone().follow(drill.clone()));
+    drill
+        .core()
+        .spawn(drill.watch().clone().mind_silence(drill.clone()));
     drill.initialise_controls().await;
 
     let stop = Box::pin(body(&drill)).await.err();
@@ -183,13 +186,23 @@ async fn gate(drill: &Drill) -> Result<bool, Stop> {
 }
 
 async fn baseline(drill: &Drill) -> Result<bool, Stop> {
-    if drill.experiment().kpis.is_empty() || drill.options().dry.is_some() {
+    let nothing_to_watch = {
+        let experiment = drill.experiment();
+        experiment.kpis.is_empty() && experiment.kpi_guardrails.is_empty()
+    };
+    if nothing_to_watch || drill.options().dry.is_some() {
         return Ok(true);
     }
     let watch = drill.watch().clone();
     let problem = drill.foreground(watch.baseline(drill)).await??;
     let Some(problem) = problem else {
-        return Ok(true);
+        let refusals = watch.too_little_traffic(drill);
+        let answers = refusals.is_empty();
+        if !answers {
+            drill.0.status.set(Some(Status::Completed));
+            drill.0.facts.borrow_mut().refusals.extend(refusals);
+        }
+        return Ok(answers);
     };
     drill.0.status.set(Some(Status::Completed));
     let mut facts = drill.0.facts.borrow_mut();

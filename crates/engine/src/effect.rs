@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use firedrill_experiment::call::{Call, LoadCall};
+use firedrill_experiment::call::{Call, KpiSource};
 use firedrill_experiment::document::UndoClass;
 use firedrill_experiment::journal::{
     Interruption, Journal, Measured, Phase, Run, Status, SteadyState,
@@ -40,6 +40,11 @@ pub enum Event {
     Kpi {
         kpi: usize,
         window: Window,
+    },
+    /// The counters of the KPI began anew: what came just before is lost.
+    KpiReset {
+        kpi: usize,
+        at: Duration,
     },
     /// The KPI's stream is over; nothing more comes.
     KpiEnded {
@@ -173,9 +178,10 @@ pub enum Effect {
     },
     /// Step again at this time at the latest. Replaces the one before.
     WakeAt(Duration),
+    /// Streams that guardrails have of their own are counted on after the KPIs.
     StartKpi {
         kpi: usize,
-        call: LoadCall,
+        source: KpiSource,
     },
     StopKpi {
         kpi: usize,

@@ -21,9 +21,11 @@
 //! reading documents, printing.
 
 mod activity;
+pub mod asked;
 mod controls;
 mod drill;
 pub mod effect;
+pub mod guard;
 mod guardrail;
 mod hypothesis;
 mod machine;
@@ -37,7 +39,9 @@ mod watch;
 
 use std::time::Duration;
 
+pub use drill::journal::CHAOSLIB_VERSION;
 pub use effect::{CallId, Effect, Event};
+pub use guard::KpiGuard;
 pub use plan::{Dry, Options, Plan};
 
 /// One drill.

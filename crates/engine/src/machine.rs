@@ -56,6 +56,10 @@ pub(crate) enum News {
         kpi: usize,
         window: firedrill_judge::Window,
     },
+    KpiReset {
+        kpi: usize,
+        at: Duration,
+    },
     KpiEnded {
         kpi: usize,
         trouble: Option<String>,
@@ -126,6 +130,7 @@ impl State {
             Event::FaultApplied { id } => News::FaultApplied { id },
             Event::FaultEnded { id, report } => News::FaultEnded { id, report },
             Event::Kpi { kpi, window } => News::Kpi { kpi, window },
+            Event::KpiReset { kpi, at } => News::KpiReset { kpi, at },
             Event::KpiEnded { kpi, trouble } => News::KpiEnded { kpi, trouble },
         };
         self.news.borrow_mut().push_back(news);

@@ -11,6 +11,8 @@ pub(crate) enum Stop {
     Interrupted(Interruption),
     /// A guardrail left its tolerance.
     Guardrail(Interruption),
+    /// Nobody can see any more how the system is.
+    Blind(String),
     /// The blast radius' budget of bad events is spent.
     Harm,
     Aborted(String),

@@ -12,6 +12,8 @@ pub struct Facts {
     /// Stopped from outside.
     pub stopped: Option<String>,
     pub guardrail: Option<String>,
+    /// A KPI's sensor could not be believed, so the drill stopped; the evidence has it, too.
+    pub blind: Option<String>,
     /// The budget of bad events was spent, or harm was proven while watching.
     pub harm: bool,
     pub aborted: Option<String>,
@@ -245,6 +247,11 @@ fn inconclusive(facts: &Facts, evidence: &Evidence, effect: Option<Effect>, stri
             format!("An action failed, so what it should have broken was not: {what}.")
         }),
     );
+    if facts.blind.is_some() {
+        let text =
+            "Nobody could see how the system was, so the drill stopped and undid its faults.";
+        reasons.push(text.into());
+    }
     reasons.extend(evidence.trouble.iter().cloned());
     for finding in evidence
         .findings
@@ -474,6 +481,22 @@ mod tests {
             ..facts
         };
         assert_eq!(rule(&facts, &evidence, false).verdict, Verdict::Held);
+    }
+
+    #[test]
+    fn a_drill_that_nobody_could_see_is_inconclusive_unless_it_is_proven_broken() {
+        let facts = Facts {
+            blind: Some("`checkout`: the sensor is stuck".into()),
+            ..Facts::default()
+        };
+        let mut evidence = evidence();
+        evidence.trouble = vec!["`checkout` could not be watched to the end".into()];
+        let ruling = rule(&facts, &evidence, false);
+        assert_eq!(ruling.verdict, Verdict::Inconclusive);
+        assert_eq!(ruling.reasons.len(), 2, "{ruling:?}");
+        let missed = finding(Phase::Transition, Outcome::Missed);
+        evidence.findings.push(missed);
+        assert_eq!(rule(&facts, &evidence, false).verdict, Verdict::Broken);
     }
 
     #[test]

@@ -5,7 +5,9 @@
 //! until every KPI is well again, or its limit is over.
 
 mod describe;
+mod guards;
 mod phases;
+mod sensors;
 
 pub(crate) use phases::Problem;
 
@@ -16,15 +18,17 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use firedrill_experiment::call::{self, Call, FaultCall, LoadCall};
+use firedrill_experiment::call::{FaultCall, KpiSource};
 use firedrill_experiment::document::{
-    Activity, ActivityKind, Expectation, Experiment, Kpi, Provider, Recovery, UndoClass,
+    Activity, ActivityKind, Expectation, Experiment, Kpi, KpiGuardrail, Provider, Recovery,
+    UndoClass,
 };
 use firedrill_experiment::journal::{ActionRecord, Phase};
 use firedrill_judge::{HarmWatch, Window};
 
 use crate::drill::{Drill, announce};
 use crate::effect::{CallId, Effect, FaultReport, Level, Progress};
+use crate::guard::KpiGuard;
 use crate::machine::{Core, News};
 use crate::stop::Stop;
 
@@ -47,7 +51,12 @@ struct State {
     recovery: Option<Recovery>,
     baseline: Duration,
     bad_events_max: Option<u64>,
+    /// Of the KPIs, and after them those that guardrails have of their own.
     streams: RefCell<Vec<Stream>>,
+    guardrails: Vec<KpiGuardrail>,
+    guards: RefCell<Vec<KpiGuard>>,
+    /// The baseline is over: from here on, what cannot be seen stops the drill.
+    is_past_baseline: Cell<bool>,
     faults: RefCell<BTreeMap<CallId, Fault>>,
     actions: RefCell<Vec<ActionRecord>>,
     opaque_began: Cell<Option<Duration>>,
@@ -60,11 +69,22 @@ struct State {
 }
 
 struct Stream {
-    call: Option<LoadCall>,
+    source: Option<KpiSource>,
     windows: Vec<Window>,
     ended: bool,
     trouble: Option<String>,
-    harm: HarmWatch,
+    /// When its counters began anew.
+    resets: Vec<Duration>,
+    /// When it last said something.
+    heard: Duration,
+    /// Absent for a guardrail's own.
+    harm: Option<Harms>,
+}
+
+/// Proof of harm, in the terms of each phase.
+struct Harms {
+    transition: HarmWatch,
+    fault: HarmWatch,
 }
 
 struct Fault {
@@ -79,13 +99,20 @@ struct Fault {
 impl Watch {
     pub(crate) fn new(core: Core, experiment: &Experiment) -> Self {
         let expect = experiment.expect;
-        let streams = experiment.kpis.iter().map(|kpi| Stream {
-            call: None,
+        let kpis = experiment.kpis.iter();
+        let kpis = kpis.map(|kpi| Some(phases::harms(kpi, &expect)));
+        let own = guards::own_streams(&experiment.kpi_guardrails).map(|_| None);
+        let streams = kpis.chain(own).map(|harm| Stream {
+            source: None,
             windows: Vec::new(),
             ended: true,
             trouble: None,
-            harm: phases::harm_watch(kpi, &expect),
+            resets: Vec::new(),
+            heard: Duration::ZERO,
+            harm,
         });
+        let guardrails = experiment.kpi_guardrails.iter();
+        let guards = guardrails.map(|guardrail| KpiGuard::new(guardrail, &expect));
         Self(Rc::new(State {
             core,
             kpis: experiment.kpis.clone(),
@@ -96,6 +123,9 @@ impl Watch {
                 .blast_radius
                 .and_then(|radius| radius.bad_events_max),
             streams: RefCell::new(streams.collect()),
+            guards: RefCell::new(guards.collect()),
+            guardrails: experiment.kpi_guardrails.clone(),
+            is_past_baseline: Cell::new(false),
             faults: RefCell::default(),
             actions: RefCell::default(),
             opaque_began: Cell::new(None),
@@ -145,36 +175,22 @@ impl Watch {
                 }
             }
             News::Kpi { kpi, window } => self.window(drill, kpi, window),
-            News::KpiEnded { kpi, trouble } => {
-                if let Some(stream) = self.0.streams.borrow_mut().get_mut(kpi) {
-                    stream.ended = true;
-                    stream.trouble = trouble.or_else(|| stream.trouble.take());
-                }
-            }
+            News::KpiReset { kpi, at } => self.reset(drill, kpi, at),
+            News::KpiEnded { kpi, trouble } => self.ended(drill, kpi, trouble),
         }
     }
 
     fn window(&self, drill: &Drill, kpi: usize, window: Window) {
-        let harm = {
-            let began = self.fault_phase_began();
-            let over = self.disturbance_ended();
+        let guarded = self.guarded(kpi, &window);
+        let harm = self.harm_in(kpi, &window);
+        {
             let mut streams = self.0.streams.borrow_mut();
             let Some(stream) = streams.get_mut(kpi) else {
                 return;
             };
-            let counts = window.start >= began.unwrap_or(Duration::MAX)
-                && over.is_none_or(|over| window.start + window.length <= over);
-            let harm = if counts {
-                stream
-                    .harm
-                    .observe(&window)
-                    .map(|harm| harm.finding.clone())
-            } else {
-                None
-            };
+            stream.heard = self.0.core.now();
             stream.windows.push(window);
-            harm
-        };
+        }
         let harm = harm.map(|finding| {
             format!("Harm was proven while it ran, and the fault taken back at once: {finding}")
         });
@@ -189,6 +205,9 @@ impl Watch {
                 drop(known);
                 drill.raise(Stop::Harm);
             }
+        }
+        if let Some((name, reason)) = guarded {
+            self.stop_by_guardrail(drill, name, reason);
         }
     }
 
@@ -284,36 +303,22 @@ impl Watch {
         announce(drill, Phase::Baseline, Some(self.0.baseline));
         let begin = self.0.core.now();
         self.0.watching_since.set(Some(begin));
-        let mut patience = Duration::ZERO;
-        for (index, kpi) in self.0.kpis.iter().enumerate() {
-            let provider = Provider::Load {
-                raw: kpi.provider.clone(),
-            };
-            let resolved = call::resolve(&provider, &drill.scope());
-            let Ok(Call::Load(call)) = resolved else {
-                return Err(Stop::Aborted(format!(
-                    "KPI `{}` cannot be watched: {resolved:?}",
-                    kpi.name
-                )));
-            };
-            patience = patience.max(call.timeout);
-            if let Some(stream) = self.0.streams.borrow_mut().get_mut(index) {
-                stream.call = Some(call.clone());
-                stream.ended = false;
-            }
-            self.0.core.emit(Effect::StartKpi { kpi: index, call });
-        }
+        self.open_streams(drill)?;
         self.0.core.sleep(self.0.baseline).await;
         let end = self.0.core.now();
-        self.seen_until(end, end + patience + SENSOR_GRACE).await;
-        Ok(self.baseline_problem(begin, end))
+        self.seen_until(end, end + self.patience() + SENSOR_GRACE)
+            .await;
+        let problem = self.baseline_problem(begin, end);
+        self.0.is_past_baseline.set(true);
+        Ok(problem)
     }
 
     /// Waits until every stream has told what it saw up to `time`, or the deadline.
     async fn seen_until(&self, time: Duration, deadline: Duration) {
         let watch = self.clone();
         let seen = self.0.core.until(move || {
-            watch.0.streams.borrow().iter().all(|stream| {
+            let streams = watch.0.streams.borrow();
+            streams.iter().take(watch.0.kpis.len()).all(|stream| {
                 stream.ended
                     || stream
                         .windows
@@ -369,7 +374,7 @@ impl Watch {
         let streams = self.0.streams.borrow();
         streams
             .iter()
-            .filter_map(|stream| Some(stream.call.as_ref()?.timeout))
+            .filter_map(|stream| Some(stream.source.as_ref()?.patience()))
             .max()
             .unwrap_or_default()
     }
@@ -403,7 +408,9 @@ impl Watch {
 
     /// Ends the streams and takes in what they still have to tell.
     pub(crate) async fn close(&self) {
-        for kpi in 0..self.0.kpis.len() {
+        self.0.is_past_baseline.set(false);
+        let streams = self.0.streams.borrow().len();
+        for kpi in 0..streams {
             if self
                 .0
                 .streams

@@ -5,6 +5,7 @@ mod load;
 mod process;
 mod prometheus;
 mod python;
+mod source;
 
 use std::time::Duration;
 
@@ -18,6 +19,10 @@ use crate::units;
 
 pub use load::{KEYS as LOAD_KEYS, read as read_load};
 pub use prometheus::{KEYS as PROMETHEUS_KEYS, read as read_prometheus};
+pub use source::{
+    Counters, CountersCall, KPI_TYPES, KpiSource, ProxyArm, Traffic, keys as kpi_keys,
+    read as read_kpi, resolve_kpi,
+};
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Call {
@@ -65,7 +70,7 @@ pub struct PythonCall {
     pub secrets: Option<Map<String, Value>>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Default, Debug, Clone, PartialEq)]
 pub struct FaultCall {
     pub name: String,
     pub target: Value,

@@ -4,8 +4,11 @@
 //! Field by field: <https://chaostoolkit.org/reference/api/experiment/>.
 
 mod activity;
+mod canary;
 mod control;
 mod experiment;
+mod guardrail;
+mod kpi;
 mod margin;
 mod ours;
 mod provider;
@@ -16,6 +19,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+pub use canary::{Canary, CanaryAsk, CanaryKpi, CanaryWindow};
 pub use experiment::{Reading, Strictness};
 pub use margin::{
     ContextFrom, Margin, MarginAim, MarginContext, MarginNormal, MarginScale, MarginTarget,
@@ -53,8 +57,12 @@ pub struct Experiment {
     pub blast_radius: Option<BlastRadius>,
     /// Top-level `guardrails`: probes that stop the drill when they leave their tolerance.
     pub guardrails: Vec<Guardrail>,
+    /// Those of the top-level `guardrails` that watch a KPI.
+    pub kpi_guardrails: Vec<KpiGuardrail>,
     /// Top-level `margin`: what `firedrill margin` asks.
     pub margins: Vec<Margin>,
+    /// Top-level `canary`: what `firedrill canary` asks.
+    pub canary: Option<Canary>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -227,11 +235,22 @@ pub enum UndoClass {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kpi {
     pub name: String,
-    /// A `load` provider: the stream's source.
+    /// The stream's source: see [`crate::call::KpiSource`].
     pub provider: Map<String, Value>,
     pub objective: Objective,
+    /// What is asked otherwise in one phase.
+    pub phases: PhaseObjectives,
     /// Of every bound, between 0.5 and 1 exclusive; 0.95 unless told.
     pub confidence: f64,
+}
+
+/// Parts that are given stand in the place of the objective's own, in this phase.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct PhaseObjectives {
+    pub baseline: Objective,
+    pub transition: Objective,
+    pub fault: Objective,
+    pub recovery: Objective,
 }
 
 /// What "well" means for one KPI; judged apart in every phase.
@@ -243,6 +262,8 @@ pub struct Objective {
     pub latency: Option<(f64, Duration)>,
     /// In no window of this length are there more bad requests than this.
     pub worst_window: Option<(Duration, u64)>,
+    /// The budget: no more bad requests than this in a phase.
+    pub bad_max: Option<u64>,
 }
 
 /// `expect`: what the system should do while the fault lasts.
@@ -284,8 +305,29 @@ pub struct BlastRadius {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Guardrail {
+    /// Its place among the document's guardrails.
+    pub at: usize,
     pub probe: Activity,
     pub mode: GuardrailMode,
+}
+
+/// A threshold on a stream that is watched through the whole drill.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KpiGuardrail {
+    pub name: String,
+    pub watched: GuardedStream,
+    pub objective: Objective,
+    /// That it stops no drill of a system that is within its threshold.
+    pub confidence: f64,
+}
+
+/// Which stream a guardrail watches.
+#[derive(Debug, Clone, PartialEq)]
+pub enum GuardedStream {
+    /// A KPI of the document, by its place.
+    Kpi(usize),
+    /// One of its own: a KPI's provider.
+    Own(Map<String, Value>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

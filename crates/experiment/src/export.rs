@@ -92,7 +92,7 @@ fn of_document(experiment: &Experiment) -> Vec<Lost> {
     [
         (!experiment.kpis.is_empty(), "kpis", "a KPI"),
         (
-            !experiment.guardrails.is_empty(),
+            !experiment.guardrails.is_empty() || !experiment.kpi_guardrails.is_empty(),
             "guardrails",
             "a guardrail",
         ),

@@ -1,6 +1,7 @@
 //! Decides what a stream of requests proves about an objective, and how sure that is.
 //!
 //! Map, of what is asked of one phase:
+//! - [`sensor`]: from readings of counters to windows, and whether the sensor is to be believed;
 //! - [`tally`]: counted windows, and their sum over one phase;
 //! - [`verdict`]: [`judge`], one objective against one tally;
 //! - [`bounds`]: exact confidence bounds for a ratio and for a quantile;
@@ -25,6 +26,8 @@
 //! - [`several`]: which claims may be made together;
 //! - [`evidence`], [`interval`], [`level`]: what all of these speak in.
 //!
+//! Of two arms, of which one has a fault: [`canary`].
+//!
 //! Of many phases: [`margin`], how much of one dimension a system bears.
 //!
 //! [`judge`] is a judgement at a fixed horizon: it holds its stated confidence when it is
@@ -38,6 +41,7 @@ pub mod allocation;
 mod binomial;
 mod boundary;
 pub mod bounds;
+pub mod canary;
 pub mod counts;
 mod dirichlet;
 pub mod distribution;
@@ -52,6 +56,7 @@ pub mod order;
 pub mod quantile;
 pub mod rate;
 pub mod recovery;
+pub mod sensor;
 pub mod sequential;
 pub mod several;
 pub mod share;

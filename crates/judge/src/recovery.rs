@@ -117,6 +117,7 @@ mod tests {
         success_ratio_max: None,
         latency: Some((0.99, Duration::from_millis(300))),
         worst_window: Some((Duration::from_millis(200), 2)),
+        bad_max: None,
     };
     const HOLD: Duration = Duration::from_millis(300);
 

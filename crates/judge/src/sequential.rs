@@ -46,7 +46,14 @@ pub struct HarmWatch {
     ratio: Option<(f64, BadRateTest)>,
     latency: Option<(f64, Duration, BadRateTest)>,
     worst: Option<(u64, Scan)>,
+    budget: Option<Budget>,
     harm: Option<Harm>,
+}
+
+#[derive(Debug, Clone)]
+struct Budget {
+    bad_max: u64,
+    bad: u64,
 }
 
 /// A sentence with the numbers at the time of proof.
@@ -104,7 +111,7 @@ impl BadRateTest {
 
 impl HarmWatch {
     /// With ratio and latency both watched, each gets half of `1 - confidence`; the worst
-    /// window needs none. So harm is claimed of a system that meets its objective with
+    /// window and the budget need none. So harm is claimed of a system that meets its objective with
     /// probability at most `1 - confidence` over the whole watch. `success_ratio_max` is not
     /// watched: that a system answers where it should refuse is no harm.
     #[must_use]
@@ -124,6 +131,7 @@ impl HarmWatch {
             worst: objective
                 .worst_window
                 .map(|(length, max)| (max, Scan::new(length, count_degraded_as))),
+            budget: objective.bad_max.map(|bad_max| Budget { bad_max, bad: 0 }),
             harm: None,
         }
     }
@@ -131,8 +139,14 @@ impl HarmWatch {
     /// Takes the next window, in order of time, and returns the harm once it is proven.
     pub fn observe(&mut self, window: &Window) -> Option<&Harm> {
         if self.harm.is_none() {
-            let finding = self.worst(window).or_else(|| self.ratio(window));
-            let finding = finding.or_else(|| self.latency(window));
+            // Each takes the window in, whatever the others say of it.
+            let findings = [
+                self.worst(window),
+                self.budget(window),
+                self.ratio(window),
+                self.latency(window),
+            ];
+            let finding = findings.into_iter().flatten().next();
             let at = window.counts().end();
             self.harm = finding.map(|finding| Harm { finding, at });
         }
@@ -150,6 +164,19 @@ impl HarmWatch {
             words::duration(worst.start),
             words::count(*max),
         ))
+    }
+
+    fn budget(&mut self, window: &Window) -> Option<String> {
+        let budget = self.budget.as_mut()?;
+        let bad = self.degraded.bad(&window.counts());
+        budget.bad = budget.bad.saturating_add(bad);
+        (budget.bad > budget.bad_max).then(|| {
+            format!(
+                "{} bad requests are beyond the budget of {}.",
+                words::count(budget.bad),
+                words::count(budget.bad_max)
+            )
+        })
     }
 
     fn ratio(&mut self, window: &Window) -> Option<String> {
@@ -294,6 +321,19 @@ mod tests {
             "40 of 200 requests were bad: a success ratio below 99 % is proven at 95 % confidence, whenever one looks."
         );
         assert_eq!(watch.observe(&window(200, 100, 0, 1_000)), Some(&harm));
+    }
+
+    #[test]
+    fn a_watch_counts_the_budget_over_all_windows() {
+        let objective = Objective {
+            bad_max: Some(5),
+            ..Objective::default()
+        };
+        let mut watch = HarmWatch::new(&objective, 0.95, Degraded::Bad);
+        assert_eq!(watch.observe(&window(0, 1_000_000, 5, 1)), None);
+        assert_eq!(watch.observe(&window(100, 1_000_000, 0, 1)), None);
+        let harm = watch.observe(&window(200, 1_000_000, 1, 1)).unwrap();
+        assert_eq!(harm.finding, "6 bad requests are beyond the budget of 5.");
     }
 
     #[test]

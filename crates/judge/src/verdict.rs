@@ -19,6 +19,8 @@ pub struct Objective {
     pub latency: Option<(f64, Duration)>,
     /// In no window of this length are there more bad requests than this.
     pub worst_window: Option<(Duration, u64)>,
+    /// The budget: there are no more bad requests than this.
+    pub bad_max: Option<u64>,
 }
 
 /// What a degraded answer counts as.
@@ -56,8 +58,8 @@ pub struct Judgement {
 /// Judges a finished phase.
 ///
 /// A ratio or quantile is met (missed) only when its one-sided confidence bound lies on the
-/// right (wrong) side of the threshold, and undecided otherwise. The worst window is a hard
-/// count: no confidence is involved. The whole is missed if a part is, met if every part is.
+/// right (wrong) side of the threshold, and undecided otherwise. The worst window and the budget
+/// are hard counts: no confidence is involved. The whole is missed if a part is, met if every part is.
 ///
 /// Errors: a system that misses its objective is called met with probability at most
 /// `1 - confidence`, however many parts there are (all must agree). A system that meets it is
@@ -94,6 +96,10 @@ pub fn judge(
     if let Some((length, bad_max)) = objective.worst_window {
         worst = worst_window(tally.windows(), length, count_degraded_as);
         parts.push(no_burst(bad_max, worst));
+    }
+    if let Some(bad_max) = objective.bad_max {
+        let bad = requests.saturating_sub(good);
+        parts.push(within_budget(bad_max, bad, requests));
     }
     let (outcomes, findings): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
     Judgement {
@@ -302,6 +308,27 @@ fn no_burst(bad_max: u64, worst: Option<WorstWindow>) -> Part {
     }
 }
 
+fn within_budget(bad_max: u64, bad: u64, requests: u64) -> Part {
+    let limit = words::count(bad_max);
+    if requests == 0 {
+        let text = format!("No requests, so nothing shows a budget of {limit} bad ones kept.");
+        return (Outcome::Undecided, text);
+    }
+    let seen = format!(
+        "{} bad of {} requests",
+        words::count(bad),
+        words::count(requests)
+    );
+    if bad > bad_max {
+        let text = format!("{seen}, beyond the budget of {limit}.");
+        return (Outcome::Missed, text);
+    }
+    (
+        Outcome::Met,
+        format!("{seen}, within the budget of {limit}."),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -314,6 +341,7 @@ mod tests {
         success_ratio_max: None,
         latency: Some((0.99, Duration::from_millis(300))),
         worst_window: Some((Duration::from_secs(1), 20)),
+        bad_max: None,
     };
 
     fn window(i: u64, good: u64, degraded: u64, bad: u64, us: u64) -> Window {
@@ -397,6 +425,26 @@ mod tests {
     }
 
     #[test]
+    fn a_budget_is_a_count_and_needs_no_confidence() {
+        let budget = Objective {
+            bad_max: Some(3),
+            ..Objective::default()
+        };
+        let judged = |good, bad| {
+            let tally = tally(&[window(0, good, 0, bad, 1)]);
+            judge(&budget, &tally, 0.95, Degraded::Bad)
+        };
+        assert_eq!(judged(1, 3).outcome, Outcome::Met);
+        let spent = judged(1_000_000, 4);
+        assert_eq!(spent.outcome, Outcome::Missed);
+        assert_eq!(
+            spent.findings,
+            ["4 bad of 1,000,004 requests, beyond the budget of 3."]
+        );
+        assert_eq!(judged(0, 0).outcome, Outcome::Undecided);
+    }
+
+    #[test]
     fn degraded_answers_count_as_the_caller_says() {
         let only_ratio = Objective {
             success_ratio_min: Some(0.99),
@@ -466,12 +514,13 @@ mod tests {
                 success_ratio_max: Some(min),
                 latency: Some((q, Duration::from_micros(limit))),
                 worst_window: Some((Duration::from_micros(limit), limit)),
+                bad_max: Some(limit),
             };
             let tally = tally(&[window(0, good, degraded, bad, us), window(1, bad, good, 0, 0)]);
             let judgement = judge(&objective, &tally, confidence, Degraded::Good);
             let e = judgement.success_ratio;
             prop_assert!(e.is_none_or(|e| !e.value.is_nan() && !e.low.is_nan() && !e.high.is_nan()));
-            prop_assert_eq!(judgement.findings.len(), 4);
+            prop_assert_eq!(judgement.findings.len(), 5);
         }
     }
 }

@@ -53,7 +53,7 @@ pub async fn drive(
     let mut engine = Engine::new(plan);
     let mut driver = Driver {
         began: Instant::now(),
-        streams: Streams::new(seed, events.clone()),
+        streams: Streams::new(seed, events.clone()).asking_as(&ports.providers),
         events,
         ports,
         cancellers: BTreeMap::new(),
@@ -135,7 +135,9 @@ impl Driver {
                 });
             }
             Effect::WakeAt(time) => self.wake = Some(time),
-            Effect::StartKpi { kpi, call } => self.streams.start(kpi, &call, self.began.elapsed()),
+            Effect::StartKpi { kpi, source } => {
+                self.streams.start(kpi, &source, self.began.elapsed());
+            }
             Effect::StopKpi { kpi } => self.streams.stop(kpi),
             Effect::ArmRollbacks(armed) => self.arm(armed),
             Effect::DisarmRollbacks => self.ports.rollbacks.disarm(&self.ports.faults),

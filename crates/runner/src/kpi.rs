@@ -1,13 +1,22 @@
-//! KPI streams: the load generator's windows, as the judge counts them.
+//! KPI streams: the load generator's windows, and what counters say, as the judge counts them.
+
+mod counters;
+mod json;
+mod prometheus;
+mod proxy;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use firedrill_engine::Event;
-use firedrill_experiment::call::LoadCall;
+use firedrill_experiment::call::{CountersCall, KpiSource, LoadCall};
 use firedrill_judge as judge;
 use firedrill_load::{Arrival, LoadConfig, LoadHandle};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::provider::Providers;
+use crate::provider::http::Client;
 
 /// The shortest window.
 const WINDOW_MIN: Duration = Duration::from_millis(100);
@@ -20,6 +29,22 @@ pub(crate) struct Streams {
     seed: u64,
     events: mpsc::UnboundedSender<Event>,
     stops: BTreeMap<usize, oneshot::Sender<()>>,
+    asks: Asks,
+}
+
+/// How counters are asked for.
+#[derive(Clone)]
+pub(crate) struct Asks {
+    pub(crate) client: Client,
+    pub(crate) verify_tls: bool,
+}
+
+impl std::fmt::Debug for Asks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Asks")
+            .field("verify_tls", &self.verify_tls)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Streams {
@@ -28,11 +53,45 @@ impl Streams {
             seed,
             events,
             stops: BTreeMap::new(),
+            asks: Asks {
+                client: Client::new(),
+                verify_tls: true,
+            },
         }
     }
 
+    /// Counters are asked for as everything else of the drill is.
+    pub(crate) fn asking_as(mut self, providers: &Providers) -> Self {
+        self.asks = Asks {
+            client: providers.http().clone(),
+            verify_tls: providers.verify_tls(),
+        };
+        self
+    }
+
     /// `now`: since the drill's start; windows are counted from there.
-    pub(crate) fn start(&mut self, kpi: usize, call: &LoadCall, now: Duration) {
+    pub(crate) fn start(&mut self, kpi: usize, source: &KpiSource, now: Duration) {
+        match source {
+            KpiSource::Load(call) => self.start_load(kpi, call, now),
+            KpiSource::Counters(call) => self.start_counters(kpi, call, now),
+        }
+    }
+
+    fn start_counters(&mut self, kpi: usize, call: &CountersCall, now: Duration) {
+        let (stop, stopped) = oneshot::channel();
+        self.stops.insert(kpi, stop);
+        let watch = counters::Watch {
+            kpi,
+            call: call.clone(),
+            asks: self.asks.clone(),
+            events: self.events.clone(),
+            began: Instant::now(),
+            offset: now,
+        };
+        tokio::spawn(watch.run(stopped));
+    }
+
+    fn start_load(&mut self, kpi: usize, call: &LoadCall, now: Duration) {
         let (sender, windows) = mpsc::unbounded_channel();
         let seed = self.seed.wrapping_add(kpi as u64);
         match firedrill_load::start(&load_config(call, seed), sender) {

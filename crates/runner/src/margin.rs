@@ -84,6 +84,7 @@ pub async fn hold(
     ports.trials = Some(trials);
     let (faults, providers) = (ports.faults.clone(), ports.providers.clone());
     // Streams of KPIs are the search's own: it breaks them on purpose, and says what for.
+    plan.experiment.part_guardrails_from_kpis();
     plan.experiment.kpis.clear();
     let steady = Steady::of(&plan, &providers);
     let mut from_outside = false;

@@ -1,12 +1,11 @@
 //! What a drill would do, before it does anything: targets, undo classes, time, traffic, digest.
 
+mod kpi;
+
 use firedrill_engine::Options;
 use firedrill_experiment::call::{self, Call};
-use firedrill_experiment::document::{
-    Activity, ActivityKind, Experiment, Kpi, Objective as Wanted, Provider, UndoClass,
-};
+use firedrill_experiment::document::{Activity, ActivityKind, Experiment, Provider, UndoClass};
 use firedrill_experiment::scope::Scope;
-use firedrill_judge::{Objective, requests_needed_for};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -15,6 +14,8 @@ use crate::aim::Aim;
 use crate::in_force::{Taken, check_together};
 use crate::spare::Spare;
 
+pub use kpi::{PlannedGuardrail, PlannedKpi, PlannedPhase};
+
 /// A plan to read, and to approve by its digest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -22,6 +23,8 @@ pub struct Preview {
     pub title: String,
     pub actions: Vec<PlannedAction>,
     pub kpis: Vec<PlannedKpi>,
+    /// Thresholds on streams, each watched from the baseline to the recovery.
+    pub guardrails: Vec<PlannedGuardrail>,
     /// Whose traffic no fault meets, as `host:port`.
     pub spared: Vec<String>,
     /// Seconds without the recovery, as far as the document tells.
@@ -46,18 +49,6 @@ pub struct PlannedAction {
     pub duration: Option<f64>,
     /// Who would be hit, now.
     pub targets: Vec<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct PlannedKpi {
-    pub kpi: String,
-    /// Requests per second.
-    pub rate: f64,
-    /// The fewest requests a phase needs for an answer; absent where none would do.
-    pub requests_needed: Option<u64>,
-    pub baseline_requests: u64,
-    pub fault_requests: u64,
 }
 
 /// Looks at everything and touches nothing.
@@ -89,9 +80,11 @@ pub fn preview(
     let kpis: Vec<_> = experiment
         .kpis
         .iter()
-        .filter_map(|kpi| planned_kpi(kpi, experiment, scope, disturbed, &mut refusals))
+        .filter_map(|one| kpi::planned(one, experiment, scope, disturbed, &mut refusals))
         .collect();
-    let seconds = experiment.baseline.as_secs_f64() * f64::from(u8::from(!kpis.is_empty()))
+    let guardrails = kpi::guardrails(experiment, scope, &mut refusals);
+    let seconds = experiment.baseline.as_secs_f64()
+        * f64::from(u8::from(!(kpis.is_empty() && guardrails.is_empty())))
         + selected
             .iter()
             .map(|activity| activity_time(activity, scope))
@@ -99,12 +92,13 @@ pub fn preview(
     let recovery_seconds = experiment
         .recovery
         .map_or(0.0, |recovery| recovery.within.as_secs_f64());
-    let rate: f64 = kpis.iter().map(|kpi| kpi.rate).sum();
+    let rate: f64 = kpis.iter().filter_map(|kpi| kpi.sends).sum();
     let digest = digest(experiment, options, &actions);
     Preview {
         title: experiment.title.clone(),
         actions,
         kpis,
+        guardrails,
         spared: spare.names.clone(),
         seconds,
         recovery_seconds,
@@ -190,60 +184,6 @@ fn activity_time(activity: &Activity, scope: &Scope) -> f64 {
         + pause(&activity.pause_before)
         + pause(&activity.pause_after))
         * times
-}
-
-fn planned_kpi(
-    kpi: &Kpi,
-    experiment: &Experiment,
-    scope: &Scope,
-    disturbed: Option<f64>,
-    refusals: &mut Vec<String>,
-) -> Option<PlannedKpi> {
-    let provider = Provider::Load {
-        raw: kpi.provider.clone(),
-    };
-    let call = match call::resolve(&provider, scope) {
-        Ok(Call::Load(call)) => call,
-        Ok(_) => return None,
-        Err(error) => {
-            refusals.push(format!("KPI `{}`: {error}", kpi.name));
-            return None;
-        }
-    };
-    let Wanted {
-        success_ratio_min,
-        latency,
-        worst_window,
-    } = kpi.objective;
-    let objective = Objective {
-        success_ratio_min,
-        success_ratio_max: None,
-        latency,
-        worst_window,
-    };
-    let needed = requests_needed_for(&objective, kpi.confidence);
-    let baseline = call.rate * experiment.baseline.as_secs_f64();
-    let settled =
-        disturbed.map(|time| (time - experiment.expect.transition.as_secs_f64()).max(0.0));
-    let fault = settled.map_or(baseline, |time| time * call.rate);
-    for (phase, requests) in [("baseline", baseline), ("fault", fault)] {
-        if let Some(needed) = needed.filter(|needed| requests < *needed as f64) {
-            refusals.push(format!(
-                "KPI `{}` cannot answer: its {phase} phase sees about {requests:.0} requests, and {:.0} % confidence takes {needed} at the least; make it {:.1} s longer, or send more than {}/s",
-                kpi.name,
-                kpi.confidence * 100.0,
-                (needed as f64 - requests) / call.rate,
-                call.rate,
-            ));
-        }
-    }
-    Some(PlannedKpi {
-        kpi: kpi.name.clone(),
-        rate: call.rate,
-        requests_needed: needed,
-        baseline_requests: baseline.round() as u64,
-        fault_requests: fault.round() as u64,
-    })
 }
 
 fn digest(experiment: &Experiment, options: &Options, actions: &[PlannedAction]) -> String {

@@ -17,7 +17,7 @@ pub mod fetch;
 pub mod http;
 mod load;
 pub mod process;
-mod prometheus;
+pub(crate) mod prometheus;
 pub mod python;
 
 use std::fmt;
@@ -107,6 +107,10 @@ impl Providers {
 
     pub(crate) fn http(&self) -> &http::Client {
         &self.http
+    }
+
+    pub(crate) fn verify_tls(&self) -> bool {
+        self.config.verify_tls
     }
 
     /// Carries `call` out. Returns soon after `cancel`, with everything the call started ended.

@@ -1,13 +1,14 @@
 //! Whose traffic no fault of ours may meet: what watches the drill, and whom it tells.
 //!
-//! Spared over TCP are the Prometheus servers that the document asks, the channels of
-//! notifications, and what `FIREDRILL_SPARE_ADDRESSES` lists as `host:port`, by commas. Not spared
-//! are HTTP probes and KPI loads: they stand for users, and are there to feel the fault.
+//! Spared over TCP are the Prometheus servers and the interfaces of proxies that the document asks,
+//! the channels of notifications, and what `FIREDRILL_SPARE_ADDRESSES` lists as `host:port`, by commas. Not spared
+//! are HTTP probes, KPI loads and endpoints with counters: they stand for users or are the users'
+//! own, and are there to feel the fault.
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 
-use firedrill_experiment::call::{self, Call};
+use firedrill_experiment::call::{self, Call, Counters, KpiSource};
 use firedrill_experiment::document::{Experiment, Provider};
 use firedrill_experiment::scope::Scope;
 use serde_json::Value;
@@ -66,16 +67,23 @@ fn words(listed: &str) -> impl Iterator<Item = String> + '_ {
         .map(str::to_owned)
 }
 
-/// The servers of every Prometheus provider, wherever in the document it stands.
+/// Whom every Prometheus provider and every KPI of a proxy asks, wherever in the document it stands.
 fn watched(value: &Value, scope: &Scope, ends: &mut BTreeSet<String>) {
     match value {
         Value::Array(several) => several.iter().for_each(|one| watched(one, scope, ends)),
         Value::Object(map) => {
-            if map.get("type").and_then(Value::as_str) == Some("prometheus") {
+            let kind = map.get("type").and_then(Value::as_str);
+            if kind == Some("prometheus") {
                 let provider = Provider::Prometheus { raw: map.clone() };
                 if let Ok(Call::Prometheus(call)) = call::resolve(&provider, scope) {
                     ends.extend(end_of(&call.url));
                 }
+            }
+            if matches!(kind, Some("prometheus" | "proxy"))
+                && let Ok(KpiSource::Counters(call)) = call::resolve_kpi(map, scope)
+                && let Counters::Prometheus { url, .. } | Counters::Proxy { url, .. } = &call.from
+            {
+                ends.extend(end_of(url));
             }
             map.values().for_each(|one| watched(one, scope, ends));
         }
@@ -103,6 +111,11 @@ mod tests {
                 {"provider": {"type": "http", "url": "http://127.0.0.1:8080/"}},
                 {"provider": {"type": "prometheus", "url": "http://127.0.0.1:9090", "query": "up"}},
             ]},
+            "kpis": [
+                {"provider": {"type": "prometheus", "url": "http://127.0.0.1:9091", "good": "a", "bad": "b"}},
+                {"provider": {"type": "proxy", "url": "http://127.0.0.1:8474", "proxy": "shop"}},
+                {"provider": {"type": "http", "url": "http://127.0.0.1:8081", "good": "$.a", "bad": "$.b"}},
+            ],
             "guardrails": {"probes": [
                 {"provider": {"type": "prometheus", "url": "https://[::1]/p", "query": "up"}},
             ]},
@@ -110,7 +123,15 @@ mod tests {
         let mut ends = BTreeSet::new();
         watched(&document, &Scope::default(), &mut ends);
         let ends: Vec<String> = ends.into_iter().collect();
-        assert_eq!(ends, ["127.0.0.1:9090", "[::1]:443"]);
+        assert_eq!(
+            ends,
+            [
+                "127.0.0.1:8474",
+                "127.0.0.1:9090",
+                "127.0.0.1:9091",
+                "[::1]:443"
+            ]
+        );
     }
 
     #[test]

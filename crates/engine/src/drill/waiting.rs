@@ -98,6 +98,10 @@ impl Drill {
                 self.0.status.set(Some(Status::Interrupted));
                 facts.guardrail = Some(interruption.reason);
             }
+            Stop::Blind(why) => {
+                self.0.status.set(Some(Status::Interrupted));
+                facts.blind = Some(why);
+            }
             Stop::Harm => {
                 self.0.status.set(Some(Status::Completed));
                 self.0.deviated.set(true);
@@ -116,6 +120,7 @@ impl Drill {
                 .stopped
                 .clone()
                 .or(facts.guardrail.clone())
+                .or(facts.blind.clone())
                 .or(facts.aborted.clone())
         };
         if let Some(said) = said {

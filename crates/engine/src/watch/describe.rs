@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use firedrill_experiment::call::KpiSource;
 use firedrill_experiment::document::{Expected, Kpi};
 use firedrill_experiment::journal::{
     Drill as Record, Effect, Estimate, FaultRecord, KpiPhase, KpiRecord, LatencySummary, Phase,
@@ -59,6 +60,7 @@ impl Watch {
             recovery: (disturbed && timed).then_some(RecoveryRecord { took, limit }),
             actions: self.0.actions.borrow().clone(),
             notes,
+            canary: None,
         }
     }
 
@@ -134,21 +136,16 @@ fn kpi_record(kpi: &Kpi, stream: &Stream, latency: BTreeMap<Phase, Vec<(f64, u64
         .windows
         .first()
         .map_or(Duration::ZERO, |window| window.length);
-    let timeout = stream
-        .call
-        .as_ref()
-        .map_or(Duration::ZERO, |call| call.timeout);
+    let source = stream.source.as_ref();
+    // A load's windows are told when their last request has ended.
+    let of_load = window + source.map_or(Duration::ZERO, KpiSource::patience);
+    let reaction = source.and_then(KpiSource::reaction).unwrap_or(of_load);
     KpiRecord {
         name: kpi.name.clone(),
-        source: stream.call.as_ref().map_or_else(String::new, |call| {
-            format!(
-                "load {} {} at {} requests/s",
-                call.method, call.url, call.rate
-            )
-        }),
-        traffic: "synthetic".into(),
+        source: source.map_or_else(String::new, KpiSource::describe),
+        traffic: source.map_or("synthetic", KpiSource::traffic).into(),
         objective: objective(kpi),
-        reaction_ms: (window + timeout).as_secs_f64() * 1e3,
+        reaction_ms: reaction.as_secs_f64() * 1e3,
         late_share: late_share(&stream.windows),
         series: stream.windows.iter().map(point).collect(),
         latency,
@@ -186,6 +183,9 @@ fn objective(kpi: &Kpi) -> String {
             "at most {bad} bad in any {} s",
             length.as_secs_f64()
         ));
+    }
+    if let Some(bad) = kpi.objective.bad_max {
+        parts.push(format!("at most {bad} bad in a phase"));
     }
     parts.join(", ")
 }

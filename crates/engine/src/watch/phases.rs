@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use firedrill_experiment::document::{Expectation, Expected, Kpi, Objective as Wanted};
+use firedrill_experiment::call::KpiSource;
+use firedrill_experiment::document::{Expectation, Expected, Kpi};
 use firedrill_experiment::journal::{Outcome, Phase};
 use firedrill_judge::{Degraded, HarmWatch, Judgement, Objective, Tally, Window, judge, recovered};
 
-use super::{IN_FLIGHT, WELL_FOR, Watch};
+use super::{Harms, IN_FLIGHT, Stream, WELL_FOR, Watch};
+use crate::asked::{expected, objective};
 use crate::verdict::{Evidence, FaultEvidence, Finding};
 
 /// A stretch of the drill, in time since its start.
@@ -25,53 +27,15 @@ pub(crate) enum Problem {
     Undecided(String),
 }
 
-/// Watches for harm under the fault, in the terms of the expectation.
-pub(super) fn harm_watch(kpi: &Kpi, expect: &Expectation) -> HarmWatch {
-    let (objective, degraded) = expected(kpi, expect, Phase::Fault);
-    HarmWatch::new(&objective, kpi.confidence, degraded)
-}
-
-/// What one phase asks of a KPI.
-fn expected(kpi: &Kpi, expect: &Expectation, phase: Phase) -> (Objective, Degraded) {
-    let Wanted {
-        success_ratio_min,
-        latency,
-        worst_window,
-    } = kpi.objective;
-    let full = Objective {
-        success_ratio_min,
-        success_ratio_max: None,
-        latency,
-        worst_window,
+/// Watches for harm, in the terms of the expectation.
+pub(super) fn harms(kpi: &Kpi, expect: &Expectation) -> Harms {
+    let watch = |phase| {
+        let (objective, degraded) = expected(kpi, expect, phase);
+        HarmWatch::new(&objective, kpi.confidence, degraded)
     };
-    match (phase, expect.during) {
-        (Phase::Baseline | Phase::Recovery, _) | (Phase::Fault, Expected::Continue) => {
-            (full, Degraded::Bad)
-        }
-        // The burst of a failover is bounded by its worst window; an average would hide it.
-        (Phase::Transition, Expected::Continue) => (
-            Objective {
-                worst_window,
-                ..Objective::default()
-            },
-            Degraded::Bad,
-        ),
-        (Phase::Transition, Expected::Degrade) => (
-            Objective {
-                worst_window,
-                ..Objective::default()
-            },
-            Degraded::Good,
-        ),
-        (Phase::Fault, Expected::Degrade) => (full, Degraded::Good),
-        (Phase::Transition, Expected::Stop { .. }) => (Objective::default(), Degraded::Bad),
-        (Phase::Fault, Expected::Stop { success_ratio_max }) => (
-            Objective {
-                success_ratio_max: Some(success_ratio_max),
-                ..Objective::default()
-            },
-            Degraded::Good,
-        ),
+    Harms {
+        transition: watch(Phase::Transition),
+        fault: watch(Phase::Fault),
     }
 }
 
@@ -142,7 +106,16 @@ impl Watch {
         let streams = self.0.streams.borrow();
         let times = self.0.kpis.iter().zip(streams.iter()).map(|(kpi, stream)| {
             let (objective, degraded) = expected(kpi, &self.0.expect, Phase::Recovery);
-            recovered(over, &stream.windows, &objective, WELL_FOR, degraded)
+            // A counter that lags still tells of the fault when that is gone.
+            let lag = lag(stream);
+            let windows: Vec<Window> = match lag.is_zero() {
+                true => stream.windows.clone(),
+                false => {
+                    let since = stream.windows.iter().filter(|w| w.start >= over + lag);
+                    since.cloned().collect()
+                }
+            };
+            recovered(over, &windows, &objective, WELL_FOR, degraded)
         });
         times.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
@@ -196,32 +169,55 @@ impl Watch {
         ends.max().unwrap_or_default()
     }
 
-    /// The windows of a stretch. Requests that a coming fault may catch in flight count with it.
+    /// The windows of a stretch. Requests that a coming fault may catch in flight count with it,
+    /// and so does what a counter tells of it later.
     pub(super) fn windows_in(&self, kpi: usize, stretch: Stretch) -> Vec<Window> {
-        let shift = |phase: Phase, edge: Duration, is_start: bool| match (phase, is_start) {
-            (Phase::Baseline, false) | (Phase::Transition, true) => edge.saturating_sub(IN_FLIGHT),
-            _ => edge,
-        };
-        let disturbed = self.disturbance_began().is_some();
-        let (mut start, mut end) = (stretch.start, stretch.end);
-        if disturbed {
-            start = shift(stretch.phase, start, true);
-            end = shift(stretch.phase, end, false);
-            if stretch.phase == Phase::Fault && self.0.expect.transition.is_zero() {
-                start = start.saturating_sub(IN_FLIGHT);
-            }
-        }
         let streams = self.0.streams.borrow();
         let Some(stream) = streams.get(kpi) else {
             return Vec::new();
         };
-        let middle = |window: &Window| window.start + window.length / 2;
+        let (mut start, mut end) = (stretch.start, stretch.end);
+        if self.disturbance_began().is_some() {
+            let (early, late) = (early(stream), late(stream));
+            let is_first = stretch.phase == Phase::Transition
+                || stretch.phase == Phase::Fault && self.0.expect.transition.is_zero();
+            match stretch.phase {
+                Phase::Baseline => end = end.saturating_sub(early),
+                _ if is_first => start = start.saturating_sub(early),
+                Phase::Transition | Phase::Fault | Phase::Recovery => start += late,
+            }
+            if matches!(stretch.phase, Phase::Transition | Phase::Fault) {
+                end += late;
+            }
+        }
         stream
             .windows
             .iter()
-            .filter(|w| middle(w) >= start && middle(w) < end)
+            .filter(|w| middle(w) >= start && (middle(w) < end || stretch.phase == Phase::Recovery))
             .cloned()
             .collect()
+    }
+
+    /// The harm that this window proves, in the terms of the phase that it is in.
+    pub(super) fn harm_in(&self, kpi: usize, window: &Window) -> Option<String> {
+        let began = self.disturbance_began()?;
+        let (settled, over) = (self.fault_phase_began()?, self.disturbance_ended());
+        let mut streams = self.0.streams.borrow_mut();
+        let stream = streams.get_mut(kpi)?;
+        let (early, lag) = (early(stream), lag(stream));
+        let harms = stream.harm.as_mut()?;
+        let end = window.start + window.length;
+        let is_over = over.is_some_and(|over| end > over);
+        let watch = if is_over {
+            return None;
+        } else if window.start >= settled + lag {
+            &mut harms.fault
+        } else if middle(window) >= began.saturating_sub(early) && middle(window) < settled {
+            &mut harms.transition
+        } else {
+            return None;
+        };
+        watch.observe(window).map(|harm| harm.finding.clone())
     }
 
     /// `None`: nothing is asked of the KPI in this phase, or nothing was seen of it.
@@ -242,13 +238,7 @@ impl Watch {
         };
         match stretch.phase {
             Phase::Recovery => match self.0.recovered_after.get() {
-                Some(took) => (
-                    Outcome::Met,
-                    vec![format!(
-                        "Well again {:.1} s after the fault's end.",
-                        took.as_secs_f64()
-                    )],
-                ),
+                Some(took) => self.recovered(kpi, stretch, took),
                 None => match self.0.lost.borrow().clone() {
                     Some(why) => (Outcome::Missed, vec![why]),
                     None => (
@@ -264,6 +254,29 @@ impl Watch {
             }
             _ => (outcome(judgement.outcome), judgement.findings),
         }
+    }
+
+    /// It came back in time; what that cost is judged where the document says.
+    fn recovered(&self, kpi: usize, stretch: Stretch, took: Duration) -> (Outcome, Vec<String>) {
+        let well = format!(
+            "Well again {:.1} s after the fault's end.",
+            took.as_secs_f64()
+        );
+        let own = self
+            .0
+            .kpis
+            .get(kpi)
+            .map(|kpi| (objective(&kpi.phases.recovery), kpi.confidence));
+        let Some((own, confidence)) = own.filter(|(own, _)| *own != Objective::default()) else {
+            return (Outcome::Met, vec![well]);
+        };
+        let mut tally = Tally::new();
+        for window in self.windows_in(kpi, stretch) {
+            tally.push(&window);
+        }
+        let judged = judge(&own, &tally, confidence, Degraded::Bad);
+        let said = [vec![well], judged.findings].concat();
+        (outcome(judged.outcome), said)
     }
 
     /// A system that should degrade, and shows no degraded answer, was not tested.
@@ -307,10 +320,14 @@ impl Watch {
                 let (outcome, said) = self.outcome(kpi, stretch);
                 let judged = self.judge(kpi, stretch);
                 let sentences = match judged {
-                    Some(judged) if outcome == Outcome::Missed => judged.decisive(),
+                    Some(judged)
+                        if outcome == Outcome::Missed && stretch.phase != Phase::Recovery =>
+                    {
+                        judged.decisive()
+                    }
                     _ => said,
                 };
-                let lost = stretch.phase == Phase::Recovery && outcome == Outcome::Missed;
+                let lost = stretch.phase == Phase::Recovery && self.0.lost.borrow().is_some();
                 if !lost && stretch.phase != Phase::Baseline {
                     findings.push(Finding {
                         phase: stretch.phase,
@@ -367,6 +384,13 @@ impl Watch {
                     .iter()
                     .map(|what| format!("`{}` could not be watched to the end: {what}", kpi.name)),
             );
+            trouble.extend(stream.resets.iter().map(|at| {
+                format!(
+                    "`{}`: its counters began anew {:.1} s into the drill, so what came just before is not known.",
+                    kpi.name,
+                    at.as_secs_f64()
+                )
+            }));
             let late = super::describe::late_share(&stream.windows);
             if late > LATE_MAX {
                 trouble.push(format!(
@@ -384,6 +408,36 @@ impl Watch {
         }
         trouble
     }
+}
+
+fn middle(window: &Window) -> Duration {
+    window.start + window.length / 2
+}
+
+/// Half of the time between two readings: where a window lies across an edge, its middle may be on
+/// either side of it.
+fn half_interval(stream: &Stream) -> Option<Duration> {
+    match stream.source.as_ref()? {
+        KpiSource::Load(_) => None,
+        KpiSource::Counters(call) => Some(call.interval / 2),
+    }
+}
+
+/// How long before a fault begins a window may have its middle and hold requests that met it.
+fn early(stream: &Stream) -> Duration {
+    half_interval(stream).unwrap_or(IN_FLIGHT)
+}
+
+/// How long after an edge a window may have its middle and hold requests from before it.
+fn late(stream: &Stream) -> Duration {
+    half_interval(stream).unwrap_or_default() + lag(stream)
+}
+
+fn lag(stream: &Stream) -> Duration {
+    stream
+        .source
+        .as_ref()
+        .map_or(Duration::ZERO, KpiSource::lag)
 }
 
 pub(super) fn outcome(outcome: firedrill_judge::Outcome) -> Outcome {

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use super::activity::{Lowering, Role};
 use super::reader::{Reader, nearest, not_one_of};
 use super::{
-    Activity, ActivityKind, Experiment, Hypothesis, HypothesisStrategy, Provider, RollbackStrategy,
-    RuntimeDefaults,
+    Activity, ActivityKind, Experiment, GuardedStream, Hypothesis, HypothesisStrategy, Provider,
+    RollbackStrategy, RuntimeDefaults,
 };
 use crate::diagnostic::{Code, Diagnostic, Diagnostics};
 use crate::node::Node;
@@ -34,7 +34,7 @@ pub struct Reading {
     pub diagnostics: Diagnostics,
 }
 
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "title",
     "description",
     "method",
@@ -56,6 +56,7 @@ const KEYS: [&str; 21] = [
     "blast-radius",
     "guardrails",
     "margin",
+    "canary",
 ];
 
 impl Experiment {
@@ -112,7 +113,6 @@ impl Experiment {
             .hypothesis
             .iter()
             .flat_map(|hypothesis| &hypothesis.probes);
-        let guardrails = self.guardrails.iter().map(|guardrail| &guardrail.probe);
         let mut out = Vec::new();
         out.extend(
             hypothesis
@@ -131,12 +131,26 @@ impl Experiment {
         }
         let rollbacks = self.rollbacks.iter().enumerate();
         out.extend(rollbacks.map(|(at, activity)| (root.key("rollbacks").index(at), activity)));
-        out.extend(
-            guardrails
-                .enumerate()
-                .map(|(at, probe)| (root.key("guardrails").index(at).key("probe"), probe)),
-        );
+        let guardrails = root.key("guardrails");
+        out.extend(self.guardrails.iter().map(|guardrail| {
+            (
+                guardrails.index(guardrail.at).key("probe"),
+                &guardrail.probe,
+            )
+        }));
         out
+    }
+
+    /// Every guardrail on a KPI has a stream of its own from here on, as that KPI has: for whoever
+    /// watches the KPIs otherwise.
+    pub fn part_guardrails_from_kpis(&mut self) {
+        for guardrail in &mut self.kpi_guardrails {
+            if let GuardedStream::Kpi(kpi) = guardrail.watched
+                && let Some(kpi) = self.kpis.get(kpi)
+            {
+                guardrail.watched = GuardedStream::Own(kpi.provider.clone());
+            }
+        }
     }
 
     /// Whether the document asks for a fault of ours.
@@ -232,6 +246,7 @@ fn lower(value: Value, reader: &mut Reader) -> Option<Experiment> {
     super::control::check_references(&raw, reader);
     let ours = super::ours::read(&raw, &lowering, reader);
     let margins = super::margin::read(&raw, &method, &ours.kpis, reader);
+    let canary = super::canary::read(&raw, &method, reader);
     let experiment = Experiment {
         title,
         description,
@@ -249,7 +264,9 @@ fn lower(value: Value, reader: &mut Reader) -> Option<Experiment> {
         baseline: ours.baseline,
         blast_radius: ours.blast_radius,
         guardrails: ours.guardrails,
+        kpi_guardrails: ours.kpi_guardrails,
         margins,
+        canary,
         raw,
     };
     check_blast_radius(&experiment, reader);

@@ -323,7 +323,7 @@ fn check_prometheus(map: &Map<String, Value>, path: &Path, reader: &mut Reader) 
     }
 }
 
-fn report(error: &call::FieldError, path: &Path, reader: &mut Reader) {
+pub(super) fn report(error: &call::FieldError, path: &Path, reader: &mut Reader) {
     let code = if error.missing {
         Code::Missing
     } else {

@@ -200,9 +200,62 @@ fn our_keys_are_checked() {
         (
             with(
                 "kpis",
-                json!([{"name": "k", "provider": {"type": "http"}, "objective": {}}]),
+                json!([{"name": "k", "provider": {"type": "python"}, "objective": {}}]),
             ),
-            "is `load`",
+            "one of load, proxy, prometheus, http",
+        ),
+        (
+            with(
+                "kpis",
+                json!([{"name": "k", "objective": {"bad-events-max": 1},
+                    "provider": {"type": "proxi", "url": "http://h:1", "proxy": "p"}}]),
+            ),
+            "did you mean `proxy`?",
+        ),
+        (
+            with(
+                "kpis",
+                json!([{"name": "k", "objective": {"latency": {"quantile": 0.9, "max": 1}},
+                    "provider": {"type": "http", "url": "http://h:1", "good": "$.a", "bad": "$.b"}}]),
+            ),
+            "nobody measures latencies here",
+        ),
+        (
+            with(
+                "kpis",
+                json!([{"name": "k", "objective": {"worst-window": {"length": "500ms", "bad-max": 1}},
+                    "provider": {"type": "http", "url": "http://h:1", "good": "$.a", "bad": "$.b"}}]),
+            ),
+            "readings 1s apart cannot see",
+        ),
+        (
+            with(
+                "kpis",
+                json!([{"name": "k", "objective": {"success-ratio": 0.9}, "phases": {"during": {}},
+                    "provider": {"type": "load", "url": "http://h:1", "rate": 1}}]),
+            ),
+            "one of baseline, transition, fault, recovery",
+        ),
+        (
+            with(
+                "kpis",
+                json!([{"name": "k", "objective": {"success-ratio": 0.9},
+                    "phases": {"recovery": {"success-ratio": 0.9}},
+                    "provider": {"type": "load", "url": "http://h:1", "rate": 1}}]),
+            ),
+            "judged by the time it takes",
+        ),
+        (
+            with("guardrails", json!([{"kpi": "nobody"}])),
+            "unknown KPI `nobody`",
+        ),
+        (
+            with("guardrails", json!([{"kpi": "k", "mode": "pre-check"}])),
+            "watched at the stream's own rate",
+        ),
+        (
+            with("guardrails", json!([{"provider": {"type": "proxy"}}])),
+            "needs a `name`",
         ),
         (
             with(

@@ -1,10 +1,14 @@
 //! Documents as they are written. Lowering reads the same keys; a test holds the two together.
 
+mod canary;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+
+pub use canary::{Canary, CanaryKpi, LatencyOfArms, Split, SuccessRatioOfArms, Window};
 
 /// An experiment: what we believe, what we break, how we clean up. Open Chaos, and the keys of
 /// Firedrill, which other readers ignore.
@@ -38,10 +42,11 @@ pub struct Experiment {
     pub recovery: Option<Recovery>,
     pub phases: Option<Phases>,
     pub blast_radius: Option<BlastRadius>,
-    /// Probes that stop the drill when they leave their tolerance.
+    /// Probes and thresholds on streams that stop the drill.
     pub guardrails: Option<Vec<Guardrail>>,
     /// One dimension, or a list of them.
     pub margin: Option<Margins>,
+    pub canary: Option<Canary>,
 }
 
 /// What we believe: every probe stays within its tolerance.
@@ -333,10 +338,115 @@ pub enum OneOrMany {
 pub struct Kpi {
     #[schemars(length(min = 1))]
     pub name: String,
-    pub provider: Provider,
+    pub provider: KpiProvider,
     pub objective: Objective,
+    pub phases: Option<PhaseObjectives>,
     /// Of every bound, between 0.5 and 1; 0.95 unless told.
     pub confidence: Option<f64>,
+}
+
+/// Where a stream's numbers come from.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum KpiProvider {
+    /// Open-loop HTTP load.
+    Load(Load),
+    /// What passed through a route of a Firedrill proxy.
+    Proxy(ProxyCounters),
+    /// Raw counters in Prometheus, never rates.
+    Prometheus(PrometheusCounters),
+    /// Counters in the JSON that an endpoint answers with.
+    Http(JsonCounters),
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct ProxyCounters {
+    /// Of the proxy's interface: http://127.0.0.1:8474.
+    #[schemars(length(min = 1))]
+    pub url: String,
+    /// The name of the route.
+    #[schemars(length(min = 1))]
+    pub proxy: String,
+    pub arm: Option<ProxyArm>,
+    #[serde(flatten)]
+    pub read: Reading,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyArm {
+    All,
+    None,
+    Control,
+    Experiment,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct PrometheusCounters {
+    #[schemars(length(min = 1))]
+    pub url: String,
+    /// A query for raw counters, whose values are added up.
+    #[schemars(length(min = 1))]
+    pub good: String,
+    #[schemars(length(min = 1))]
+    pub bad: String,
+    pub degraded: Option<String>,
+    /// A query for the buckets of a histogram, with their label `le` in seconds.
+    pub latency: Option<String>,
+    #[serde(flatten)]
+    pub read: Reading,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct JsonCounters {
+    #[schemars(length(min = 1))]
+    pub url: String,
+    pub headers: Option<BTreeMap<String, String>>,
+    pub verify_tls: Option<bool>,
+    /// JSONPaths to counters, which are added up.
+    pub good: OneOrMany,
+    pub bad: OneOrMany,
+    pub degraded: Option<OneOrMany>,
+    /// A JSONPath to the endpoint's own time, in seconds.
+    pub stamp: Option<String>,
+    #[serde(flatten)]
+    pub read: Reading,
+}
+
+/// How counters are read.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Reading {
+    /// Between two readings; 1 s, and 5 s of Prometheus, unless told.
+    pub interval: Option<Duration>,
+    /// Of one reading; the interval unless told.
+    pub timeout: Option<Duration>,
+    /// How old may be what is read: 15 s of Prometheus, else nothing, unless told.
+    pub scrape: Option<Duration>,
+    /// Without a reading for longer the sensor is missing; three intervals unless told.
+    pub silence_max: Option<Duration>,
+    /// Without a request for longer the sensor is stuck; `never`: there need not be any.
+    pub idle_max: Option<Duration>,
+    /// Requests per second that are expected.
+    pub rate: Option<NumberOrPattern>,
+    pub traffic: Option<Traffic>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Traffic {
+    Live,
+    Synthetic,
+    Shadow,
+}
+
+/// What is asked otherwise in one phase, part by part.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct PhaseObjectives {
+    pub baseline: Option<Objective>,
+    pub transition: Option<Objective>,
+    pub fault: Option<Objective>,
+    pub recovery: Option<Objective>,
 }
 
 /// What well means; judged apart in every phase.
@@ -347,6 +457,8 @@ pub struct Objective {
     pub success_ratio: Option<f64>,
     pub latency: Option<Latency>,
     pub worst_window: Option<WorstWindow>,
+    /// The budget: no more bad requests than this in a phase.
+    pub bad_events_max: Option<u64>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -412,9 +524,27 @@ pub struct BlastRadius {
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
-pub struct Guardrail {
-    pub probe: Activity,
-    pub mode: GuardrailMode,
+#[serde(untagged)]
+pub enum Guardrail {
+    /// A probe with a tolerance.
+    Probe {
+        probe: Box<Activity>,
+        mode: GuardrailMode,
+    },
+    /// A threshold on a KPI of this document; its own objective unless told.
+    Kpi {
+        kpi: String,
+        name: Option<String>,
+        objective: Option<Objective>,
+        confidence: Option<f64>,
+    },
+    /// A threshold on a stream of its own.
+    Stream {
+        name: String,
+        provider: Box<KpiProvider>,
+        objective: Objective,
+        confidence: Option<f64>,
+    },
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

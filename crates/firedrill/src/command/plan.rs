@@ -1,8 +1,9 @@
 //! `firedrill plan`: what a drill would do, and a digest to approve.
 
 use firedrill_engine::Options;
+use firedrill_experiment::journal::Phase;
 use firedrill_experiment::scope::Scope;
-use firedrill_runner::plan::{PlannedAction, Preview, preview};
+use firedrill_runner::plan::{PlannedAction, PlannedKpi, PlannedPhase, Preview, preview};
 use firedrill_runner::prepare::load_scope;
 use firedrill_runner::provider::{Providers, ProvidersConfig};
 use firedrill_runner::spare::Spare;
@@ -66,13 +67,17 @@ fn show(preview: &Preview, out: &Out) -> Result<(), Failure> {
         show_action(action, out)?;
     }
     for kpi in &preview.kpis {
-        let needed = kpi.requests_needed.map_or_else(
-            || "no number of requests would do".into(),
-            |n| format!("an answer needs {n} at the least"),
-        );
+        show_kpi(kpi, out)?;
+    }
+    for guardrail in &preview.guardrails {
+        let stops = guardrail.bad_requests_to_stop;
+        let stops = stops.map_or_else(String::new, |bad| {
+            format!("; {bad} bad requests in a row stop the drill")
+        });
+        let reaction = reaction(guardrail.reaction_seconds);
         out.line(format!(
-            "  kpi      {}: {}/s; about {} requests in the baseline and {} under the fault; {needed}",
-            kpi.kpi, kpi.rate, kpi.baseline_requests, kpi.fault_requests
+            "  guard    {}: {}{reaction}{stops}",
+            guardrail.guardrail, guardrail.source
         ))?;
     }
     out.line(format!(
@@ -95,6 +100,46 @@ fn show(preview: &Preview, out: &Out) -> Result<(), Failure> {
         out.line(format!("{BAD}refused{BAD:#}  {refusal}"))?;
     }
     Ok(())
+}
+
+fn show_kpi(kpi: &PlannedKpi, out: &Out) -> Result<(), Failure> {
+    let reaction = reaction(kpi.reaction_seconds);
+    out.line(format!("  kpi      {}: {}{reaction}", kpi.kpi, kpi.source))?;
+    for phase in &kpi.phases {
+        let Some(seconds) = phase.seconds else {
+            continue;
+        };
+        let sees = phase.requests.map_or_else(
+            || "an unknown number of requests".into(),
+            |requests| format!("about {requests} requests"),
+        );
+        let (name, needs) = match phase.phase {
+            Phase::Baseline => ("baseline", needs(phase)),
+            Phase::Transition => ("transition", "counted".into()),
+            Phase::Fault => ("fault", needs(phase)),
+            Phase::Recovery => ("recovery", "ends when it is well".into()),
+        };
+        out.line(format!(
+            "           {name:<10} {seconds:>6.1} s, {sees}; {needs}"
+        ))?;
+    }
+    Ok(())
+}
+
+fn needs(phase: &PlannedPhase) -> String {
+    let Some(needed) = phase.requests_needed else {
+        return "no number of requests would do".into();
+    };
+    let time = phase
+        .seconds_needed
+        .map_or_else(String::new, |seconds| format!(", {seconds:.1} s"));
+    format!("an answer needs {needed}{time} at the least")
+}
+
+fn reaction(seconds: Option<f64>) -> String {
+    seconds.map_or_else(String::new, |seconds| {
+        format!("; an event is seen within {seconds:.1} s, or the drill stops")
+    })
 }
 
 fn show_action(action: &PlannedAction, out: &Out) -> Result<(), Failure> {

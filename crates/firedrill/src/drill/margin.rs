@@ -135,6 +135,7 @@ async fn settle(
 /// What is played beside the trials.
 fn without(experiment: &Experiment, margin: &Margin) -> Experiment {
     let mut rest = experiment.clone();
+    rest.part_guardrails_from_kpis();
     rest.kpis.clear();
     rest.method.retain(|one| one.name != margin.activity);
     rest

@@ -6,8 +6,10 @@
     reason = "a test that cannot go on has failed; one that is skipped says so"
 )]
 
+mod canary;
 mod documents;
 mod drills;
+mod guard;
 mod help;
 mod margin;
 mod mistakes;

@@ -291,6 +291,30 @@ fn a_guardrail_that_breaks_stops_a_search_and_undoes_its_fault() {
     );
 }
 
+/// The KPI that the search breaks on purpose has a threshold beyond which it must not be broken.
+#[test]
+fn a_guardrail_on_the_kpi_itself_stops_a_search() {
+    let Some(_alone) = can_delay() else { return };
+    let service = Service::start(Duration::from_millis(100));
+    let place = Place::new();
+    let asked = "search: {non-production: true}";
+    let guarded = format!(
+        "{}guardrails: [{{kpi: answered, objective: {{bad-events-max: 3}}}}]\n",
+        service.document(asked)
+    );
+    place.file("late.yaml", &guarded);
+    let ended = place.run(&["margin", "late.yaml", "--seed", "1"]);
+    assert_eq!(ended.status.code(), Some(5), "{ended:?}");
+    assert_eq!(stopped(&place), "guardrail");
+    let why = record(&place)["stopped"]["text"].to_string();
+    assert!(why.contains("guardrail `answered` is broken"), "{why}");
+    assert!(
+        !rules().contains(&service.dependency.to_string()),
+        "{}",
+        rules()
+    );
+}
+
 #[test]
 fn a_system_that_is_not_well_between_trials_is_left_alone() {
     let Some(_alone) = can_delay() else { return };

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use firedrill_experiment::call::{self, Call, FaultCall, LoadCall};
+use firedrill_experiment::call::{self, Call, FaultCall, KpiSource, LoadCall};
 use firedrill_experiment::document::{
     Expected, Experiment, Kpi, Margin, MarginAim, MarginScale, MarginTarget, NormalFrom,
-    NormalIs as Is, Provider,
+    NormalIs as Is,
 };
 use firedrill_experiment::scope::Scope;
 use firedrill_experiment::units::Unit;
@@ -199,11 +199,8 @@ fn watched(
     reasons: &mut Vec<String>,
 ) -> Option<Watched> {
     let kpi = experiment.kpis.get(margin.kpi)?;
-    let provider = Provider::Load {
-        raw: kpi.provider.clone(),
-    };
-    match call::resolve(&provider, scope) {
-        Ok(Call::Load(call)) => Some(Watched {
+    match call::resolve_kpi(&kpi.provider, scope) {
+        Ok(KpiSource::Load(call)) => Some(Watched {
             name: kpi.name.clone(),
             call,
             objective: objective(kpi),
@@ -212,7 +209,13 @@ fn watched(
                 Expected::Continue | Expected::Stop { .. } => Degraded::Bad,
             },
         }),
-        Ok(_) => None,
+        Ok(KpiSource::Counters(_)) => {
+            reasons.push(format!(
+                "KPI `{}`: a margin is searched with a load of its own, whose rate it knows; give the KPI a `load` provider",
+                kpi.name
+            ));
+            None
+        }
         Err(error) => {
             reasons.push(format!("KPI `{}`: {error}", kpi.name));
             None
@@ -227,6 +230,7 @@ fn objective(kpi: &Kpi) -> Objective {
         success_ratio_max: None,
         latency: kpi.objective.latency,
         worst_window: None,
+        bad_max: None,
     }
 }
 

@@ -37,6 +37,7 @@ impl Steady {
         experiment.method.clear();
         experiment.rollbacks.clear();
         experiment.guardrails.clear();
+        experiment.kpi_guardrails.clear();
         experiment.controls.clear();
         experiment.kpis.clear();
         if let Some(hypothesis) = &mut experiment.hypothesis {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use firedrill_engine::Event;
+use firedrill_experiment::call::KpiSource;
 use firedrill_judge::margin::Verdict;
 use firedrill_judge::{Degraded, Window, recovered};
 use tokio::sync::mpsc;
@@ -37,7 +38,8 @@ impl Stream {
     pub(super) fn open(watched: &Watched, seed: u64, began: Instant) -> Self {
         let (events, inbox) = mpsc::unbounded_channel();
         let mut streams = Streams::new(seed, events);
-        streams.start(0, &watched.call, began.elapsed());
+        let source = KpiSource::Load(watched.call.clone());
+        streams.start(0, &source, began.elapsed());
         Self {
             watched: watched.clone(),
             streams,

@@ -21,6 +21,31 @@ const POINTS_MAX: u128 = 11_000;
 /// A longer query goes into the body: servers and proxies limit addresses.
 const QUERY_BYTES_IN_URL_MAX: usize = 2048;
 
+/// The `data` of an instant query, evaluated at `at` by the clock of Prometheus; in words, why not.
+pub(crate) async fn instant(
+    client: &Client,
+    call: &PrometheusCall,
+    at: Option<f64>,
+    verify_tls: bool,
+) -> Result<Value, String> {
+    let mut request = request(call, jiff::Timestamp::now())?;
+    if let Some(at) = at {
+        encode::append_query(&mut request.url, Some(&json!({"time": at})))
+            .map_err(|error| error.to_string())?;
+    }
+    let limits = Limits {
+        verify_tls,
+        ..Limits::default()
+    };
+    let answer = client.send(request, &limits).await;
+    let response = answer.map_err(|error| error.to_string())?;
+    match data(&response) {
+        Outcome::Succeeded(data) => Ok(data),
+        Outcome::Failed(failure) | Outcome::Aborted(failure) => Err(failure.message),
+        Outcome::Interrupted(interruption) => Err(interruption.reason),
+    }
+}
+
 /// Asks once.
 pub(crate) async fn run(
     client: &Client,

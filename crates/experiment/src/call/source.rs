@@ -1,0 +1,563 @@
+//! Where the numbers of a KPI come from: the load generator, or counters that are read.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::load::{self, duration, missing, text, wrong};
+use super::{FieldError, LoadCall, ResolveError, fails, filled};
+use crate::jsonpath::JsonPath;
+use crate::scope::Scope;
+
+/// A KPI's provider with its variables filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub enum KpiSource {
+    Load(LoadCall),
+    Counters(CountersCall),
+}
+
+/// Counters that somebody else keeps, read every so often. Only their differences are judged.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CountersCall {
+    pub from: Counters,
+    /// Between two readings.
+    pub interval: Duration,
+    /// Of one reading.
+    pub timeout: Duration,
+    /// How old what it reads may be: the interval at which the source itself looks.
+    pub scrape: Duration,
+    /// Without a reading for longer, the sensor is missing.
+    pub silence_max: Duration,
+    /// Without a request for longer, the sensor is stuck; absent: there need not be any.
+    pub idle_max: Option<Duration>,
+    /// Requests per second that are expected; absent: the baseline tells.
+    pub rate: Option<f64>,
+    pub traffic: Traffic,
+    /// Latencies of which it must be known how many took longer; whoever judges them says so.
+    pub latency_limits: Vec<Duration>,
+}
+
+/// Whose requests are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Traffic {
+    Live,
+    Synthetic,
+    Shadow,
+}
+
+/// Who keeps them.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Counters {
+    /// A route of a Firedrill proxy.
+    Proxy {
+        /// Of its interface.
+        url: String,
+        proxy: String,
+        arm: ProxyArm,
+    },
+    /// Each query gives raw counters, whose values are added up.
+    Prometheus {
+        url: String,
+        good: String,
+        bad: String,
+        degraded: Option<String>,
+        /// The buckets of a histogram, with their label `le` in seconds.
+        latency: Option<String>,
+    },
+    /// Each path leads to counters, which are added up.
+    Json {
+        url: String,
+        headers: Map<String, Value>,
+        verify_tls: bool,
+        good: Vec<String>,
+        bad: Vec<String>,
+        degraded: Vec<String>,
+        /// To a time in seconds.
+        stamp: Option<String>,
+    },
+}
+
+/// Which requests of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyArm {
+    All,
+    None,
+    Control,
+    Experiment,
+}
+
+const COMMON_KEYS: [&str; 8] = [
+    "type",
+    "interval",
+    "timeout",
+    "scrape",
+    "silence-max",
+    "idle-max",
+    "rate",
+    "traffic",
+];
+const PROXY_KEYS: [&str; 3] = ["url", "proxy", "arm"];
+const PROMETHEUS_KEYS: [&str; 5] = ["url", "good", "bad", "degraded", "latency"];
+const JSON_KEYS: [&str; 7] = [
+    "url",
+    "headers",
+    "verify_tls",
+    "good",
+    "bad",
+    "degraded",
+    "stamp",
+];
+
+/// The providers that a KPI may have.
+pub const KPI_TYPES: [&str; 4] = ["load", "proxy", "prometheus", "http"];
+
+const INTERVAL_DEFAULT: Duration = Duration::from_secs(1);
+const PROMETHEUS_INTERVAL_DEFAULT: Duration = Duration::from_secs(5);
+/// Prometheus' own, unless its configuration says otherwise, is a minute; most say 15 s.
+const PROMETHEUS_SCRAPE_DEFAULT: Duration = Duration::from_secs(15);
+const INTERVAL_MIN: Duration = Duration::from_millis(50);
+/// One reading may be missed, and the next one too, before nobody is watching.
+const SILENCE_INTERVALS: u32 = 3;
+const IDLE_INTERVALS: u32 = 10;
+const RATE_MAX: f64 = 1e9;
+
+/// What makes a rate of a counter.
+const RATES: [&str; 8] = [
+    "rate",
+    "irate",
+    "increase",
+    "delta",
+    "idelta",
+    "deriv",
+    "avg_over_time",
+    "sum_over_time",
+];
+
+impl KpiSource {
+    /// The longest time between an event and the judge's seeing it, after which the source is
+    /// called missing instead.
+    pub fn reaction(&self) -> Option<Duration> {
+        match self {
+            // Its windows say, which are as long as its rate asks.
+            Self::Load(_) => None,
+            Self::Counters(call) => Some(call.scrape + call.silence_max + call.timeout),
+        }
+    }
+
+    /// How much later than an event its count may come, besides the interval.
+    pub fn lag(&self) -> Duration {
+        match self {
+            Self::Load(_) => Duration::ZERO,
+            Self::Counters(call) => call.scrape,
+        }
+    }
+
+    /// How long after a moment it may take until what was before is told.
+    pub fn patience(&self) -> Duration {
+        match self {
+            Self::Load(call) => call.timeout,
+            Self::Counters(call) => call.silence_max + call.timeout,
+        }
+    }
+
+    /// Requests per second, where that is known beforehand.
+    pub fn rate(&self) -> Option<f64> {
+        match self {
+            Self::Load(call) => Some(call.rate),
+            Self::Counters(call) => call.rate,
+        }
+    }
+
+    pub fn traffic(&self) -> &'static str {
+        match self {
+            Self::Load(_) => "synthetic",
+            Self::Counters(call) => match call.traffic {
+                Traffic::Live => "live",
+                Traffic::Synthetic => "synthetic",
+                Traffic::Shadow => "shadow",
+            },
+        }
+    }
+
+    /// In words, without headers.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Load(call) => format!(
+                "load {} {} at {} requests/s",
+                call.method, call.url, call.rate
+            ),
+            Self::Counters(call) => {
+                let every = crate::units::format_duration(call.interval);
+                match &call.from {
+                    Counters::Proxy { url, proxy, .. } => {
+                        format!("counters of the proxy `{proxy}` at {url}, every {every}")
+                    }
+                    Counters::Prometheus { url, .. } => {
+                        format!("counters in Prometheus at {url}, every {every}")
+                    }
+                    Counters::Json { url, .. } => format!("counters at {url}, every {every}"),
+                }
+            }
+        }
+    }
+}
+
+/// Fills a KPI's variables in.
+///
+/// # Errors
+/// See [`ResolveError`].
+pub fn resolve_kpi(raw: &Map<String, Value>, scope: &Scope) -> Result<KpiSource, ResolveError> {
+    let kind = raw.get("type").and_then(Value::as_str).unwrap_or_default();
+    read(&filled(raw, scope)).map_err(|error| fails(format!("{kind}: {}", error.message)))
+}
+
+/// # Errors
+/// The first field that is missing or cannot be.
+pub fn read(raw: &Map<String, Value>) -> Result<KpiSource, FieldError> {
+    let from = match text(raw, "type")?.as_deref() {
+        Some("load") => return load::read(raw).map(KpiSource::Load),
+        Some("proxy") => proxy(raw)?,
+        Some("prometheus") => prometheus(raw)?,
+        Some("http") => json(raw)?,
+        _ => {
+            let types = KPI_TYPES.join(", ");
+            return Err(wrong("type", format!("a KPI's provider is one of {types}")));
+        }
+    };
+    let is_prometheus = matches!(from, Counters::Prometheus { .. });
+    let interval = duration(raw, "interval")?.unwrap_or(match is_prometheus {
+        true => PROMETHEUS_INTERVAL_DEFAULT,
+        false => INTERVAL_DEFAULT,
+    });
+    if interval < INTERVAL_MIN {
+        let message = "`interval` is 50 ms or longer: a sensor is no load".to_owned();
+        return Err(wrong("interval", message));
+    }
+    let scrape = match raw.get("scrape") {
+        None | Some(Value::Null) if is_prometheus => PROMETHEUS_SCRAPE_DEFAULT,
+        None | Some(Value::Null) => Duration::ZERO,
+        Some(value) => crate::units::duration(value)
+            .map_err(|error| wrong("scrape", format!("{error}: {}", error.hint())))?,
+    };
+    let silence_max = duration(raw, "silence-max")?.unwrap_or(interval * SILENCE_INTERVALS);
+    if silence_max < interval {
+        let message = "`silence-max` is no shorter than `interval`".to_owned();
+        return Err(wrong("silence-max", message));
+    }
+    Ok(KpiSource::Counters(CountersCall {
+        from,
+        interval,
+        timeout: duration(raw, "timeout")?.unwrap_or(interval),
+        scrape,
+        silence_max,
+        idle_max: idle_max(raw, interval, scrape)?,
+        rate: rate(raw)?,
+        traffic: match text(raw, "traffic")?.as_deref() {
+            None | Some("live") => Traffic::Live,
+            Some("synthetic") => Traffic::Synthetic,
+            Some("shadow") => Traffic::Shadow,
+            Some(other) => {
+                let message = format!("`traffic` is live, synthetic or shadow, not `{other}`");
+                return Err(wrong("traffic", message));
+            }
+        },
+        latency_limits: Vec::new(),
+    }))
+}
+
+/// The keys of this provider type; nothing for a type that a KPI cannot have.
+pub fn keys(kind: &str) -> Vec<&'static str> {
+    let own: &[&str] = match kind {
+        "load" => return load::KEYS.to_vec(),
+        "proxy" => &PROXY_KEYS,
+        "prometheus" => &PROMETHEUS_KEYS,
+        "http" => &JSON_KEYS,
+        _ => return Vec::new(),
+    };
+    COMMON_KEYS.iter().chain(own).copied().collect()
+}
+
+fn idle_max(
+    raw: &Map<String, Value>,
+    interval: Duration,
+    scrape: Duration,
+) -> Result<Option<Duration>, FieldError> {
+    if raw.get("idle-max").and_then(Value::as_str) == Some("never") {
+        return Ok(None);
+    }
+    let told = duration(raw, "idle-max")
+        .map_err(|error| wrong("idle-max", format!("{}; or `never`", error.message)))?;
+    Ok(Some(told.unwrap_or(interval * IDLE_INTERVALS + scrape)))
+}
+
+fn rate(raw: &Map<String, Value>) -> Result<Option<f64>, FieldError> {
+    match raw.get("rate") {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => value
+            .as_f64()
+            .filter(|rate| *rate > 0.0 && *rate <= RATE_MAX)
+            .map(Some)
+            .ok_or_else(|| {
+                let message = "`rate` is the requests per second that are expected, over 0";
+                wrong("rate", message.to_owned())
+            }),
+    }
+}
+
+fn url(raw: &Map<String, Value>, message: &str) -> Result<String, FieldError> {
+    let url = text(raw, "url")?.filter(|url| !url.is_empty());
+    let url = url.ok_or_else(|| missing("url", message))?;
+    if !url.starts_with("http://") && !url.starts_with("https://") {
+        return Err(wrong("url", format!("`{url}` is not an http address")));
+    }
+    Ok(url)
+}
+
+fn proxy(raw: &Map<String, Value>) -> Result<Counters, FieldError> {
+    Ok(Counters::Proxy {
+        url: url(
+            raw,
+            "a proxy's counters need the `url` of its interface, such as http://127.0.0.1:8474",
+        )?,
+        proxy: text(raw, "proxy")?
+            .filter(|name| !name.is_empty())
+            .ok_or_else(|| {
+                missing(
+                    "proxy",
+                    "a proxy's counters need `proxy`: the name of its route",
+                )
+            })?,
+        arm: match text(raw, "arm")?.as_deref() {
+            None | Some("all") => ProxyArm::All,
+            Some("none") => ProxyArm::None,
+            Some("control") => ProxyArm::Control,
+            Some("experiment") => ProxyArm::Experiment,
+            Some(other) => {
+                let message = format!("`arm` is all, none, control or experiment, not `{other}`");
+                return Err(wrong("arm", message));
+            }
+        },
+    })
+}
+
+fn prometheus(raw: &Map<String, Value>) -> Result<Counters, FieldError> {
+    let query = |key: &'static str| {
+        let query = text(raw, key)?.filter(|query| !query.is_empty());
+        if let Some(rate) = query.as_deref().and_then(makes_a_rate) {
+            return Err(wrong(
+                key,
+                format!(
+                    "`{rate}(…)` makes overlapping rates of a counter, and a KPI is judged on raw counters: write what is inside of it, without the range"
+                ),
+            ));
+        }
+        Ok(query)
+    };
+    let required = |key: &'static str| {
+        query(key)?.ok_or_else(|| {
+            missing(
+                key,
+                "counters in Prometheus need two queries, `good` and `bad`, each for raw counters",
+            )
+        })
+    };
+    Ok(Counters::Prometheus {
+        url: url(
+            raw,
+            "prometheus needs a `url`, such as http://127.0.0.1:9090",
+        )?,
+        good: required("good")?,
+        bad: required("bad")?,
+        degraded: query("degraded")?,
+        latency: query("latency")?,
+    })
+}
+
+/// The function of the query that does.
+fn makes_a_rate(query: &str) -> Option<&'static str> {
+    RATES.into_iter().find(|name| {
+        query.match_indices(name).any(|(at, _)| {
+            let before = query[..at].chars().next_back();
+            let is_word = before.is_some_and(|c| c.is_alphanumeric() || "_:".contains(c));
+            let after = query[at + name.len()..].trim_start();
+            !is_word && after.starts_with('(')
+        })
+    })
+}
+
+fn json(raw: &Map<String, Value>) -> Result<Counters, FieldError> {
+    let headers = match raw.get("headers") {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::Object(headers)) => headers.clone(),
+        Some(_) => {
+            let message = "`headers` is a mapping of strings".to_owned();
+            return Err(wrong("headers", message));
+        }
+    };
+    let needed = |key: &'static str| {
+        let found = paths(raw, key)?;
+        match found.is_empty() {
+            true => Err(missing(
+                key,
+                "counters at an endpoint need JSONPaths to them, `good` and `bad`",
+            )),
+            false => Ok(found),
+        }
+    };
+    let stamp = text(raw, "stamp")?;
+    if let Some(path) = &stamp {
+        check_path("stamp", path)?;
+    }
+    Ok(Counters::Json {
+        url: url(
+            raw,
+            "counters at an endpoint need its `url`, which answers with JSON",
+        )?,
+        headers,
+        verify_tls: raw.get("verify_tls").is_none_or(crate::python::is_true),
+        good: needed("good")?,
+        bad: needed("bad")?,
+        degraded: paths(raw, "degraded")?,
+        stamp,
+    })
+}
+
+/// One, or a list of them.
+fn paths(raw: &Map<String, Value>, key: &'static str) -> Result<Vec<String>, FieldError> {
+    let listed = match raw.get(key) {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::String(path)) => vec![path.clone()],
+        Some(Value::Array(paths)) => paths
+            .iter()
+            .map(|path| path.as_str().map(str::to_owned))
+            .collect::<Option<_>>()
+            .ok_or_else(|| wrong(key, format!("`{key}` is a JSONPath, or a list of them")))?,
+        Some(_) => {
+            return Err(wrong(
+                key,
+                format!("`{key}` is a JSONPath, or a list of them"),
+            ));
+        }
+    };
+    for path in &listed {
+        check_path(key, path)?;
+    }
+    Ok(listed)
+}
+
+fn check_path(key: &'static str, path: &str) -> Result<(), FieldError> {
+    match JsonPath::parse_ours(path) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(wrong(key, format!("`{path}` is no JSONPath: {error}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn source(value: &Value) -> Result<KpiSource, FieldError> {
+        read(value.as_object().unwrap())
+    }
+
+    fn counters(value: &Value) -> CountersCall {
+        match source(value) {
+            Ok(KpiSource::Counters(call)) => call,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_follows_from_the_interval() {
+        let call = counters(
+            &json!({"type": "proxy", "url": "http://h:1", "proxy": "shop", "interval": "2s"}),
+        );
+        let s = Duration::from_secs;
+        assert_eq!(
+            (call.timeout, call.silence_max, call.idle_max, call.scrape),
+            (s(2), s(6), Some(s(20)), s(0))
+        );
+        let never = counters(
+            &json!({"type": "proxy", "url": "http://h:1", "proxy": "shop", "idle-max": "never"}),
+        );
+        assert_eq!(never.idle_max, None);
+    }
+
+    #[test]
+    fn how_late_an_event_may_be_seen_is_the_sum_of_what_may_delay_it() {
+        let call = source(
+            &json!({"type": "prometheus", "url": "http://p", "good": "a", "bad": "b",
+            "interval": "5s", "timeout": "2s", "scrape": "15s"}),
+        )
+        .unwrap();
+        assert_eq!(call.reaction(), Some(Duration::from_secs(15 + 15 + 2)));
+    }
+
+    #[test]
+    fn a_rate_is_no_counter() {
+        for query in [
+            "rate(x[1m])",
+            "sum(increase (x[5m]))",
+            "sum by (le) (irate(x[1m]))",
+        ] {
+            let error = source(
+                &json!({"type": "prometheus", "url": "http://p", "good": query, "bad": "b"}),
+            )
+            .unwrap_err();
+            assert_eq!(error.key, "good");
+            assert!(error.message.contains("raw counters"), "{error:?}");
+        }
+        for query in [
+            "sum(http_rate (x))",
+            "rate_total{a=\"rate\"}",
+            "sum(job:rate)",
+        ] {
+            assert!(
+                source(
+                    &json!({"type": "prometheus", "url": "http://p", "good": query, "bad": "b"})
+                )
+                .is_ok(),
+                "{query}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_cannot_be_is_named() {
+        let key = |value: Value| source(&value).unwrap_err().key;
+        assert_eq!(key(json!({"type": "python"})), "type");
+        assert_eq!(key(json!({"type": "proxy", "proxy": "shop"})), "url");
+        assert_eq!(key(json!({"type": "proxy", "url": "http://h:1"})), "proxy");
+        assert_eq!(
+            key(json!({"type": "proxy", "url": "http://h:1", "proxy": "shop", "arm": "left"})),
+            "arm"
+        );
+        assert_eq!(
+            key(json!({"type": "prometheus", "url": "http://p", "good": "a"})),
+            "bad"
+        );
+        assert_eq!(
+            key(json!({"type": "http", "url": "http://h", "good": "$.a"})),
+            "bad"
+        );
+        assert_eq!(
+            key(json!({"type": "http", "url": "http://h", "good": "$.[", "bad": "$.b"})),
+            "good"
+        );
+        let base = json!({"type": "http", "url": "http://h", "good": "$.a", "bad": "$.b"});
+        for (field, value) in [
+            ("interval", json!("1ms")),
+            ("silence-max", json!("10ms")),
+            ("rate", json!(0)),
+            ("traffic", json!("mine")),
+            ("idle-max", json!("sometimes")),
+            ("scrape", json!("soon")),
+        ] {
+            let mut raw = base.clone();
+            raw[field] = value;
+            assert_eq!(key(raw), field);
+        }
+    }
+}

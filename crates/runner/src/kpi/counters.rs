@@ -1,0 +1,130 @@
+//! Counters that somebody else keeps, read every so often.
+
+use std::time::Duration;
+
+use firedrill_engine::Event;
+use firedrill_experiment::call::{Counters, CountersCall};
+use firedrill_judge::sensor::{Ailment, Reading, Rules, Sensor, Told};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::{Asks, json, prometheus, proxy};
+
+/// One stream's source.
+pub(super) struct Watch {
+    pub(super) kpi: usize,
+    pub(super) call: CountersCall,
+    pub(super) asks: Asks,
+    pub(super) events: mpsc::UnboundedSender<Event>,
+    /// When the stream began, and when that was since the drill's start.
+    pub(super) began: Instant,
+    pub(super) offset: Duration,
+}
+
+/// What the counters stand at, without times.
+pub(super) type Stands = Reading;
+
+/// Why there is no reading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// Nobody answered, or not with counters: the next one may.
+    Missing(String),
+    /// What was said is no counter.
+    Corrupt(String),
+}
+
+impl Watch {
+    /// Until it is stopped, or the sensor cannot be believed. The last reading is made when it is
+    /// stopped, so that what came since the one before is told.
+    pub(super) async fn run(self, mut stopped: oneshot::Receiver<()>) {
+        let rules = Rules {
+            interval: self.call.interval,
+            silence_max: self.call.silence_max,
+            idle_max: self.call.idle_max,
+        };
+        let mut sensor = Sensor::new(rules, self.now());
+        let mut ticks = tokio::time::interval(self.call.interval);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            let is_last = tokio::select! {
+                _ = &mut stopped => true,
+                _ = ticks.tick() => false,
+            };
+            let read = self.read(&mut sensor).await;
+            let trouble = match read {
+                Ok(told) => {
+                    self.tell(told);
+                    None
+                }
+                Err(ailment) => Some(ailment.to_string()),
+            };
+            if is_last || trouble.is_some() {
+                let kpi = self.kpi;
+                let _ = self.events.send(Event::KpiEnded { kpi, trouble });
+                return;
+            }
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.offset + self.began.elapsed()
+    }
+
+    async fn read(&self, sensor: &mut Sensor) -> Result<Told, Ailment> {
+        let asked = self.now();
+        let stands = tokio::time::timeout(self.call.timeout, self.ask()).await;
+        let came = self.now();
+        match stands {
+            Ok(Ok(stands)) => sensor.read(Reading {
+                asked,
+                came,
+                ..stands
+            }),
+            Ok(Err(Unread::Corrupt(what))) => Err(sensor.corrupt(what)),
+            Ok(Err(Unread::Missing(why))) => sensor.missed(came, &why).map(|()| Told::Nothing),
+            Err(_) => {
+                let why = format!("no answer within {:?}", self.call.timeout);
+                sensor.missed(came, &why).map(|()| Told::Nothing)
+            }
+        }
+    }
+
+    async fn ask(&self) -> Result<Stands, Unread> {
+        match &self.call.from {
+            Counters::Proxy { url, proxy, arm } => proxy::read(&self.asks, url, proxy, *arm).await,
+            Counters::Prometheus {
+                url,
+                good,
+                bad,
+                degraded,
+                latency,
+            } => {
+                let queries = prometheus::Queries {
+                    good,
+                    bad,
+                    degraded: degraded.as_deref(),
+                    latency: latency.as_deref(),
+                };
+                let stands = prometheus::read(&self.asks, url, &queries).await?;
+                prometheus::check_limits(&stands, &self.call.latency_limits)?;
+                Ok(stands)
+            }
+            from @ Counters::Json { .. } => json::read(&self.asks, from).await,
+        }
+    }
+
+    fn tell(&self, told: Told) {
+        let kpi = self.kpi;
+        let window = match told {
+            Told::Nothing => return,
+            Told::Window(window) => window,
+            Told::Reset(window) => {
+                let at = window.start;
+                let _ = self.events.send(Event::KpiReset { kpi, at });
+                window
+            }
+        };
+        // The drill may be over already.
+        let _ = self.events.send(Event::Kpi { kpi, window });
+    }
+}
