@@ -3,6 +3,7 @@
 //! The shop is real processes, the load real requests, the faults real faults; nothing here knows
 //! how a drill will end.
 
+mod canary;
 mod kill;
 mod late;
 mod secret;
@@ -171,6 +172,7 @@ fn acts(addresses: &Addresses) -> Vec<Act> {
             question: "An instance that serves nobody stops answering. Everything stays green; is that proof?",
             document: tour::fault_without_traffic(addresses),
         },
+        canary::act(addresses),
     ]
 }
 
@@ -192,6 +194,9 @@ fn hold(document: Value, global: &GlobalArgs, out: &Out) -> Result<Box<Journal>,
     let experiment = Experiment::from_value(document, Strictness::Strict)
         .map_err(|mistakes| Failure::new(Exit::Failed, mistakes.lines().join("; ")))?;
     let order = Order::of_ours(experiment, "the demo", fresh_seed(), global.state()?);
+    if order.experiment.canary.is_some() {
+        return canary::hold(&order, out);
+    }
     let mut look = Look::new(out, None, &order)?;
     let journal = drill::hold(order, |now, notice| look.see(now, &notice))?;
     look.ended();
