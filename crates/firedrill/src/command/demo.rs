@@ -88,19 +88,7 @@ fn tour(
             return Ok(Exit::Halted);
         }
     }
-    heading(
-        count - 1,
-        count,
-        "Payments answers later and later. How late is too late?",
-        out,
-    )?;
-    let late = late::search(shop.addresses(), late::TOUR, fresh_seed(), global, out)?;
-    if !out.is_json() {
-        out.raw(
-            late.describe("the shop's", args.payments_timeout)
-                .as_bytes(),
-        )?;
-    }
+    let late = how_late(shop, (count - 1, count), args, global, out)?;
     if late.is_halted() {
         return Ok(Exit::Halted);
     }
@@ -135,6 +123,24 @@ fn tour(
     } else {
         Exit::Failed
     })
+}
+
+/// The act that searches.
+fn how_late(
+    shop: &Shop,
+    (number, count): (usize, usize),
+    args: &DemoArgs,
+    global: &GlobalArgs,
+    out: &Out,
+) -> Result<late::Late, Failure> {
+    let question = "Payments answers later and later. How late is too late?";
+    heading(number, count, question, out)?;
+    let late = late::search(shop.addresses(), late::TOUR, fresh_seed(), global, out)?;
+    if !out.is_json() {
+        let told = late.describe("the shop's", args.payments_timeout);
+        out.raw(told.as_bytes())?;
+    }
+    Ok(late)
 }
 
 fn config(args: &DemoArgs) -> ShopConfig {
