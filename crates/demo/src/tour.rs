@@ -123,7 +123,10 @@ pub fn late_payments(addresses: &Addresses, (from, to): (u64, u64)) -> Value {
         "title": "How late may payments answer before customers notice?",
         "description": "The shop's own proxy delays what payments answers. A checkout that had to \
                         carry on without is degraded, and says so.",
-        "blast-radius": {"targets-max": 1, "bad-events-max": 600, "duration-max": "15s"},
+        // A route of the shop's own proxy: whoever else is on this host is not met by it.
+        "blast-radius": {
+            "targets-max": 1, "bad-events-max": 600, "duration-max": "15s", "exclusive-host": true,
+        },
         "kpis": [kpi],
         "expect": {"during": "continue"},
         "recovery": {"within": "5s"},
