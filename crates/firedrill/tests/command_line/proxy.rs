@@ -13,14 +13,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::place::{Place, wait_until};
 
 /// A proxy that runs, with one route `echo`; killed when the test ends.
-struct Proxy {
+pub(crate) struct Proxy {
     process: Child,
-    address: SocketAddr,
-    interface: SocketAddr,
+    pub(crate) address: SocketAddr,
+    pub(crate) interface: SocketAddr,
 }
 
 impl Proxy {
-    fn start(place: &Place, route: &str, more: &[&str]) -> Self {
+    pub(crate) fn start(place: &Place, route: &str, more: &[&str]) -> Self {
         let words = ["proxy", "--route", route, "--api", "127.0.0.1:0"];
         let mut process = place
             .command(&[&words, more].concat())
@@ -50,7 +50,7 @@ impl Proxy {
         used.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.process.id()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
