@@ -1,6 +1,6 @@
 //! The order of things in a drill.
 
-mod journal;
+pub(crate) mod journal;
 mod outputs;
 mod rollback;
 mod waiting;

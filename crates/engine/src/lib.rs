@@ -39,6 +39,7 @@ mod watch;
 
 use std::time::Duration;
 
+pub use drill::journal::CHAOSLIB_VERSION;
 pub use effect::{CallId, Effect, Event};
 pub use guard::KpiGuard;
 pub use plan::{Dry, Options, Plan};

@@ -70,7 +70,7 @@ pub struct PythonCall {
     pub secrets: Option<Map<String, Value>>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Default, Debug, Clone, PartialEq)]
 pub struct FaultCall {
     pub name: String,
     pub target: Value,

@@ -4,6 +4,7 @@
 //! Field by field: <https://chaostoolkit.org/reference/api/experiment/>.
 
 mod activity;
+mod canary;
 mod control;
 mod experiment;
 mod guardrail;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+pub use canary::{Canary, CanaryAsk, CanaryKpi, CanaryWindow};
 pub use experiment::{Reading, Strictness};
 pub use margin::{
     ContextFrom, Margin, MarginAim, MarginContext, MarginNormal, MarginScale, MarginTarget,
@@ -59,6 +61,8 @@ pub struct Experiment {
     pub kpi_guardrails: Vec<KpiGuardrail>,
     /// Top-level `margin`: what `firedrill margin` asks.
     pub margins: Vec<Margin>,
+    /// Top-level `canary`: what `firedrill canary` asks.
+    pub canary: Option<Canary>,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -2,10 +2,16 @@
 //!
 //! The top level is Chaos Toolkit's, field by field; everything of ours is under `firedrill`.
 
+mod canary;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub use canary::{
+    ArmRecord, ArmsPoint, ArmsRecord, CanaryKpiRecord, CanaryRecord, CanaryStanding, Compared,
+};
 
 use crate::document::UndoClass;
 
@@ -133,6 +139,9 @@ pub struct Drill {
     /// Things worth a look that changed no verdict.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Of `firedrill canary`: both arms, and the effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryRecord>,
 }
 
 /// Design, section 6; one exit code each.

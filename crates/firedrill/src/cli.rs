@@ -1,6 +1,7 @@
 //! The words of the command line. Help, shell completions and the man page are all made from
 //! these definitions, so they cannot disagree.
 
+mod canary;
 mod demo;
 mod document;
 mod fault;
@@ -27,6 +28,7 @@ use crate::failure::Failure;
 use crate::nearest::nearest;
 use crate::output::Out;
 
+pub(crate) use canary::CanaryArgs;
 pub(crate) use demo::DemoArgs;
 pub(crate) use document::{ExportArgs, PlanArgs, SchemaArgs, ValidateArgs};
 pub(crate) use fault::{FaultsArgs, InjectArgs};
@@ -82,6 +84,7 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     Run(RunArgs),
     Margin(MarginArgs),
+    Canary(CanaryArgs),
     Init(InitArgs),
     Validate(ValidateArgs),
     Plan(PlanArgs),

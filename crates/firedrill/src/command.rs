@@ -1,5 +1,6 @@
 //! One module per command; each takes its words and says how it ended.
 
+mod canary;
 mod completions;
 mod demo;
 mod doctor;
@@ -47,6 +48,7 @@ fn dispatch(cli: &Cli, out: &Out) -> Result<Exit, Failure> {
         Command::Demo(args) => demo::execute(args, global, out),
         Command::Run(args) => run::execute(args, global, out),
         Command::Margin(args) => margin::execute(args, global, out),
+        Command::Canary(args) => canary::execute(args, global, out),
         Command::Init(args) => init::execute(args, out),
         Command::Validate(args) => validate::execute(args, global, out),
         Command::Plan(args) => plan::execute(args, global, out),

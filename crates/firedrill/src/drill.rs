@@ -2,6 +2,7 @@
 //!
 //! The guardian is started first, while this process has one thread; the runtime comes after.
 
+mod canary;
 mod identity;
 mod margin;
 pub(crate) mod signals;
@@ -30,6 +31,7 @@ use tokio::sync::mpsc;
 
 use crate::failure::Failure;
 
+pub(crate) use canary::canary;
 pub(crate) use margin::{Dimension, margin};
 
 /// A dead or stopped owner's faults end after this at the latest.

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use anstyle::Style;
 use firedrill_experiment::journal::{
-    Drill, Effect, FaultRecord, Journal, KpiPhase, Outcome, Phase, Verdict,
+    CanaryRecord, CanaryStanding, Drill, Effect, FaultRecord, Journal, KpiPhase, Outcome, Phase,
+    Verdict,
 };
 
 use crate::output::{BAD, BOLD, CAUTION, DIM, GOOD};
@@ -65,6 +66,9 @@ pub(crate) fn describe(journal: &Journal) -> String {
         let _ = writeln!(text, "  {reason}");
     }
     phases(&mut text, drill);
+    if let Some(canary) = &drill.canary {
+        arms(&mut text, canary);
+    }
     for fault in &drill.faults {
         fault_lines(&mut text, fault);
     }
@@ -111,6 +115,36 @@ pub(crate) fn faults(drill: &Drill) -> String {
 fn shown_reasons(drill: &Drill) -> impl Iterator<Item = &String> {
     let count = if drill.verdict == Verdict::Held { 1 } else { 4 };
     drill.reasons.iter().take(count)
+}
+
+/// What both arms got, and the effect of each KPI.
+fn arms(text: &mut String, canary: &CanaryRecord) {
+    let rows = [("before", &canary.baseline), ("with fault", &canary.arms)];
+    for (when, arms) in rows {
+        let _ = writeln!(
+            text,
+            "  {when:<11} control {} requests, {} bad; experiment {} requests, {} bad",
+            arms.control.requests(),
+            arms.control.bad,
+            arms.experiment.requests(),
+            arms.experiment.bad
+        );
+    }
+    for kpi in &canary.kpis {
+        let standing = match kpi.standing {
+            CanaryStanding::Harmed => "harm is proven",
+            CanaryStanding::Harmless => "no more than allowed",
+            CanaryStanding::NotYet => "not clear",
+        };
+        let _ = writeln!(
+            text,
+            "  {:<11} {} {}, {} worse is allowed: {standing}",
+            kpi.name,
+            kpi.measured(),
+            kpi.effect(canary.confidence),
+            kpi.show(kpi.tolerance)
+        );
+    }
 }
 
 fn phases(text: &mut String, drill: &Drill) {

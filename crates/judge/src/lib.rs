@@ -26,6 +26,8 @@
 //! - [`several`]: which claims may be made together;
 //! - [`evidence`], [`interval`], [`level`]: what all of these speak in.
 //!
+//! Of two arms, of which one has a fault: [`canary`].
+//!
 //! Of many phases: [`margin`], how much of one dimension a system bears.
 //!
 //! [`judge`] is a judgement at a fixed horizon: it holds its stated confidence when it is
@@ -39,6 +41,7 @@ pub mod allocation;
 mod binomial;
 mod boundary;
 pub mod bounds;
+pub mod canary;
 pub mod counts;
 mod dirichlet;
 pub mod distribution;

@@ -2,6 +2,7 @@
 
 mod activities;
 mod aggregate;
+mod canary;
 mod evidence;
 mod made;
 pub(crate) mod verdict;
@@ -69,6 +70,7 @@ fn drill(index: usize, title: &str, journal: &Journal, summary: &Summary) -> Mar
             (verdict::verdict(title, journal, summary))
             @if let Some(drill) = drill {
                 (evidence::figures(drill))
+                (canary::canary(drill))
                 (evidence::faults(drill))
             }
             section {

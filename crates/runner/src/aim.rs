@@ -61,7 +61,9 @@ impl Aim {
             other => crate::chain(&other),
         })?;
         check_together(radius, &Footprint::from(&selection), &[])?;
-        if !radius.exclusive_host && selection.chosen.contains(&Target::Host) {
+        // A fault on a proxy's route is not for everything here, only asked for from here.
+        let is_of_all = fault.entry().layer != "application";
+        if !radius.exclusive_host && is_of_all && selection.chosen.contains(&Target::Host) {
             firedrill_faults::refuse_foreign_containers().map_err(|error| match error {
                 SelectorError::Refused(refusal) => refused(refusal),
                 other => crate::chain(&other),

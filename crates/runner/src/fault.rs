@@ -169,6 +169,27 @@ impl Faults {
         report
     }
 
+    /// Puts something in place that is no fault, and is undone as one is; how to take it back.
+    pub(crate) async fn put(&self, primitives: Vec<Primitive>) -> Result<u64, String> {
+        let Some(inner) = &self.0 else {
+            return Err("there is no guardian to undo it".into());
+        };
+        let placed = inner.ask(move |guardian| guardian.apply(primitives)).await;
+        placed
+            .map(|placed| placed.id)
+            .map_err(|error| crate::chain(&error))
+    }
+
+    /// Takes it back; what is left of it, in words. Nothing is, where the guardian ended the drill.
+    pub(crate) async fn take_back(&self, id: u64) -> Vec<String> {
+        let Some(inner) = &self.0 else {
+            return Vec::new();
+        };
+        let mut report = blank(&FaultCall::default());
+        inner.take_back(id, &mut report).await;
+        report.residue
+    }
+
     /// Makes the command durable: it runs when this process is dead or has lost its lease.
     pub(crate) fn register_rollbacks(&self, argv: Vec<String>) -> Result<(), GuardianError> {
         let Some(inner) = &self.0 else { return Ok(()) };

@@ -7,6 +7,7 @@
 //! | [`fault`] | faults of ours, asked of the guardian |
 //! | `in_force` | what all faults of the drill hit, for the blast radius |
 //! | `kpi` | KPI streams |
+//! | [`canary`] | two arms of a route, of which one has a fault |
 //! | [`margin`] | trials of one fault at many magnitudes |
 //! | [`control`] | Python controls |
 //! | [`check`] | what a document needs from its surroundings |
@@ -19,6 +20,7 @@
 //! line's).
 
 mod aim;
+pub mod canary;
 pub mod check;
 pub mod control;
 pub mod drive;

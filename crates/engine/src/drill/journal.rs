@@ -10,7 +10,7 @@ use super::Drill;
 use crate::record;
 
 /// The version of chaostoolkit-lib whose journal this follows.
-const CHAOSLIB_VERSION: &str = "1.45.1";
+pub const CHAOSLIB_VERSION: &str = "1.45.1";
 
 impl Drill {
     /// As Chaos Toolkit keeps it: with what controls changed inside, but no key they added.

@@ -60,6 +60,7 @@ impl Watch {
             recovery: (disturbed && timed).then_some(RecoveryRecord { took, limit }),
             actions: self.0.actions.borrow().clone(),
             notes,
+            canary: None,
         }
     }
 

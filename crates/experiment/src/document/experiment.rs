@@ -34,7 +34,7 @@ pub struct Reading {
     pub diagnostics: Diagnostics,
 }
 
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 22] = [
     "title",
     "description",
     "method",
@@ -56,6 +56,7 @@ const KEYS: [&str; 21] = [
     "blast-radius",
     "guardrails",
     "margin",
+    "canary",
 ];
 
 impl Experiment {
@@ -245,6 +246,7 @@ fn lower(value: Value, reader: &mut Reader) -> Option<Experiment> {
     super::control::check_references(&raw, reader);
     let ours = super::ours::read(&raw, &lowering, reader);
     let margins = super::margin::read(&raw, &method, &ours.kpis, reader);
+    let canary = super::canary::read(&raw, &method, reader);
     let experiment = Experiment {
         title,
         description,
@@ -264,6 +266,7 @@ fn lower(value: Value, reader: &mut Reader) -> Option<Experiment> {
         guardrails: ours.guardrails,
         kpi_guardrails: ours.kpi_guardrails,
         margins,
+        canary,
         raw,
     };
     check_blast_radius(&experiment, reader);

@@ -1,10 +1,14 @@
 //! Documents as they are written. Lowering reads the same keys; a test holds the two together.
 
+mod canary;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+
+pub use canary::{Canary, CanaryKpi, LatencyOfArms, Split, SuccessRatioOfArms, Window};
 
 /// An experiment: what we believe, what we break, how we clean up. Open Chaos, and the keys of
 /// Firedrill, which other readers ignore.
@@ -42,6 +46,7 @@ pub struct Experiment {
     pub guardrails: Option<Vec<Guardrail>>,
     /// One dimension, or a list of them.
     pub margin: Option<Margins>,
+    pub canary: Option<Canary>,
 }
 
 /// What we believe: every probe stays within its tolerance.

@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::output::Out;
 use crate::verdict;
 
+pub(super) use journals::write as write_journal;
 pub(super) use load::{Document, Loading, documents};
 pub(super) use look::Look;
 pub(super) use options::{fresh_seed, global_controls, order, overrides, settings};

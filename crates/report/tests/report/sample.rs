@@ -143,6 +143,7 @@ fn drill(verdict: Verdict) -> Journal {
                 ActionRecord { activity: "drain the order queue".into(), undo_class: UndoClass::Opaque },
             ],
             notes: vec!["The host’s load average rose to 3.1 on 4 processors during the fault.".into()],
+            canary: None,
         }),
     }
 }

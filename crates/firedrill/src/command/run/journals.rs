@@ -32,7 +32,7 @@ pub(super) fn path(template: &Path, document: &Document, repetition: u32, many: 
 }
 
 /// Indented by two, as Chaos Toolkit writes it.
-pub(super) fn write(path: &Path, journal: &Journal) -> io::Result<()> {
+pub(in crate::command) fn write(path: &Path, journal: &Journal) -> io::Result<()> {
     let mut text = serde_json::to_vec_pretty(journal)?;
     text.push(b'\n');
     if let Some(parent) = path

@@ -1,0 +1,73 @@
+//! The key `canary`.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Duration, Dwell};
+
+/// A fault for one arm of a route's traffic, compared with another: what `firedrill canary` asks.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Canary {
+    /// The fault of the method that the experiment arm has; needed where there are several.
+    pub activity: Option<String>,
+    pub split: Split,
+    #[schemars(length(min = 1))]
+    pub kpis: Vec<CanaryKpi>,
+    /// How long both arms are watched without the fault.
+    pub baseline: Option<Duration>,
+    /// How long with it.
+    pub duration: Option<Dwell>,
+    /// Of the answer, over all KPIs.
+    #[schemars(range(min = 0.5, max = 1))]
+    pub confidence: Option<f64>,
+    /// Places behind the proxy that are always drained: `["10.0.1.5:80"]`.
+    pub standby: Option<Vec<String>>,
+    pub window: Option<Window>,
+}
+
+/// Who is in which arm.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Split {
+    /// Of the route's traffic, that each arm is.
+    #[schemars(range(min = 0, max = 0.5))]
+    pub share: f64,
+    /// `connection`, `client`, `header:NAME` or `cookie:NAME`.
+    pub by: Option<String>,
+}
+
+/// One of `success-ratio` and `latency`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct CanaryKpi {
+    pub name: String,
+    pub success_ratio: Option<SuccessRatioOfArms>,
+    pub latency: Option<LatencyOfArms>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct SuccessRatioOfArms {
+    /// How much less it may be in the experiment.
+    #[schemars(range(min = 0, max = 1))]
+    pub tolerance: Option<f64>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct LatencyOfArms {
+    #[schemars(range(min = 0, max = 1))]
+    pub quantile: f64,
+    /// How much longer it may be in the experiment.
+    pub tolerance: Duration,
+}
+
+/// When a canary may run; Monday to Friday, if no days are given.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Window {
+    /// `mon` to `sun`.
+    pub days: Option<Vec<String>>,
+    /// `"09:00"`
+    pub from: String,
+    /// `"17:00"`, which is not in it.
+    pub to: String,
+    /// `Europe/Berlin`, `UTC`
+    pub zone: String,
+}

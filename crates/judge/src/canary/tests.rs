@@ -1,0 +1,164 @@
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::*;
+
+const BATCH: usize = 25;
+
+/// Requests of an arm: their share of bad ones, and the time that they take in the mean.
+#[derive(Clone, Copy)]
+struct Truth {
+    bad: f64,
+    seconds: f64,
+}
+
+const WELL: Truth = Truth {
+    bad: 0.02,
+    seconds: 0.02,
+};
+
+fn batch(random: &mut ChaCha8Rng, truth: Truth) -> Batch {
+    let mut batch = Batch::default();
+    for _ in 0..BATCH {
+        if random.random::<f64>() < truth.bad {
+            batch.bad += 1;
+        } else {
+            batch.good += 1;
+        }
+        let time = -truth.seconds * (1.0 - random.random::<f64>()).ln();
+        batch.times.push((time * 31.0 / 32.0, time, 1));
+    }
+    batch
+}
+
+fn asks() -> [Ask; 2] {
+    [
+        Ask::SuccessRatio { tolerance: 0.0 },
+        Ask::Latency {
+            quantile: Probability::new(0.9).unwrap(),
+            tolerance: 0.0,
+        },
+    ]
+}
+
+/// Looked at after every batch; which KPI was harmed first, and after how many requests per arm.
+fn run(seed: u64, asks: &[Ask], control: Truth, experiment: Truth, batches: usize) -> Canary {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut canary = Canary::new(asks, Alpha::FIVE_PERCENT).unwrap();
+    for _ in 0..batches {
+        let (one, other) = (batch(&mut random, control), batch(&mut random, experiment));
+        canary.observe(&one, &other);
+        if is_harmed(&canary) {
+            break;
+        }
+    }
+    canary
+}
+
+fn is_harmed(canary: &Canary) -> bool {
+    let judged = canary.judged();
+    canary.answers_are_missing() || judged.iter().any(|one| one.standing == Standing::Harmed)
+}
+
+fn standing(canary: &Canary) -> Vec<Standing> {
+    canary.judged().iter().map(|one| one.standing).collect()
+}
+
+/// Two equal arms, looked at all the time: at most 5 % are told apart. The 99.9 % point of a binomial
+/// of 150 at 5 % is 17.
+#[test]
+fn equal_arms_are_rarely_told_apart_however_often_one_looks() {
+    let alarms = (0..150).filter(|seed| is_harmed(&run(*seed, &asks(), WELL, WELL, 24)));
+    let alarms = alarms.count();
+    assert!(alarms <= 17, "{alarms}");
+}
+
+#[test]
+fn failures_and_delays_are_found_each_by_its_kpi_and_soon() {
+    let failing = Truth { bad: 0.5, ..WELL };
+    let slow = Truth {
+        seconds: 0.2,
+        ..WELL
+    };
+    for seed in 0..20 {
+        let canary = run(seed, &asks(), WELL, failing, 40);
+        assert_eq!(standing(&canary)[0], Standing::Harmed, "{seed}");
+        assert!(canary.requests()[1] <= 200, "{:?}", canary.requests());
+        let canary = run(seed, &asks(), WELL, slow, 40);
+        assert_eq!(standing(&canary)[1], Standing::Harmed, "{seed}");
+        assert!(canary.requests()[1] <= 400, "{:?}", canary.requests());
+    }
+}
+
+#[test]
+fn the_interval_of_an_effect_holds_it() {
+    let failing = Truth { bad: 0.1, ..WELL };
+    let asks = [Ask::SuccessRatio { tolerance: 0.2 }];
+    let held = (0..100).filter(|seed| {
+        let difference = run(*seed, &asks, WELL, failing, 40).judged()[0].difference;
+        difference.contains(-0.08) && difference.high() - difference.low() < 0.25
+    });
+    assert!(held.count() >= 95);
+}
+
+#[test]
+fn what_is_within_the_tolerance_is_shown_to_be_harmless_and_never_harm() {
+    let asks = [
+        Ask::SuccessRatio { tolerance: 0.05 },
+        Ask::Latency {
+            quantile: Probability::HALF,
+            tolerance: 0.05,
+        },
+    ];
+    let worse = Truth {
+        bad: 0.03,
+        seconds: 0.03,
+    };
+    for seed in 0..10 {
+        let canary = run(seed, &asks, WELL, worse, 120);
+        assert_eq!(standing(&canary), [Standing::Harmless; 2], "{seed}");
+    }
+}
+
+#[test]
+fn requests_that_hang_are_missed() {
+    let mut canary = Canary::new(&asks(), Alpha::FIVE_PERCENT).unwrap();
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    assert!(!canary.answers_are_missing());
+    canary.observe(&batch(&mut random, WELL), &batch(&mut random, WELL));
+    assert!(!canary.answers_are_missing());
+    for _ in 0..4 {
+        canary.observe(&batch(&mut random, WELL), &Batch::default());
+    }
+    assert!(canary.answers_are_missing());
+}
+
+#[test]
+fn arms_that_are_not_even_are_told() {
+    let alpha = Alpha::new(0.001).unwrap();
+    assert_eq!(are_even([510, 490], alpha), Ok(true));
+    assert_eq!(are_even([700, 300], alpha), Ok(false));
+    assert_eq!(are_even([0, 0], alpha), Ok(true));
+}
+
+#[test]
+fn nothing_is_nan_on_nothing_and_on_extremes() {
+    let mut canary = Canary::new(&asks(), Alpha::FIVE_PERCENT).unwrap();
+    assert_eq!(standing(&canary), [Standing::NotYet; 2]);
+    let huge = Batch {
+        good: u64::MAX,
+        bad: u64::MAX,
+        times: vec![(0.0, f64::INFINITY, 3), (f64::MAX, f64::NAN, 2)],
+    };
+    for (control, experiment) in [(&huge, &Batch::default()), (&Batch::default(), &huge)] {
+        canary.observe(control, experiment);
+        for one in canary.judged() {
+            assert!(!one.difference.low().is_nan() && !one.difference.high().is_nan());
+            assert!(one.control.is_none_or(|value| !value.is_nan()));
+        }
+    }
+    for wrong in [-0.1, f64::NAN, f64::INFINITY] {
+        let asks = [Ask::SuccessRatio { tolerance: wrong }];
+        assert!(Canary::new(&asks, Alpha::FIVE_PERCENT).is_err());
+    }
+}

@@ -1,0 +1,100 @@
+//! Both arms of a canary, and the effect with its interval.
+
+use firedrill_experiment::journal::{ArmRecord, CanaryRecord, CanaryStanding, Drill};
+use maud::{Markup, html};
+
+use crate::words;
+
+pub(super) fn canary(drill: &Drill) -> Markup {
+    html! {
+        @if let Some(canary) = &drill.canary {
+            section {
+                h2 { "Two arms" }
+                p.lead {
+                    (format!(
+                        "{} % of the {} traffic of route {} in each arm, by {}; the experiment had the fault for {}.",
+                        canary.share * 100.0, canary.traffic, canary.route, canary.by,
+                        words::seconds(canary.lasted)
+                    ))
+                }
+                (arms(canary))
+                (effects(canary))
+                p.foot {
+                    (format!(
+                        "The intervals hold at every look, all KPIs together, with {} confidence. What is compared are raw counts of the proxy at {}.",
+                        words::percent(canary.confidence), canary.proxy
+                    ))
+                }
+            }
+        }
+    }
+}
+
+fn arms(canary: &CanaryRecord) -> Markup {
+    let rows = [
+        ("Control, before", &canary.baseline.control),
+        ("Experiment, before", &canary.baseline.experiment),
+        ("Control", &canary.arms.control),
+        ("Experiment, with the fault", &canary.arms.experiment),
+    ];
+    html! {
+        div.wide {
+            table {
+                thead { tr { th { "Arm" } th { "Requests" } th { "Bad" } th { "p50" } th { "p99" } } }
+                tbody {
+                    @for (name, arm) in rows {
+                        tr {
+                            td { (name) }
+                            td { (words::count(arm.requests())) }
+                            td { (words::count(arm.bad)) }
+                            td { (quantile(arm, 0.5)) }
+                            td { (quantile(arm, 0.99)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn effects(canary: &CanaryRecord) -> Markup {
+    html! {
+        div.wide {
+            table {
+                thead { tr { th { "KPI" } th { "Control" } th { "Experiment" } th { "Effect" } th { "Allowed" } th { "" } } }
+                tbody {
+                    @for kpi in &canary.kpis {
+                        tr {
+                            td { (kpi.name) ", " (kpi.measured()) }
+                            td { (kpi.control.map_or_else(|| "–".to_owned(), |value| kpi.show(value))) }
+                            td { (kpi.experiment.map_or_else(|| "–".to_owned(), |value| kpi.show(value))) }
+                            td { (kpi.effect(canary.confidence)) }
+                            td { (kpi.show(kpi.tolerance)) " worse" }
+                            td { (standing(kpi.standing)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn standing(standing: CanaryStanding) -> &'static str {
+    match standing {
+        CanaryStanding::Harmed => "harm is proven",
+        CanaryStanding::Harmless => "no more than allowed",
+        CanaryStanding::NotYet => "not clear",
+    }
+}
+
+/// Of a histogram of the proxy's buckets, shortest first.
+fn quantile(arm: &ArmRecord, share: f64) -> String {
+    let all: u64 = arm.times.iter().map(|(_, count)| count).sum();
+    let rank = ((all as f64 * share).ceil() as u64).max(1);
+    let mut seen = 0;
+    let found = arm.times.iter().find(|(_, count)| {
+        seen += count;
+        seen >= rank
+    });
+    found.map_or_else(|| "–".into(), |(end, _)| words::millis(end * 1e3))
+}

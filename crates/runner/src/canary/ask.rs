@@ -1,0 +1,201 @@
+//! The question, from a document and what fills it in.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use firedrill_experiment::call::{self, Call, FaultCall, LoadCall};
+use firedrill_experiment::document::{CanaryAsk, CanaryKpi, Experiment, Kpi, Provider};
+use firedrill_experiment::scope::Scope;
+use firedrill_judge::canary::Ask;
+use firedrill_judge::{Alpha, Probability};
+use firedrill_undo::fault_proxy::Split;
+use firedrill_undo::{Primitive, PutOnRoute, RouteChange};
+
+use super::hours::Hours;
+use crate::aim::Aim;
+
+/// Beyond the longest duration, so that a canary ends because of what was seen.
+const BEYOND: Duration = Duration::from_secs(5);
+
+/// A canary that can be held.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The proxy's interface, and the route that is divided and counted.
+    pub api: SocketAddr,
+    pub route: String,
+    pub fault: FaultCall,
+    pub share: f64,
+    pub by: String,
+    pub kpis: Vec<CanaryKpi>,
+    pub confidence: f64,
+    pub baseline: Duration,
+    /// At least, and at most.
+    pub duration: (Duration, Duration),
+    /// Places that are always drained.
+    pub standby: Vec<SocketAddr>,
+    pub seed: u64,
+    pub(super) alpha: Alpha,
+    pub(super) window: Option<Hours>,
+    /// None where the traffic is live.
+    pub(super) load: Option<LoadCall>,
+}
+
+impl Asked {
+    /// # Errors
+    /// Every reason why this cannot be asked.
+    pub fn of(experiment: &Experiment, scope: &Scope, seed: u64) -> Result<Self, Vec<String>> {
+        let Some(canary) = &experiment.canary else {
+            return Err(vec!["the document has no `canary`".into()]);
+        };
+        let mut reasons = unheeded(experiment, &canary.activity);
+        let fault = fault(experiment, scope, seed, &mut reasons);
+        let load = load(experiment, scope, &mut reasons);
+        let window = canary.window.as_ref().map(Hours::of).transpose();
+        let window = window.unwrap_or_else(|why| {
+            reasons.push(why);
+            None
+        });
+        let alpha = Alpha::new(1.0 - canary.confidence);
+        let (Some((fault, change)), Ok(alpha), true) = (fault, alpha, reasons.is_empty()) else {
+            return Err(reasons);
+        };
+        Ok(Self {
+            api: change.api,
+            route: change.route,
+            fault,
+            share: canary.share,
+            by: canary.by.clone(),
+            kpis: canary.kpis.clone(),
+            confidence: canary.confidence,
+            baseline: canary.baseline,
+            duration: canary.duration,
+            standby: canary.standby.clone(),
+            seed,
+            alpha,
+            window,
+            load,
+        })
+    }
+
+    /// What the judge is asked, in the order of the KPIs.
+    pub(super) fn asks(&self) -> Vec<Ask> {
+        let asks = self.kpis.iter().map(|kpi| match kpi.asks {
+            CanaryAsk::SuccessRatio { tolerance } => Ask::SuccessRatio { tolerance },
+            CanaryAsk::Latency {
+                quantile,
+                tolerance,
+            } => Ask::Latency {
+                // The document lets nothing else in.
+                quantile: Probability::new(quantile).unwrap_or(Probability::HALF),
+                tolerance: tolerance.as_secs_f64(),
+            },
+        });
+        asks.collect()
+    }
+
+    pub(super) fn split(&self) -> Primitive {
+        Primitive::ChangeRoute(RouteChange {
+            api: self.api,
+            route: self.route.clone(),
+            put: PutOnRoute::Split(Split {
+                share: self.share,
+                by: self.by.clone(),
+                name: "firedrill".into(),
+            }),
+        })
+    }
+}
+
+/// What a document believes is done or watched, and a canary would not do or watch.
+fn unheeded(experiment: &Experiment, activity: &str) -> Vec<String> {
+    let others = experiment.method.iter().any(|one| one.name != activity);
+    [
+        (
+            !experiment.guardrails.is_empty() || !experiment.kpi_guardrails.is_empty(),
+            "its `guardrails` would not be watched",
+        ),
+        (
+            !experiment.rollbacks.is_empty(),
+            "its `rollbacks` would not be played",
+        ),
+        (
+            !experiment.controls.is_empty(),
+            "its `controls` would not be called",
+        ),
+        (
+            experiment.hypothesis.is_some(),
+            "its hypothesis would not be checked",
+        ),
+        (
+            !experiment.margins.is_empty(),
+            "its `margin` would not be asked",
+        ),
+        (others, "the rest of its method would not be played"),
+    ]
+    .into_iter()
+    .filter(|(is_there, _)| *is_there)
+    .map(|(_, what)| {
+        format!(
+            "a canary has one fault, and compares its arms: {what}; leave it out of this document"
+        )
+    })
+    .collect()
+}
+
+/// The fault, and what it changes on which route.
+fn fault(
+    experiment: &Experiment,
+    scope: &Scope,
+    seed: u64,
+    reasons: &mut Vec<String>,
+) -> Option<(FaultCall, RouteChange)> {
+    let canary = experiment.canary.as_ref()?;
+    let activity = experiment
+        .method
+        .iter()
+        .find(|activity| activity.name == canary.activity)?;
+    let mut call = match call::resolve(&activity.provider, scope) {
+        Ok(Call::Fault(call)) => call,
+        Ok(_) => return None,
+        Err(error) => {
+            reasons.push(format!("`{}`: {error}", activity.name));
+            return None;
+        }
+    };
+    call.duration = canary.duration.1 + BEYOND;
+    let radius = experiment.blast_radius.unwrap_or_default();
+    let aim = Aim::take(&call, &radius, seed);
+    let compiled = aim.and_then(|mut aim| aim.compile().map_err(|error| crate::chain(&error)));
+    match compiled {
+        Ok(primitives) => {
+            let change = primitives
+                .into_iter()
+                .find_map(|primitive| match primitive {
+                    Primitive::ChangeRoute(change) => Some(change),
+                    _ => None,
+                });
+            Some((call, change?))
+        }
+        Err(why) => {
+            reasons.push(format!("`{}`: {why}", activity.name));
+            None
+        }
+    }
+}
+
+/// The traffic, where the document makes its own.
+fn load(experiment: &Experiment, scope: &Scope, reasons: &mut Vec<String>) -> Option<LoadCall> {
+    let is_load = |kpi: &&Kpi| kpi.provider.get("type").is_some_and(|kind| kind == "load");
+    let kpi = experiment.kpis.iter().find(is_load)?;
+    let provider = Provider::Load {
+        raw: kpi.provider.clone(),
+    };
+    match call::resolve(&provider, scope) {
+        Ok(Call::Load(call)) => Some(call),
+        Ok(_) => None,
+        Err(error) => {
+            reasons.push(format!("KPI `{}`: {error}", kpi.name));
+            None
+        }
+    }
+}

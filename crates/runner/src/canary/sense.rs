@@ -1,0 +1,129 @@
+//! What the proxy counted of both arms since the last look. What cannot be believed stops a canary.
+
+use std::time::Duration;
+
+use firedrill_experiment::journal::{ArmRecord, ArmsRecord};
+use firedrill_judge::canary::Batch;
+use firedrill_undo::ControlApi;
+use firedrill_undo::fault_proxy::{Arms, Requests};
+
+use super::ask::Asked;
+
+/// For one look. It takes some milliseconds; what takes longer lags.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A bucket of the proxy's times is at most this part of them wide.
+const WIDTH: f64 = 1.0 / 32.0;
+
+/// The counters of a route.
+#[derive(Debug)]
+pub(super) struct Sense {
+    all: Arms,
+    /// Control and experiment.
+    last: [Requests; 2],
+}
+
+impl Sense {
+    pub(super) fn begin(asked: &Asked) -> Result<Self, String> {
+        Ok(Self {
+            all: tokio::task::block_in_place(|| read(asked))?,
+            last: Default::default(),
+        })
+    }
+
+    /// # Errors
+    /// When nothing is heard, or what is heard cannot be: counts that fell.
+    pub(super) fn look(&mut self, asked: &Asked) -> Result<(), String> {
+        let now = read(asked)?;
+        let since = |now: &Requests, before: &Requests| {
+            now.since(before).ok_or_else(|| {
+                "the proxy's counts fell: it was started anew, and what was counted is gone"
+                    .to_owned()
+            })
+        };
+        self.last = [
+            since(&now.control, &self.all.control)?,
+            since(&now.experiment, &self.all.experiment)?,
+        ];
+        self.all = now;
+        Ok(())
+    }
+
+    pub(super) fn last(&self) -> &[Requests; 2] {
+        &self.last
+    }
+
+    pub(super) fn batches(&self) -> (Batch, Batch) {
+        let [control, experiment] = self.last.each_ref().map(batch);
+        (control, experiment)
+    }
+}
+
+fn read(asked: &Asked) -> Result<Arms, String> {
+    ControlApi::at(asked.api, PATIENCE)
+        .arms(&asked.route)
+        .map_err(|error| format!("the counters cannot be read: {}", crate::chain(&error)))?
+        .ok_or_else(|| format!("route {:?} is gone, or counts no arms", asked.route))
+}
+
+fn batch(requests: &Requests) -> Batch {
+    let times = requests.times.iter();
+    Batch {
+        good: requests.well,
+        bad: requests.badly,
+        times: times
+            .map(|(end, count)| (end * (1.0 - WIDTH), *end, *count))
+            .collect(),
+    }
+}
+
+/// Adds what came since the last look to what is recorded.
+pub(super) fn add(record: &mut ArmsRecord, [control, experiment]: &[Requests; 2]) {
+    for (arm, more) in [
+        (&mut record.control, control),
+        (&mut record.experiment, experiment),
+    ] {
+        let sum = requests(arm).and(more);
+        *arm = ArmRecord {
+            good: sum.well,
+            bad: sum.badly,
+            times: sum.times,
+        };
+    }
+}
+
+fn requests(arm: &ArmRecord) -> Requests {
+    Requests {
+        well: arm.good,
+        badly: arm.bad,
+        by_faults: 0,
+        times: arm.times.clone(),
+    }
+}
+
+/// A place of any route of this proxy that is left alone, and is no standby.
+pub(super) fn failover(asked: &Asked) -> Result<Option<String>, String> {
+    let api = ControlApi::at(asked.api, PATIENCE);
+    let routes = api.routes().map_err(|error| crate::chain(&error))?;
+    for route in routes.iter().filter(|route| route.enabled) {
+        let places = api.endpoints(&route.name);
+        for place in places.map_err(|error| crate::chain(&error))? {
+            let is_known = asked.standby.contains(&place.address) && place.ejected <= 0.0;
+            if place.is_out() && !is_known {
+                let how = match (place.drained, place.ejected > 0.0) {
+                    (true, _) => "drained",
+                    (false, true) => "left alone after failed connections",
+                    (false, false) => "failing its checks",
+                };
+                let zone = place.zone.map(|zone| format!(" in zone {zone}"));
+                return Ok(Some(format!(
+                    "{}{} of route {} is {how}",
+                    place.address,
+                    zone.unwrap_or_default(),
+                    route.name
+                )));
+            }
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,175 @@
+//! What is known of a canary, as records and as sentences.
+
+use std::time::Duration;
+
+use firedrill_experiment::document::{CanaryAsk, CanaryKpi};
+use firedrill_experiment::journal::{
+    ArmsRecord, CanaryKpiRecord, CanaryRecord, CanaryStanding, Compared,
+};
+use firedrill_judge::canary::{Canary, Judged, Standing};
+
+use super::ask::Asked;
+use super::{EVERY, sense};
+
+/// Before anything was counted.
+pub(super) fn blank(asked: &Asked) -> CanaryRecord {
+    CanaryRecord {
+        proxy: format!("http://{}", asked.api),
+        route: asked.route.clone(),
+        share: asked.share,
+        by: asked.by.clone(),
+        traffic: match asked.load {
+            Some(_) => "synthetic",
+            None => "live",
+        }
+        .into(),
+        confidence: asked.confidence,
+        baseline: ArmsRecord::default(),
+        arms: ArmsRecord::default(),
+        kpis: Vec::new(),
+        lasted: 0.0,
+        reaction_ms: (EVERY + sense::PATIENCE).as_secs_f64() * 1e3,
+        series: Vec::new(),
+    }
+}
+
+pub(super) fn kpis(asked: &Asked, canary: &Canary) -> Vec<CanaryKpiRecord> {
+    let judged = canary.judged();
+    asked
+        .kpis
+        .iter()
+        .zip(judged)
+        .map(|(kpi, judged)| record(kpi, &judged))
+        .collect()
+}
+
+fn record(kpi: &CanaryKpi, judged: &Judged) -> CanaryKpiRecord {
+    let known = |end: f64| end.is_finite().then_some(end);
+    let (measure, tolerance) = match kpi.asks {
+        CanaryAsk::SuccessRatio { tolerance } => (Compared::SuccessRatio, tolerance),
+        CanaryAsk::Latency {
+            quantile,
+            tolerance,
+        } => (Compared::Latency(quantile), tolerance.as_secs_f64()),
+    };
+    CanaryKpiRecord {
+        name: kpi.name.clone(),
+        measure,
+        tolerance,
+        control: judged.control,
+        experiment: judged.experiment,
+        low: known(judged.difference.low()),
+        high: known(judged.difference.high()),
+        standing: match judged.standing {
+            Standing::Harmed => CanaryStanding::Harmed,
+            Standing::Harmless => CanaryStanding::Harmless,
+            Standing::NotYet => CanaryStanding::NotYet,
+        },
+    }
+}
+
+/// The first proof of harm, if there is one.
+pub(super) fn harm(
+    asked: &Asked,
+    canary: &Canary,
+    record: &CanaryRecord,
+    lasted: Duration,
+) -> Option<String> {
+    let harmed = record
+        .kpis
+        .iter()
+        .find(|kpi| kpi.standing == CanaryStanding::Harmed);
+    let after = after(canary);
+    let stopped = format!("stopped at {:.1} s", lasted.as_secs_f64());
+    if let Some(kpi) = harmed {
+        let effect = effect(kpi, asked);
+        return Some(format!("{effect} {after}; {stopped}"));
+    }
+    let [control, experiment] = canary.requests();
+    canary.answers_are_missing().then(|| {
+        format!(
+            "requests of the experiment get no answers: {experiment} did, and {control} of the control; {stopped}"
+        )
+    })
+}
+
+pub(super) fn harmless(
+    asked: &Asked,
+    canary: &Canary,
+    record: &CanaryRecord,
+    lasted: Duration,
+) -> String {
+    format!(
+        "no KPI is worse by more than its tolerance: {} {}, in {:.1} s",
+        all(asked, record),
+        after(canary),
+        lasted.as_secs_f64()
+    )
+}
+
+pub(super) fn unclear(
+    asked: &Asked,
+    canary: &Canary,
+    record: &CanaryRecord,
+    lasted: Duration,
+) -> String {
+    format!(
+        "neither harm nor its absence was proven in {:.1} s: {} {}",
+        lasted.as_secs_f64(),
+        all(asked, record),
+        after(canary)
+    )
+}
+
+fn all(asked: &Asked, record: &CanaryRecord) -> String {
+    let each: Vec<String> = record.kpis.iter().map(|kpi| effect(kpi, asked)).collect();
+    each.join(", ")
+}
+
+/// `success ratio of checkouts −0.021 (95 %: −0.034 to −0.009), at most 0.005 worse is allowed`.
+fn effect(kpi: &CanaryKpiRecord, asked: &Asked) -> String {
+    format!(
+        "{} of {} {}",
+        kpi.measured(),
+        kpi.name,
+        kpi.effect(asked.confidence)
+    )
+}
+
+/// `after 1,204 requests in the control arm and 1,187 in the experiment`.
+fn after(canary: &Canary) -> String {
+    let [control, experiment] = canary.requests().map(grouped);
+    if control == experiment {
+        return format!("after {control} requests per arm");
+    }
+    format!("after {control} requests in the control arm and {experiment} in the experiment")
+}
+
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_counts_are_grouped() {
+        for (count, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1204, "1,204"),
+            (1_000_000, "1,000,000"),
+        ] {
+            assert_eq!(grouped(count), text);
+        }
+    }
+}
