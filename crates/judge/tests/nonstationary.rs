@@ -3,11 +3,7 @@
 //! `cargo test -p firedrill-judge --test nonstationary -- --nocapture` prints the figures that
 //! decision 0033 states.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a test that cannot go on has failed; the figures are for the decision"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::time::Duration;
 

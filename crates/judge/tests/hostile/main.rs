@@ -168,7 +168,7 @@ proptest! {
             order.observe(control, experiment);
             increase.observe(control, experiment);
         }
-        let (other, more) = (order.clone(), increase.clone());
+        let (other, more) = (order.clone(), increase);
         order.merge(&other);
         increase.merge(&more);
         prop_assert!(is_usable(order.evidence()) && is_usable(increase.evidence()));
