@@ -3,6 +3,7 @@
 mod examples;
 mod measured;
 mod proxy;
+mod shop;
 mod start;
 
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ enum Bench {
     Judge(examples::Arguments),
     /// Searches for known break points beside bisection and a ramp: coverage, trials, bad events
     Margin(examples::Arguments),
+    /// Searches for time-outs that the demo shop hides: how many intervals cover them, at what price
+    Shop(shop::Arguments),
 }
 
 /// One figure beside the peer's. `ratio` is how many times lower ours is.
@@ -82,6 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Bench::Proxied(rest) => examples::run(FAULTS, &[&["proxied"]], rest, arguments.json),
         Bench::Judge(rest) => examples::run(JUDGE, &[&[]], rest, arguments.json),
         Bench::Margin(rest) => examples::run(MARGIN, &[&[]], rest, arguments.json),
+        Bench::Shop(shop) => shop::run(shop, arguments.json),
         Bench::Kill(rest) => examples::run(FAULTS, &[&["kill"]], rest, arguments.json),
     }
 }

@@ -99,6 +99,55 @@ pub fn lose_payments(addresses: &Addresses) -> Value {
     .document(addresses)
 }
 
+/// Payments answers later and later, from `from` to `to` (milliseconds), until checkouts carry on
+/// without it. Where that is, nobody says here.
+#[must_use]
+pub fn late_payments(addresses: &Addresses, (from, to): (u64, u64)) -> Value {
+    let proxy = format!("http://{}", addresses.proxy);
+    let late = json!({
+        "type": "action",
+        "name": "payments are late",
+        "provider": {
+            "type": "fault",
+            "name": "application.latency",
+            "target": {"host": true},
+            "duration": "10s",
+            "arguments": {"proxy": proxy, "route": "payments", "delay": format!("{from}ms")},
+        },
+    });
+    let mut kpi = checkout_kpi(&addresses.checkout_url());
+    kpi["provider"]["rate"] = json!(LATE_RATE);
+    kpi["provider"]["timeout"] = json!("2s");
+    kpi["objective"] = json!({"success-ratio": 1.0 - LATE_MAX});
+    json!({
+        "title": "How late may payments answer before customers notice?",
+        "description": "The shop's own proxy delays what payments answers. A checkout that had to \
+                        carry on without is degraded, and says so.",
+        "blast-radius": {"targets-max": 1, "bad-events-max": 600, "duration-max": "15s"},
+        "kpis": [kpi],
+        "expect": {"during": "continue"},
+        "recovery": {"within": "5s"},
+        "phases": {"baseline": "1s"},
+        "margin": {
+            "vary": {"activity": "payments are late", "argument": "delay"},
+            "from": format!("{from}ms"),
+            "to": format!("{to}ms"),
+            "resolution": "15%",
+            "search": {"non-production": true, "jump-max": "2x"},
+            "dwell": {"min": "300ms", "max": "5s"},
+            "budget": {"bad-events": 600, "bad-events-per-trial": 60, "trials": 30},
+        },
+        "method": [late],
+        "rollbacks": [],
+    })
+}
+
+/// The share of degraded checkouts at which payments is too late.
+pub const LATE_MAX: f64 = 0.1;
+
+/// The search's load, in checkouts per second: few, because each trial that is too late costs some.
+pub const LATE_RATE: f64 = 80.0;
+
 /// Zone 2 stops answering for a minute: time to kill the drill in the middle of it.
 #[must_use]
 pub fn long_pause(addresses: &Addresses) -> Value {
@@ -313,6 +362,7 @@ mod tests {
             lose_two_zones(&kept),
             fault_without_traffic(&kept),
             lose_payments(&kept),
+            late_payments(&kept, (5, 640)),
             long_pause(&kept),
         ] {
             assert_valid(&document);

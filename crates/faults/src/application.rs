@@ -5,3 +5,5 @@ pub mod http_error;
 pub mod latency;
 pub mod reset;
 mod route;
+
+pub use route::proxy_at;

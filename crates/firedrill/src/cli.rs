@@ -28,7 +28,7 @@ use crate::failure::Failure;
 use crate::nearest::nearest;
 use crate::output::Out;
 
-pub(crate) use canary::CanaryArgs;
+pub(crate) use canary::{CanaryArgs, CanaryCommand, ProposeArgs};
 pub(crate) use demo::DemoArgs;
 pub(crate) use document::{ExportArgs, PlanArgs, SchemaArgs, ValidateArgs};
 pub(crate) use fault::{FaultsArgs, InjectArgs};

@@ -101,8 +101,9 @@ pub struct Passed {
 pub struct Requests {
     /// Answered well, as far as the protocol has a word for it (HTTP: a status below 500).
     pub well: u64,
+    /// Or, of HTTP/1.1, not at all: the connection ended before.
     pub badly: u64,
-    /// Of both, how many were answered by a fault.
+    /// Of both, how many were answered by a fault, or given up on while a fault held them back.
     pub ours: u64,
     /// How long they took, from when the request was there to when its answer ended.
     pub times: Times,

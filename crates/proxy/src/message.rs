@@ -57,6 +57,9 @@ pub trait Session: Debug + Send {
     /// The sender of this direction has nothing more to say.
     fn end(&mut self, direction: Direction, now: Instant, out: &mut dyn Sink);
 
+    /// The connection broke off: what has no answer yet gets none. Nothing is sent any more.
+    fn give_up(&mut self, _now: Instant, _out: &mut dyn Sink) {}
+
     /// Does what its time has come for.
     fn wake(&mut self, now: Instant, out: &mut dyn Sink);
 

@@ -2,12 +2,14 @@
 //! at every look until something is proven or time is up. Fault and split are the guardian's to undo.
 //!
 //! - [`ask`]: the question, from the document;
+//! - [`propose`]: which canaries the routes of a proxy suggest;
 //! - `hours`: when it may run;
 //! - `sense`: what the proxy counted since the last look, and whether it may be believed;
 //! - `told`: what came of it, in words.
 
 pub mod ask;
 mod hours;
+pub mod propose;
 mod sense;
 mod told;
 

@@ -58,6 +58,16 @@ fn judge(tour: &Value) -> Result<(), String> {
             tour["drills"]
         ));
     }
+    // That it was searched, to whatever end a busy machine allows; the bench says how well.
+    let late = &tour["late-payments"];
+    match late["trials"].as_u64() {
+        Some(trials @ 1..) => println!("{trials} trials of late payments: {}", late["measured-ms"]),
+        _ => {
+            return Err(format!(
+                "how late payments may answer was not searched: {late}"
+            ));
+        }
+    }
     match tour["killed"]["all-run-again-ms"].as_f64() {
         Some(ms) => {
             println!("after SIGKILL of the drill, all ran again in {ms:.1} ms");
@@ -87,7 +97,7 @@ mod tests {
             .iter()
             .map(|verdict| json!({"verdict": verdict}))
             .collect();
-        json!({"drills": drills, "killed": {"all-run-again-ms": 2.0}})
+        json!({"drills": drills, "late-payments": {"trials": 12}, "killed": {"all-run-again-ms": 2.0}})
     }
 
     #[test]
@@ -103,5 +113,8 @@ mod tests {
         let mut stuck = tour(EXPECTED);
         stuck["killed"]["all-run-again-ms"] = Value::Null;
         assert!(judge(&stuck).is_err());
+        let mut unasked = tour(EXPECTED);
+        unasked["late-payments"]["trials"] = json!(0);
+        assert!(judge(&unasked).is_err());
     }
 }

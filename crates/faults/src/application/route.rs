@@ -165,24 +165,42 @@ impl OnRoute {
         })])
     }
 
-    /// The first of the host's addresses where a proxy answers: `localhost` has two.
     fn look(&self) -> Result<(SocketAddr, Route), ProxyError> {
-        let (host, port) = &self.api;
-        let unknown = |source| ProxyError::HostUnknown {
-            name: host.clone(),
-            source,
-        };
-        let addresses = (host.as_str(), *port).to_socket_addrs().map_err(unknown)?;
-        let mut last = unknown(std::io::ErrorKind::NotFound.into());
-        for address in addresses {
-            match ControlApi::at(address, PATIENCE).route(&self.route) {
-                Ok(route) => return Ok((address, route)),
-                Err(error @ ProxyError::Unreachable { .. }) => last = error,
-                Err(error) => return Err(error),
-            }
-        }
-        Err(last)
+        first_answer(&self.api, |api| api.route(&self.route))
     }
+}
+
+/// Where the proxy with this interface is.
+///
+/// # Errors
+/// When this is no interface, its host cannot be looked up, or nobody answers there.
+pub fn proxy_at(url: &str) -> Result<SocketAddr, ProxyError> {
+    let api = host_and_port(url).ok_or_else(|| ProxyError::HostUnknown {
+        name: url.into(),
+        source: std::io::Error::other(format!("an interface is {APIS}")),
+    })?;
+    first_answer(&api, ControlApi::routes).map(|(address, _)| address)
+}
+
+/// The first of the host's addresses where a proxy answers: `localhost` has two.
+fn first_answer<T>(
+    (host, port): &(String, u16),
+    ask: impl Fn(&ControlApi) -> Result<T, ProxyError>,
+) -> Result<(SocketAddr, T), ProxyError> {
+    let unknown = |source| ProxyError::HostUnknown {
+        name: host.clone(),
+        source,
+    };
+    let addresses = (host.as_str(), *port).to_socket_addrs().map_err(unknown)?;
+    let mut last = unknown(std::io::ErrorKind::NotFound.into());
+    for address in addresses {
+        match ask(&ControlApi::at(address, PATIENCE)) {
+            Ok(answer) => return Ok((address, answer)),
+            Err(error @ ProxyError::Unreachable { .. }) => last = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
 }
 
 pub(super) fn is_http(route: &Route) -> bool {

@@ -19,6 +19,7 @@ use super::value::{positive, some_time};
 Examples:
   firedrill demo                     the tour
   firedrill demo --instances 4       a bigger shop: does it survive more now?
+  firedrill demo --secret-timeout    hide a time-out in the shop; a search finds it
   firedrill demo --keep              leave the shop running, and say what to try
   firedrill demo --stop              end the shop that --keep left")]
 pub(crate) struct DemoArgs {
@@ -28,6 +29,16 @@ pub(crate) struct DemoArgs {
     /// End the shop that an earlier --keep left running
     #[arg(long)]
     pub(crate) stop: bool,
+    /// Ask for the shop's time-out for payments (20ms to 600ms), hide it, and find it by a search
+    ///
+    /// Nothing else is shown: a shop with that time-out, a search that does not know it, both
+    /// figures, and how many checkouts it took. Without a terminal the time-out is a line of the
+    /// standard input.
+    #[arg(long, conflicts_with_all = ["keep", "stop", "payments_timeout", "try_timeout"])]
+    pub(crate) secret_timeout: bool,
+    /// Chooses arrival times; the same seed chooses the same
+    #[arg(long, value_name = "N", requires = "secret_timeout")]
+    pub(crate) seed: Option<u64>,
     /// Where the report goes [default: firedrill-demo.html]
     #[arg(long, value_name = "PATH", conflicts_with = "no_report")]
     pub(crate) report: Option<PathBuf>,

@@ -1,11 +1,12 @@
 //! `firedrill canary`: two arms of a route's traffic, of which one has a fault.
 
 mod look;
+mod propose;
 
 use firedrill_experiment::journal::{Journal, Verdict};
 
 use super::run::{Loading, documents, fresh_seed, overrides, settings, write_journal};
-use crate::cli::{CanaryArgs, GlobalArgs};
+use crate::cli::{CanaryArgs, CanaryCommand, GlobalArgs};
 use crate::drill::{self, Order};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -15,8 +16,11 @@ use crate::verdict;
 pub(crate) use look::Look;
 
 pub(super) fn execute(args: &CanaryArgs, global: &GlobalArgs, out: &Out) -> Result<Exit, Failure> {
+    if let Some(CanaryCommand::Propose(args)) = &args.what {
+        return propose::execute(args, out);
+    }
     let settings = settings(global)?;
-    let places = [args.document.clone()];
+    let places = [args.document.clone().unwrap_or_default()];
     let loading = Loading::default();
     let mut documents = documents(&places, true, false, &settings, &loading, out)?;
     let document = documents.remove(0);

@@ -3,7 +3,10 @@
 //! The shop is real processes, the load real requests, the faults real faults; nothing here knows
 //! how a drill will end.
 
+mod canary;
 mod kill;
+mod late;
+mod secret;
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +38,9 @@ pub(super) fn execute(args: &DemoArgs, global: &GlobalArgs, out: &Out) -> Result
         return stop(&directory, out);
     }
     let exe = std::env::current_exe()?;
+    if args.secret_timeout {
+        return secret::find(args, global, (&exe, &directory), out);
+    }
     let stay = if args.keep { Stay::Kept } else { Stay::WithUs };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -66,7 +72,7 @@ fn tour(
 ) -> Result<Exit, Failure> {
     let mut journals = Vec::new();
     let acts = acts(shop.addresses());
-    let count = acts.len() + 1;
+    let count = acts.len() + 2;
     for (number, act) in acts.into_iter().enumerate() {
         heading(number + 1, count, act.question, out)?;
         let journal = hold(with_rate(act.document, args.rate), global, out)?;
@@ -81,6 +87,10 @@ fn tour(
         if halted {
             return Ok(Exit::Halted);
         }
+    }
+    let late = how_late(shop, (count - 1, count), args, global, out)?;
+    if late.is_halted() {
+        return Ok(Exit::Halted);
     }
     heading(
         count,
@@ -98,7 +108,12 @@ fn tour(
     }
     let report = report(&journals, args)?;
     if out.is_json() {
-        out.json(&summary(&journals, &killed, report.as_deref()))?;
+        out.json(&summary(
+            &journals,
+            &late.summary(args.payments_timeout),
+            &killed,
+            report.as_deref(),
+        ))?;
     } else if let Some(path) = &report {
         out.line(format!("\n{BOLD}Report{BOLD:#}  {}", path.display()))?;
         out.line(format!("{DIM}Next: firedrill demo --instances 4 (does a bigger shop survive more?), or --keep and try by hand.{DIM:#}"))?;
@@ -108,6 +123,24 @@ fn tour(
     } else {
         Exit::Failed
     })
+}
+
+/// The act that searches.
+fn how_late(
+    shop: &Shop,
+    (number, count): (usize, usize),
+    args: &DemoArgs,
+    global: &GlobalArgs,
+    out: &Out,
+) -> Result<late::Late, Failure> {
+    let question = "Payments answers later and later. How late is too late?";
+    heading(number, count, question, out)?;
+    let late = late::search(shop.addresses(), late::TOUR, fresh_seed(), global, out)?;
+    if !out.is_json() {
+        let told = late.describe("the shop's", args.payments_timeout);
+        out.raw(told.as_bytes())?;
+    }
+    Ok(late)
 }
 
 fn config(args: &DemoArgs) -> ShopConfig {
@@ -145,6 +178,7 @@ fn acts(addresses: &Addresses) -> Vec<Act> {
             question: "An instance that serves nobody stops answering. Everything stays green; is that proof?",
             document: tour::fault_without_traffic(addresses),
         },
+        canary::act(addresses),
     ]
 }
 
@@ -166,6 +200,9 @@ fn hold(document: Value, global: &GlobalArgs, out: &Out) -> Result<Box<Journal>,
     let experiment = Experiment::from_value(document, Strictness::Strict)
         .map_err(|mistakes| Failure::new(Exit::Failed, mistakes.lines().join("; ")))?;
     let order = Order::of_ours(experiment, "the demo", fresh_seed(), global.state()?);
+    if order.experiment.canary.is_some() {
+        return canary::hold(&order, out);
+    }
     let mut look = Look::new(out, None, &order)?;
     let journal = drill::hold(order, |now, notice| look.see(now, &notice))?;
     look.ended();
@@ -233,7 +270,12 @@ fn report(journals: &[Journal], args: &DemoArgs) -> Result<Option<PathBuf>, Fail
     Ok(Some(std::path::absolute(&path)?))
 }
 
-fn summary(journals: &[Journal], killed: &kill::Killed, report: Option<&Path>) -> Value {
+fn summary(
+    journals: &[Journal],
+    late: &Value,
+    killed: &kill::Killed,
+    report: Option<&Path>,
+) -> Value {
     let drills: Vec<Value> = journals
         .iter()
         .map(|journal| {
@@ -248,7 +290,7 @@ fn summary(journals: &[Journal], killed: &kill::Killed, report: Option<&Path>) -
             })
         })
         .collect();
-    json!({"drills": drills, "killed": killed, "report": report})
+    json!({"drills": drills, "late-payments": late, "killed": killed, "report": report})
 }
 
 fn stop(directory: &Path, out: &Out) -> Result<Exit, Failure> {

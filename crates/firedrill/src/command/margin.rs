@@ -21,6 +21,8 @@ use crate::failure::Failure;
 use crate::output::Out;
 use look::Look;
 
+pub(super) use answer::describe;
+
 pub(super) fn execute(args: &MarginArgs, global: &GlobalArgs, out: &Out) -> Result<Exit, Failure> {
     let settings = settings(global)?;
     let places = [args.document.clone()];
@@ -104,7 +106,8 @@ fn goes_on(record: &Record) -> bool {
     record.stopped.is_none() && end != Some(End::NotAnswered(Unanswered::NotRecovered))
 }
 
-fn exit(record: &Record) -> Exit {
+/// The exit code of one dimension.
+pub(super) fn exit(record: &Record) -> Exit {
     match &record.stopped {
         Some(Stopped::Unhealthy(_) | Stopped::Refused(_)) => return Exit::Refused,
         Some(Stopped::NoEffect(_) | Stopped::Sensor(_) | Stopped::ContextChanged(_)) => {

@@ -328,3 +328,34 @@ fn whoever_kills_the_canary_everybody_is_treated_alike_again() {
     running.wait().unwrap();
     assert!(wait_until(|| is_clean(&proxy)));
 }
+
+#[test]
+fn canaries_are_proposed_for_what_has_traffic_and_written_as_valid_documents() {
+    let place = Place::new();
+    let proxy = proxy(&place, &answering().to_string());
+    let _clients = Clients::of(proxy.address);
+    let interface = format!("http://{}", proxy.interface);
+    let words = [
+        "canary", "propose", "--proxy", &interface, "--watch", "1s", "-o", "proposed",
+    ];
+    let output = place
+        .command(&[&words[..], &["--timeout", "web=500ms"]].concat())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("time-out 500 ms"), "{told}");
+    let files = std::fs::read_dir(place.work().join("proposed")).unwrap();
+    let mut files: Vec<String> = files
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort_unstable();
+    assert_eq!(files.len(), 3, "{files:?}");
+    assert_eq!(files[0], "01-web-failure.json");
+    for file in files {
+        let path = format!("proposed/{file}");
+        let valid = place.command(&["validate", &path]).output().unwrap();
+        assert!(valid.status.success(), "{valid:?}");
+    }
+    assert!(is_clean(&proxy));
+}

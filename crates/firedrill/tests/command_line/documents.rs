@@ -217,7 +217,8 @@ fn the_catalogue_is_short_and_each_fault_is_explained() {
 fn every_ready_drill_is_valid_and_its_faults_understand_their_arguments() {
     let shelves = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../experiments");
     let place = Place::new();
-    let drills = ["chaos", "margins"].map(|shelf| std::fs::read_dir(shelves.join(shelf)).unwrap());
+    let drills = ["chaos", "margins", "canaries"]
+        .map(|shelf| std::fs::read_dir(shelves.join(shelf)).unwrap());
     for entry in drills.into_iter().flatten() {
         let path = entry.unwrap().path();
         if path.extension().is_none_or(|kind| kind == "md") {

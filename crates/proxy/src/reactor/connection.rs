@@ -182,6 +182,7 @@ impl Connection {
                     self.route.handshakes.add(Party::Upstream, &alert);
                     counters.failed.add(1);
                 }
+                self.give_up(now, counters);
                 self.will_reset();
                 return Next::Over;
             }
@@ -201,6 +202,14 @@ impl Connection {
         let moving = moving.filter_map(|(lane, _)| lane.due());
         let session = self.session.as_ref().and_then(|session| session.due());
         Next::Wait(moving.chain(session).min())
+    }
+
+    /// It broke off: what was asked has no answer any more, and is counted so.
+    pub(super) fn give_up(&mut self, now: Instant, counters: &OfWorker) {
+        if let Some(session) = &mut self.session {
+            let mut outlet = Outlet::new(&mut self.sides, &mut self.lanes, self.arm, now, counters);
+            session.give_up(now, &mut outlet);
+        }
     }
 
     /// What is left to do before anything passes, if there is something.

@@ -472,6 +472,8 @@ impl Worker {
             Some(Entry::Connected(connection)) => {
                 let socket = connection.side(side);
                 if flags.contains(EventFlags::ERR) && socket.error().is_err() {
+                    let route = Arc::clone(connection.route());
+                    connection.give_up(now, route.counters.of(self.number));
                     self.reset(key);
                     return;
                 }

@@ -9,7 +9,7 @@ use super::plot;
 use crate::output::{BAD, BOLD, CAUTION, DIM, GOOD};
 
 /// Everything, for standard output.
-pub(super) fn describe(records: &[Record]) -> serde_json::Result<String> {
+pub(in crate::command) fn describe(records: &[Record]) -> serde_json::Result<String> {
     let dimensions: Vec<Dimension> = records
         .iter()
         .map(|record| serde_json::to_value(record).and_then(serde_json::from_value))

@@ -140,6 +140,20 @@ impl Version1 {
             });
         }
     }
+
+    /// No answer comes any more. Who gave up on a late one counts: without them, a delay beyond the
+    /// callers' patience would seem to meet nobody.
+    fn leave_unanswered(&mut self, now: Instant, out: &mut dyn Sink) {
+        let asked = self.exchanges.drain(..);
+        for exchange in asked.filter(|exchange| exchange.ours.is_none()) {
+            out.answered(Answered {
+                well: false,
+                ours: false,
+                took: now.saturating_duration_since(exchange.since),
+                arm: exchange.arm,
+            });
+        }
+    }
 }
 
 impl Session for Version1 {
@@ -158,6 +172,19 @@ impl Session for Version1 {
         match direction {
             Direction::Upstream => self.end_requests(now, out),
             Direction::Downstream => self.end_responses(now, out),
+        }
+    }
+
+    fn give_up(&mut self, now: Instant, out: &mut dyn Sink) {
+        self.leave_unanswered(now, out);
+        if let Some((since, arm)) = self.requests.is_held_back() {
+            // Whoever gave up did so on the fault.
+            out.answered(Answered {
+                well: false,
+                ours: true,
+                took: now.saturating_duration_since(since),
+                arm,
+            });
         }
     }
 

@@ -77,7 +77,10 @@ fn of_requests(before: &Arms, now: &Arms, toxic: &Toxic, observed: &mut Observed
     let delay = toxic.kind.ends_with("_delay").then(|| delay_ms(toxic));
     let met = match delay {
         // A bucket is told by its longest.
-        Some((delay, jitter)) => slower_than((delay - jitter) / 1000.0, &since),
+        // Those that ended sooner ended because of it: their callers gave up.
+        Some((delay, jitter)) => {
+            slower_than((delay - jitter) / 1000.0, &since).saturating_add(since.by_faults)
+        }
         None => since.by_faults,
     };
     if met == 0 {
@@ -242,6 +245,25 @@ mod tests {
             "{added:?}"
         );
         assert!(added.low < added.achieved && added.achieved < added.high);
+    }
+
+    #[test]
+    fn callers_that_gave_up_on_a_late_answer_have_met_it() {
+        let before = Arms::default();
+        let mut now = before.clone();
+        // Ended after 50 ms of the 100 ms.
+        now.none = Requests {
+            badly: 7,
+            well: 0,
+            ..requests(&[(0.05, 7)], 7)
+        };
+        let gave_up = seen(&before, &now, &toxic("http_delay", 1.0, None));
+        assert_eq!(gave_up.idle, Vec::<String>::new());
+        let share = gave_up
+            .measured
+            .iter()
+            .find(|one| one.quantity == Quantity::ShareMet);
+        assert_eq!(share.map(|share| share.achieved), Some(1.0), "{gave_up:?}");
     }
 
     #[test]

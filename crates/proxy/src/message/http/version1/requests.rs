@@ -7,6 +7,7 @@ use super::body::Body;
 use super::head::{Head, Request, Wrong};
 use super::responses::Carried;
 use super::{EXCHANGES_MOST, Exchange, HEAD_TIME, Method, Ours, Version1, rewrite};
+use crate::arms::Arm;
 use crate::message::http::BodyChange;
 use crate::message::passing::Passing;
 use crate::message::{Answered, Sink};
@@ -69,6 +70,16 @@ impl Requests {
     pub(super) fn close(&mut self) {
         self.at = At::Closed;
         self.held = Vec::new();
+    }
+
+    /// A request that a fault has wait: since when, in which arm.
+    pub(super) fn is_held_back(&self) -> Option<(Instant, Option<Arm>)> {
+        match &self.at {
+            At::Waiting {
+                since, decision, ..
+            } => Some((*since, decision.arm)),
+            _ => None,
+        }
     }
 
     /// The answer said what comes now.

@@ -144,6 +144,7 @@ impl Version1 {
         if let At::Body { status, .. } = self.responses.at {
             self.finish(status, false, now, out);
         }
+        self.leave_unanswered(now, out);
         self.responses.at = At::Closed;
         out.end(Direction::Downstream, End::Fin);
     }

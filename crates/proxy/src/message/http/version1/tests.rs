@@ -436,3 +436,36 @@ proptest! {
         bed.session.end(Direction::Downstream, bed.now, &mut bed.said);
     }
 }
+
+#[test]
+fn a_request_that_gets_no_answer_any_more_went_badly() {
+    let latency = Latency {
+        delay: Duration::from_millis(300),
+        jitter: Duration::ZERO,
+        distribution: firedrill_worker::queue::distribution::Distribution::Uniform,
+        correlation: 0.0,
+    };
+    let late = HttpAction::Delay(latency);
+    let mut bed = Bed::with(&on_all(late.clone()));
+    bed.client(GET);
+    // Its client gave up: what waits goes on all the same, and nobody answers it.
+    bed.session.end(Direction::Upstream, bed.now, &mut bed.said);
+    bed.wait(Duration::from_millis(300));
+    assert_eq!(bed.upstream_got(), GET);
+    assert_eq!(bed.said.answers, []);
+    bed.session
+        .end(Direction::Downstream, bed.now, &mut bed.said);
+    assert_eq!(bed.said.answers, [(false, false)]);
+    // A connection that breaks off while the fault holds the request back: by the fault.
+    let mut broken = Bed::with(&on_all(late));
+    broken.client(GET);
+    broken.session.give_up(broken.now, &mut broken.said);
+    assert_eq!(broken.said.answers, [(false, true)]);
+    // A connection that ends between requests is no request.
+    let mut idle = Bed::with(&[]);
+    idle.client(GET);
+    idle.upstream(OK);
+    idle.session
+        .end(Direction::Downstream, idle.now, &mut idle.said);
+    assert_eq!(idle.said.answers, [(true, false)]);
+}
