@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use firedrill_experiment::document::{Expectation, Expected, KpiGuardrail};
-use firedrill_judge::{BadRateTest, Degraded, HarmWatch, Window};
+use firedrill_judge::{BadRateWatch, Degraded, HarmWatch, Window};
 
 use crate::asked::objective;
 
@@ -55,8 +55,9 @@ impl KpiGuard {
             .map(|bad| bad.saturating_add(1));
         let ratio = asked.success_ratio_min.and_then(|min| {
             let tests = 1.0 + f64::from(u8::from(asked.latency.is_some()));
-            let mut test = BadRateTest::new(1.0 - min, (1.0 - guardrail.confidence) / 2.0 / tests);
-            (1..=BAD_TO_STOP_MAX).find(|_| test.observe(1, 0))
+            let alpha = (1.0 - guardrail.confidence) / 2.0 / tests;
+            let mut watch = BadRateWatch::new(1.0 - min, alpha);
+            (1..=BAD_TO_STOP_MAX).find(|_| watch.observe(1, 0).is_some())
         });
         counts.chain(ratio).min()
     }

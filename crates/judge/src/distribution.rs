@@ -1,7 +1,7 @@
 //! Whether two distributions differ anywhere, and which arm is the slower one.
 //!
 //! Around each arm's empirical distribution function lies a band that holds the true one at
-//! all times ([`crate::boundary`], Howard & Ramdas 2022), each at half of `alpha`. If the two
+//! all times (Howard & Ramdas 2022), each at half of `alpha`. If the two
 //! functions are further apart than both radii together, anywhere, the distributions differ;
 //! where the control's is the higher one, the experiment is slower there: more of its
 //! observations are above that value. Used like this by Lindon, Sanden & Shirikian, "Rapid

@@ -76,7 +76,7 @@ pub use evidence::Evidence;
 pub use interval::{Interval, Narrowed};
 pub use level::{Alpha, Probability};
 pub use recovery::recovered;
-pub use sequential::{BadRateTest, Harm, HarmWatch};
+pub use sequential::{BadRateTest, BadRateWatch, Harm, HarmWatch};
 pub use tally::{Counts, Tally, Window, latency_histogram};
 pub use traffic::{requests_needed, requests_needed_for};
 pub use unusable::Unusable;

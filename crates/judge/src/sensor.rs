@@ -360,8 +360,13 @@ fn between(
     let mut latency = latency_histogram().map_err(|error| corrupt(error.to_string()))?;
     for (end, count) in &now.latency {
         let more = (count - last.map_or(0.0, |last| bucket(last, *end))).max(0.0) as u64;
+        // What took at most the bucket's end is in no cell that reaches beyond it.
+        let within = match latency.highest_equivalent(*end) > *end {
+            true => latency.lowest_equivalent(*end).saturating_sub(1),
+            false => *end,
+        };
         latency
-            .record_n(*end, more)
+            .record_n(within, more)
             .map_err(|error| corrupt(format!("a latency of {end} µs: {error}")))?;
     }
     Ok(Window {

@@ -17,6 +17,8 @@
 //! Assumption: given the past, a request is bad with probability at most `b` while the null
 //! holds; independence in time is not needed.
 
+mod watch;
+
 use std::time::Duration;
 
 use statrs::function::beta::ln_beta;
@@ -27,6 +29,8 @@ use crate::tally::Window;
 use crate::verdict::{Degraded, Objective};
 use crate::words;
 use crate::worst::Scan;
+
+pub use watch::{BadRateWatch, Counted};
 
 /// Tests "at most this share is bad"; see the module.
 #[derive(Debug, Clone)]
@@ -43,8 +47,8 @@ pub struct BadRateTest {
 pub struct HarmWatch {
     confidence: f64,
     degraded: Degraded,
-    ratio: Option<(f64, BadRateTest)>,
-    latency: Option<(f64, Duration, BadRateTest)>,
+    ratio: Option<(f64, BadRateWatch)>,
+    latency: Option<(f64, Duration, BadRateWatch)>,
     worst: Option<(u64, Scan)>,
     budget: Option<Budget>,
     harm: Option<Harm>,
@@ -88,6 +92,15 @@ impl BadRateTest {
         self.proven
     }
 
+    fn counted(&self) -> Counted {
+        let (bad, good) = (self.bad, self.good);
+        Counted { bad, good }
+    }
+
+    fn requests(&self) -> u64 {
+        self.bad.saturating_add(self.good)
+    }
+
     /// Natural logarithm of the mixture `M`: the evidence against the null. Minus infinity
     /// when there is none, or when there are more requests than the series is exact for
     /// (10⁹: nothing is claimed then); plus infinity for a bad request where none is allowed.
@@ -120,7 +133,7 @@ impl HarmWatch {
         let tests = u32::from(objective.success_ratio_min.is_some())
             + u32::from(objective.latency.is_some());
         let alpha = (1.0 - confidence) / f64::from(tests.max(1));
-        let test = |share: f64| BadRateTest::new(1.0 - share, alpha);
+        let test = |share: f64| BadRateWatch::new(1.0 - share, alpha);
         Self {
             confidence,
             degraded: count_degraded_as,
@@ -183,11 +196,12 @@ impl HarmWatch {
         let (min, test) = self.ratio.as_mut()?;
         let counts = window.counts();
         let bad = self.degraded.bad(&counts);
-        test.observe(bad, self.degraded.good(counts.good, counts.degraded)).then(|| {
+        let good = self.degraded.good(counts.good, counts.degraded);
+        test.observe(bad, good).map(|seen| {
             format!(
                 "{} of {} requests were bad: a success ratio below {} is proven at {} confidence, whenever one looks.",
-                words::count(test.bad),
-                words::count(test.bad.saturating_add(test.good)),
+                words::count(seen.bad),
+                words::count(seen.bad.saturating_add(seen.good)),
                 words::percent(*min),
                 words::percent(self.confidence),
             )
@@ -204,11 +218,11 @@ impl HarmWatch {
             .filter(|cell| window.latency.lowest_equivalent(cell.value_iterated_to()) > limit)
             .fold(0_u64, |sum, cell| sum.saturating_add(cell.count_at_value()));
         let fast = window.latency.len().saturating_sub(slow);
-        test.observe(slow, fast).then(|| {
+        test.observe(slow, fast).map(|seen| {
             format!(
                 "{} of {} requests took longer than {}: a {} above it is proven at {} confidence, whenever one looks.",
-                words::count(test.bad),
-                words::count(test.bad.saturating_add(test.good)),
+                words::count(seen.bad),
+                words::count(seen.bad.saturating_add(seen.good)),
                 words::duration(*max),
                 words::quantile(*quantile),
                 words::percent(self.confidence),

@@ -112,14 +112,14 @@ fn answer(mut stream: TcpStream, turn: Turn, began: Instant, after: Duration) ->
 }
 
 /// Somebody to pause.
-struct Victim(Child);
+pub(crate) struct Victim(pub(crate) Child);
 
 impl Victim {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self(Command::new("sleep").arg("600").spawn().unwrap())
     }
 
-    fn is_stopped(&self) -> bool {
+    pub(crate) fn is_stopped(&self) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
         let state = stat.rsplit_once(") ").unwrap().1;
         state.starts_with('T')
@@ -200,7 +200,7 @@ fn drill(turn: Turn, by: By) -> (Value, i32) {
     (journal, status)
 }
 
-fn reasons(journal: &Value) -> String {
+pub(crate) fn reasons(journal: &Value) -> String {
     let reasons = journal["firedrill"]["reasons"].as_array().unwrap();
     let reasons: Vec<&str> = reasons.iter().filter_map(Value::as_str).collect();
     reasons.join(" ")

@@ -20,4 +20,5 @@ mod proxy;
 mod refusals;
 mod reports;
 mod skew;
+mod sources;
 mod together;

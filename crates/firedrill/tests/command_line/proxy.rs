@@ -50,7 +50,7 @@ impl Proxy {
         used.map(|ticks| ticks.parse::<u64>().unwrap()).sum()
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.process.id()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }

@@ -281,6 +281,8 @@ fn buckets_become_latencies_and_one_that_goes_back_alone_is_told() {
     ]));
     assert_eq!(window.latency.len(), 3);
     assert_eq!(window.latency.count_between(0, 250_000), 2);
+    let slowest = window.latency.highest_equivalent(window.latency.max());
+    assert!((499_000..=500_000).contains(&slowest), "{slowest}");
     let back = last_of(vec![
         with(1, 10.0, &[(250_000, 9.0)]),
         with(2, 13.0, &[(250_000, 8.0)]),
