@@ -7,9 +7,11 @@ mod identity;
 mod margin;
 pub(crate) mod signals;
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use firedrill_engine::effect::Signal;
 use firedrill_engine::plan::Obstacle;
 use firedrill_engine::{Options, Plan};
 use firedrill_experiment::diagnostic::Diagnostic;
@@ -27,9 +29,11 @@ use firedrill_runner::spare::Spare;
 use firedrill_runner::{Notice, Ports, check, drive, prepare};
 use firedrill_undo::{DrillId, Guardian, SpawnConfig, StateDir};
 use serde_json::Map;
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-use crate::failure::Failure;
+use crate::exit::Exit;
+use crate::failure::{Failure, OrFail as _};
 
 pub(crate) use canary::canary;
 pub(crate) use margin::{Dimension, margin};
@@ -98,10 +102,7 @@ pub(crate) fn hold(
     } else {
         None
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
+    let runtime = runtime()?;
     let mut refusals: Vec<String> = unrecoverable
         .flatten()
         .iter()
@@ -126,13 +127,7 @@ async fn hold_on(
 ) -> Result<Box<Journal>, Failure> {
     let (signal, signals) = mpsc::unbounded_channel();
     signals::listen(&signal)?;
-    let providers = Providers::new(ProvidersConfig {
-        verify_tls: order.verify_tls,
-        python: order.python.clone(),
-        directory: None,
-        seed: order.seed,
-        listener: signals::of_worker(signal.clone()),
-    });
+    let providers = providers(&order, signal.clone());
     // From here on the lease is renewed, however long the preparations take.
     let radius = order.experiment.blast_radius.unwrap_or_default();
     let faults = guardian.map_or_else(Faults::none, |guardian| {
@@ -297,6 +292,30 @@ fn needs_rollbacks(order: &Order) -> bool {
 
 fn needs_guardian(order: &Order) -> bool {
     order.options.dry.is_none() && (has_faults(&order.experiment) || needs_rollbacks(order))
+}
+
+/// The guardian of what cannot do without a fault.
+fn require_guardian(order: &Order, drill: &DrillId) -> Result<Guardian, Failure> {
+    start_guardian(order, drill)
+        .map_err(|why| Failure::new(Exit::Refused, format!("no fault without its undo: {why}")))
+        .or_hint("firedrill doctor says what is missing")
+}
+
+fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+}
+
+fn providers(order: &Order, signal: mpsc::UnboundedSender<Signal>) -> Providers {
+    Providers::new(ProvidersConfig {
+        verify_tls: order.verify_tls,
+        python: order.python.clone(),
+        directory: None,
+        seed: order.seed,
+        listener: signals::of_worker(signal),
+    })
 }
 
 fn start_guardian(order: &Order, drill: &DrillId) -> Result<Guardian, String> {

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use firedrill_experiment::call::FaultCall;
-use firedrill_experiment::document::{BlastRadius, UndoClass};
+use firedrill_experiment::call::{self, Call, FaultCall};
+use firedrill_experiment::document::{BlastRadius, Experiment, UndoClass};
+use firedrill_experiment::scope::Scope;
 use firedrill_experiment::units::format_duration;
 use firedrill_faults::switching::hosts::{self, Addresses, Hosts};
 use firedrill_faults::{
@@ -33,6 +34,26 @@ pub(crate) struct Newcomers {
     pub(crate) names: Vec<String>,
     /// None where the fault is already.
     pub(crate) primitives: Vec<Primitive>,
+}
+
+/// The fault of the method that goes by this name; what keeps it from being known is added to the
+/// reasons.
+pub(crate) fn named_fault(
+    experiment: &Experiment,
+    name: &str,
+    scope: &Scope,
+    reasons: &mut Vec<String>,
+) -> Option<FaultCall> {
+    let mut method = experiment.method.iter();
+    let activity = method.find(|activity| activity.name == name)?;
+    match call::resolve(&activity.provider, scope) {
+        Ok(Call::Fault(call)) => Some(call),
+        Ok(_) => None,
+        Err(error) => {
+            reasons.push(format!("`{name}`: {error}"));
+            None
+        }
+    }
 }
 
 impl Aim {

@@ -3,8 +3,6 @@
 mod look;
 mod propose;
 
-use firedrill_experiment::journal::{Journal, Verdict};
-
 use super::run::{Loading, documents, fresh_seed, overrides, settings, write_journal};
 use crate::cli::{CanaryArgs, CanaryCommand, GlobalArgs};
 use crate::drill::{self, Order};
@@ -44,16 +42,6 @@ pub(super) fn execute(args: &CanaryArgs, global: &GlobalArgs, out: &Out) -> Resu
         out.raw(verdict::describe(&journal).as_bytes())?;
         out.line(format!("  journal     {}", args.journal_path.display()))?;
     }
-    Ok(exit(&journal))
-}
-
-fn exit(journal: &Journal) -> Exit {
-    match journal.firedrill.as_ref().map(|drill| drill.verdict) {
-        Some(Verdict::Held) => Exit::Held,
-        Some(Verdict::Broken | Verdict::NotRecovered) => Exit::Broken,
-        Some(Verdict::Inconclusive) => Exit::Inconclusive,
-        Some(Verdict::Refused | Verdict::UnhealthyBefore) => Exit::Refused,
-        Some(Verdict::Halted) => Exit::Halted,
-        Some(Verdict::Failed) | None => Exit::Failed,
-    }
+    let drill = journal.firedrill.as_ref();
+    Ok(drill.map_or(Exit::Failed, |drill| drill.verdict.into()))
 }

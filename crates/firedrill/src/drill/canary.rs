@@ -10,13 +10,12 @@ use firedrill_runner::canary::ask::Asked;
 use firedrill_runner::canary::{Notice, Outcome, hold};
 use firedrill_runner::fault::Faults;
 use firedrill_runner::prepare;
-use firedrill_runner::provider::{Providers, ProvidersConfig};
 use firedrill_undo::{DrillId, Guardian};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::{Order, identity, signals, start_guardian};
+use super::{Order, identity, providers, require_guardian, runtime, signals};
 use crate::exit::Exit;
 use crate::failure::{Failure, OrFail as _};
 
@@ -26,14 +25,8 @@ pub(crate) fn canary(
     look: impl FnMut(Duration, Notice<'_>),
 ) -> Result<Journal, Failure> {
     let drill = identity::drill_id()?;
-    let guardian = start_guardian(order, &drill)
-        .map_err(|why| Failure::new(Exit::Refused, format!("no fault without its undo: {why}")))
-        .or_hint("firedrill doctor says what is missing")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    runtime.block_on(run(order, &drill, guardian, look))
+    let guardian = require_guardian(order, &drill)?;
+    runtime()?.block_on(run(order, &drill, guardian, look))
 }
 
 async fn run(
@@ -60,13 +53,7 @@ async fn run(
 
 /// The question, once configuration and secrets are loaded.
 async fn ask(order: &Order, signal: mpsc::UnboundedSender<Signal>) -> Result<Asked, Failure> {
-    let providers = Providers::new(ProvidersConfig {
-        verify_tls: order.verify_tls,
-        python: order.python.clone(),
-        directory: None,
-        seed: order.seed,
-        listener: signals::of_worker(signal),
-    });
+    let providers = providers(order, signal);
     let loaded = prepare::load_scope(&order.experiment, &order.overrides, &providers).await;
     providers.shutdown().await;
     let scope = loaded.or_exit(Exit::Usage)?;

@@ -14,7 +14,7 @@ use firedrill_runner::margin::record::{Context, FORM, Record};
 use firedrill_runner::margin::{Notice, hold as search};
 use firedrill_runner::plan::preview;
 use firedrill_runner::prepare;
-use firedrill_runner::provider::{Providers, ProvidersConfig};
+use firedrill_runner::provider::Providers;
 use firedrill_runner::rollback;
 use firedrill_runner::spare::Spare;
 use firedrill_undo::{DrillId, Guardian};
@@ -22,7 +22,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::{Order, identity, needs_rollbacks, rollbacks, signals, start_guardian};
+use super::{
+    Order, identity, needs_rollbacks, providers, require_guardian, rollbacks, runtime, signals,
+};
 use crate::exit::Exit;
 use crate::failure::{Failure, OrFail as _};
 
@@ -46,14 +48,8 @@ pub(crate) fn margin(
         rollback::check(&order.experiment, &order.overrides).or_exit(Exit::Refused)?;
     }
     let drill = identity::drill_id()?;
-    let guardian = start_guardian(order, &drill)
-        .map_err(|why| Failure::new(Exit::Refused, format!("no fault without its undo: {why}")))
-        .or_hint("firedrill doctor says what is missing")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
-    runtime.block_on(hold(order, dimension, (drill, guardian), keep, look))
+    let guardian = require_guardian(order, &drill)?;
+    runtime()?.block_on(hold(order, dimension, (drill, guardian), keep, look))
 }
 
 async fn hold(
@@ -67,13 +63,7 @@ async fn hold(
     signals::listen(&signal)?;
     let radius = order.experiment.blast_radius.unwrap_or_default();
     let faults = Faults::new(guardian, radius, order.seed, signal.clone());
-    let providers = Providers::new(ProvidersConfig {
-        verify_tls: order.verify_tls,
-        python: order.python.clone(),
-        directory: None,
-        seed: order.seed,
-        listener: signals::of_worker(signal),
-    });
+    let providers = providers(order, signal);
     let settled = settle(order, &dimension, &faults, &providers).await;
     let (asked, scope, digest) = match settled {
         Ok(settled) => settled,

@@ -293,13 +293,16 @@ fn a_proxy_that_ends_stops_the_canary_and_proves_nothing() {
         "canary.yaml",
         &document(&proxy, LATE, &patient.replace("{max", "{min: 50s, max")),
     );
-    let running = place
+    let mut running = place
         .command(&["canary", "canary.yaml", "--journal-path", "canary.json"])
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    assert!(wait_until(|| !is_clean(&proxy) && has_toxic(&proxy)));
+    let mut said = BufReader::new(running.stderr.take().unwrap()).lines();
+    assert!(said.any(|line| line.unwrap().contains("the experiment has the fault")));
     drop(proxy);
+    let _unread = thread::spawn(move || said.count());
     let output = running.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(3), "{output:?}");
     let journal: Value =

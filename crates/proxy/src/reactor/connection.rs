@@ -301,10 +301,13 @@ impl Connection {
             session.wake(now, &mut outlet);
             outlet.stop()?;
         }
-        let mut again = false;
-        for direction in [Direction::Upstream, Direction::Downstream] {
-            again |= self.move_along(direction, now, buffer, counters)?;
-        }
+        let mut again = self.move_along(Direction::Upstream, now, buffer, counters)?;
+        // An answer may be here within the turn of its request, and took longer than no time.
+        let now = match self.session.is_some() && self.sides[1].can_read() {
+            true => Instant::now(),
+            false => now,
+        };
+        again |= self.move_along(Direction::Downstream, now, buffer, counters)?;
         let Some(session) = &self.session else {
             return Ok(again);
         };

@@ -107,6 +107,11 @@ fn the_arms_are_counted_apart_and_only_the_experiment_meets_the_fault() {
     let times = arms["control"]["times"].as_array().expect("times");
     let counted = times.iter().filter_map(|pair| pair[1].as_u64());
     assert_eq!(counted.sum::<u64>(), control);
+    let mut ends = times.iter().filter_map(|pair| pair[0].as_f64());
+    assert!(
+        ends.all(|end| end > 0.0),
+        "no answer takes no time: {times:?}"
+    );
     let metrics = bed.get("/metrics").body;
     let line = format!(
         "firedrill_proxy_requests_total{{arm=\"experiment\",outcome=\"badly\",proxy=\"api\"}} \

@@ -12,7 +12,7 @@ use firedrill_undo::fault_proxy::Split;
 use firedrill_undo::{Primitive, PutOnRoute, RouteChange};
 
 use super::hours::Hours;
-use crate::aim::Aim;
+use crate::aim::{Aim, named_fault};
 
 /// Beyond the longest duration, so that a canary ends because of what was seen.
 const BEYOND: Duration = Duration::from_secs(5);
@@ -150,18 +150,7 @@ fn fault(
     reasons: &mut Vec<String>,
 ) -> Option<(FaultCall, RouteChange)> {
     let canary = experiment.canary.as_ref()?;
-    let activity = experiment
-        .method
-        .iter()
-        .find(|activity| activity.name == canary.activity)?;
-    let mut call = match call::resolve(&activity.provider, scope) {
-        Ok(Call::Fault(call)) => call,
-        Ok(_) => return None,
-        Err(error) => {
-            reasons.push(format!("`{}`: {error}", activity.name));
-            return None;
-        }
-    };
+    let mut call = named_fault(experiment, &canary.activity, scope, reasons)?;
     call.duration = canary.duration.1 + BEYOND;
     let radius = experiment.blast_radius.unwrap_or_default();
     let aim = Aim::take(&call, &radius, seed);
@@ -177,7 +166,7 @@ fn fault(
             Some((call, change?))
         }
         Err(why) => {
-            reasons.push(format!("`{}`: {why}", activity.name));
+            reasons.push(format!("`{}`: {why}", canary.activity));
             None
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use firedrill_experiment::call::{self, Call, FaultCall, KpiSource, LoadCall};
+use firedrill_experiment::call::{self, FaultCall, KpiSource, LoadCall};
 use firedrill_experiment::document::{
     Expected, Experiment, Kpi, Margin, MarginAim, MarginScale, MarginTarget, NormalFrom,
     NormalIs as Is,
@@ -15,7 +15,7 @@ use firedrill_judge::margin::{
 use firedrill_judge::{Degraded, Objective};
 
 use super::facts::{Fact, facts};
-use crate::aim::Aim;
+use crate::aim::{Aim, named_fault};
 
 /// How long the system may take to be well again, unless the document says.
 const RECOVERY_DEFAULT: Duration = Duration::from_secs(30);
@@ -153,18 +153,7 @@ fn fault(
     seed: u64,
     reasons: &mut Vec<String>,
 ) -> Option<FaultCall> {
-    let activity = experiment
-        .method
-        .iter()
-        .find(|activity| activity.name == margin.activity)?;
-    let mut call = match call::resolve(&activity.provider, scope) {
-        Ok(Call::Fault(call)) => call,
-        Ok(_) => return None,
-        Err(error) => {
-            reasons.push(format!("`{}`: {error}", activity.name));
-            return None;
-        }
-    };
+    let mut call = named_fault(experiment, &margin.activity, scope, reasons)?;
     let longest = margin.dwell.1 + BEYOND_DWELL;
     let most = experiment
         .blast_radius
@@ -179,7 +168,7 @@ fn fault(
         let compiled = aim.and_then(|mut aim| aim.compile().map_err(|error| crate::chain(&error)));
         if let Err(why) = compiled {
             let shown = margin.unit.show(magnitude);
-            let why = format!("`{}` at {shown}: {why}", activity.name);
+            let why = format!("`{}` at {shown}: {why}", margin.activity);
             reasons.push(why);
         }
     }
