@@ -110,6 +110,17 @@ pub struct Interruption {
     pub reason: String,
 }
 
+impl Interruption {
+    /// Something of ours is not needed any more.
+    pub fn cancelled(reason: &str) -> Self {
+        Self {
+            kind: "cancelled".into(),
+            name: None,
+            reason: reason.into(),
+        }
+    }
+}
+
 // ---------------------------------------------------------------- ours
 
 /// Everything Firedrill adds.

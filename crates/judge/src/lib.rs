@@ -66,7 +66,7 @@ pub mod traffic;
 mod unusable;
 pub mod users;
 pub mod verdict;
-mod words;
+pub mod words;
 pub mod worst;
 
 pub use allocation::{Allocation, AllocationCheck};

@@ -38,7 +38,8 @@ fn written(share: f64, round: impl Fn(f64) -> f64) -> String {
 }
 
 /// `12,345`.
-pub(crate) fn count(n: u64) -> String {
+#[must_use]
+pub fn count(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (i, digit) in digits.chars().enumerate() {
@@ -88,6 +89,18 @@ pub(crate) fn quantile(q: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn large_counts_are_grouped() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1204, "1,204"),
+            (1_000_000, "1,000,000"),
+        ] {
+            assert_eq!(count(number), text);
+        }
+    }
 
     #[test]
     fn numbers_read_well() {

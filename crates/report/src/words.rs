@@ -4,6 +4,8 @@ use firedrill_experiment::document::UndoClass;
 use firedrill_experiment::journal::{Effect, Outcome, Phase, RunStatus, Status, Verdict};
 use serde_json::Value;
 
+pub(crate) use firedrill_judge::words::count;
+
 /// Longest output shown, in bytes.
 const OUTPUT_MAX: usize = 4096;
 
@@ -64,19 +66,6 @@ pub(crate) fn trimmed(text: String) -> String {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
         false => text,
     }
-}
-
-/// `12,345`.
-pub(crate) fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// `99.87 %`, with enough digits to tell it from 0 and 100.

@@ -182,7 +182,9 @@ impl Course<'_> {
         };
         self.record.lasted = place.since.elapsed().as_secs_f64();
         (self.look)(self.began.elapsed(), Notice::Stopped(&end.why));
-        place.canceller.cancel(because("the canary has its answer"));
+        place
+            .canceller
+            .cancel(Interruption::cancelled("the canary has its answer"));
         match place.task.await {
             Ok(report) => self.fault = Some(report),
             Err(error) => self
@@ -390,12 +392,4 @@ fn failed(error: &dyn std::error::Error) -> End {
     let verdict = Verdict::Failed;
     let why = crate::chain(error);
     End { verdict, why }
-}
-
-fn because(why: &str) -> Interruption {
-    Interruption {
-        kind: "cancelled".into(),
-        name: None,
-        reason: why.into(),
-    }
 }

@@ -120,11 +120,7 @@ impl Driver {
             } => self.call(id, activity, call, background),
             Effect::Cancel { id } => {
                 if let Some(canceller) = self.cancellers.get(&id) {
-                    canceller.cancel(Interruption {
-                        kind: "cancelled".into(),
-                        name: None,
-                        reason: "the drill was stopped".into(),
-                    });
+                    canceller.cancel(Interruption::cancelled("the drill was stopped"));
                 }
             }
             Effect::Control { id, request } => {

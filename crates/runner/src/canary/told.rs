@@ -138,38 +138,9 @@ fn effect(kpi: &CanaryKpiRecord, asked: &Asked) -> String {
 
 /// `after 1,204 requests in the control arm and 1,187 in the experiment`.
 fn after(canary: &Canary) -> String {
-    let [control, experiment] = canary.requests().map(grouped);
+    let [control, experiment] = canary.requests().map(firedrill_judge::words::count);
     if control == experiment {
         return format!("after {control} requests per arm");
     }
     format!("after {control} requests in the control arm and {experiment} in the experiment")
-}
-
-fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn large_counts_are_grouped() {
-        for (count, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1204, "1,204"),
-            (1_000_000, "1,000,000"),
-        ] {
-            assert_eq!(grouped(count), text);
-        }
-    }
 }

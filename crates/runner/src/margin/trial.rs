@@ -178,7 +178,7 @@ impl Search<'_> {
                         trial.observe_before(self.stream.counts(&window).bad);
                     }
                     Err(stopped) => {
-                        canceller.cancel(because("the search was stopped"));
+                        canceller.cancel(Interruption::cancelled("the search was stopped"));
                         let report = joined((&mut task).await)?;
                         // That it never began is what was asked for; that it is gone, is not sure.
                         check_gone(&report)?;
@@ -220,16 +220,9 @@ impl Search<'_> {
 
 impl InPlace {
     async fn take_back(self) -> Result<FaultReport, Stopped> {
-        self.canceller.cancel(because("its answer is clear"));
+        self.canceller
+            .cancel(Interruption::cancelled("its answer is clear"));
         joined(self.task.await)
-    }
-}
-
-fn because(reason: &str) -> Interruption {
-    Interruption {
-        kind: "cancelled".into(),
-        name: None,
-        reason: reason.into(),
     }
 }
 
