@@ -462,10 +462,14 @@ impl Worker {
     fn ready(&mut self, key: usize, side: usize, flags: EventFlags, now: Instant) {
         match self.entries.get_mut(key) {
             Some(Entry::Greeting(_)) => self.listen_to(key, now),
-            Some(Entry::Dialling(_)) => {
+            Some(Entry::Dialling(dialling)) => {
                 if side == 1
                     && flags.intersects(EventFlags::OUT | EventFlags::ERR | EventFlags::HUP)
                 {
+                    if let Some((upstream, _)) = &mut dialling.upstream {
+                        // It may have come and ended already, which nobody tells again.
+                        upstream.now_readable(tells_an_end(flags));
+                    }
                     self.connected(key, now);
                 }
             }
@@ -478,7 +482,7 @@ impl Worker {
                     return;
                 }
                 if flags.intersects(EventFlags::IN | EventFlags::RDHUP | EventFlags::HUP) {
-                    socket.now_readable(flags.intersects(EventFlags::RDHUP | EventFlags::HUP));
+                    socket.now_readable(tells_an_end(flags));
                 }
                 if flags.contains(EventFlags::OUT) {
                     socket.now_writable();
@@ -552,6 +556,11 @@ impl Worker {
             }
         }
     }
+}
+
+/// Whether the peer has ended its stream, or the connection.
+fn tells_an_end(flags: EventFlags) -> bool {
+    flags.intersects(EventFlags::RDHUP | EventFlags::HUP)
 }
 
 #[cfg(test)]

@@ -70,6 +70,25 @@ fn the_end_of_the_server_reaches_a_client_that_goes_on_sending() {
 }
 
 #[test]
+fn a_server_that_is_done_at_once_ends_for_each_of_many_clients() {
+    let server = serve(|mut stream| {
+        stream.write_all(b"that was all").expect("sent");
+        stream.shutdown(Shutdown::Write).expect("ended");
+        stream.read_to_end(&mut Vec::new()).expect("an end");
+    });
+    let bed = Bed::to(server, vec![]);
+    // While the proxy dials for the last, the server is done with the first.
+    for _ in 0..10 {
+        let clients: Vec<_> = (0..100).map(|_| bed.connect()).collect();
+        for mut client in clients {
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).expect("an answer");
+            assert_eq!(answer, b"that was all");
+        }
+    }
+}
+
+#[test]
 fn a_reset_of_the_server_is_a_reset_for_the_client() {
     let server = serve(|stream| {
         let mut byte = [0];
