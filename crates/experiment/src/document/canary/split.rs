@@ -1,0 +1,36 @@
+//! Who is in which arm of a canary.
+
+use serde_json::{Map, Value};
+
+use super::super::ours::{require, share};
+use super::super::reader::Reader;
+use super::refuse_unknown;
+use crate::diagnostic::Code;
+use crate::path::Path;
+
+/// The share of each arm, and by what the traffic is divided.
+pub(super) fn read(
+    map: &Map<String, Value>,
+    path: &Path,
+    reader: &mut Reader,
+) -> Option<(f64, String)> {
+    let path = path.key("split");
+    let split = reader.map(map.get("split")?, &path)?;
+    refuse_unknown(split, &path, &["share", "by"], reader);
+    require(split, &["share"], &path, reader);
+    let part = share(split, "share", &path, reader);
+    if part.is_some_and(|part| part <= 0.0 || part > 0.5) {
+        let message = "`share` is that of each of two arms: above 0, at most 0.5";
+        reader.error(Code::Value, &path.key("share"), message);
+    }
+    let by = match split.get("by") {
+        None | Some(Value::Null) => "connection",
+        Some(value) => value.as_str().unwrap_or(""),
+    };
+    let named = |kind: &str| by.strip_prefix(kind).is_some_and(|name| !name.is_empty());
+    if !(by == "connection" || by == "client" || named("header:") || named("cookie:")) {
+        let message = "`by` is connection, client, header:NAME or cookie:NAME";
+        reader.error(Code::Value, &path.key("by"), message);
+    }
+    Some((part?, by.to_owned()))
+}

@@ -1,0 +1,117 @@
+use serde_json::json;
+
+use super::*;
+use crate::document::{Experiment, Strictness};
+
+fn document(canary: &Value, arguments: &Value) -> Result<Experiment, String> {
+    let document = json!({
+        "title": "t", "description": "d",
+        "blast-radius": {"targets-max": 1, "duration-max": "10m"},
+        "method": [{
+            "type": "action", "name": "late",
+            "provider": {
+                "type": "fault", "name": "application.latency", "target": {"host": true},
+                "duration": "5m", "arguments": arguments,
+            },
+        }],
+        "canary": canary,
+    });
+    Experiment::from_value(document, Strictness::Strict)
+        .map_err(|mistakes| mistakes.lines().join("; "))
+}
+
+fn arm() -> Value {
+    json!({"route": "web", "delay": "80ms", "arm": "experiment"})
+}
+
+fn canary() -> Value {
+    json!({
+        "split": {"share": 0.05, "by": "cookie:session"},
+        "kpis": [
+            {"name": "checkouts", "success-ratio": {"tolerance": 0.02}},
+            {"name": "times", "latency": {"quantile": 0.95, "tolerance": "100ms"}},
+        ],
+        "duration": {"min": "5s", "max": "1m"},
+        "window": {"days": ["mon", "fri"], "from": "09:00", "to": "17:30", "zone": "Europe/Berlin"},
+    })
+}
+
+#[test]
+fn a_canary_is_read_with_what_was_left_out() {
+    let read = document(&canary(), &arm()).unwrap().canary.unwrap();
+    assert_eq!((read.activity.as_str(), read.share), ("late", 0.05));
+    assert_eq!(read.baseline, BASELINE_DEFAULT);
+    assert_eq!(read.confidence, 0.95);
+    let window = read.window.unwrap();
+    assert_eq!((window.from, window.to), (540, 1050));
+    assert_eq!(window.days, [0, 4]);
+    assert_eq!(
+        read.kpis[1].asks,
+        CanaryAsk::Latency {
+            quantile: 0.95,
+            tolerance: Duration::from_millis(100),
+        }
+    );
+}
+
+#[test]
+fn what_would_not_do_as_it_says_is_refused() {
+    let everybody = json!({"route": "web", "delay": "80ms"});
+    let error = document(&canary(), &everybody).unwrap_err();
+    assert!(error.contains("not for the experiment arm"), "{error}");
+    for (key, value, says) in [
+        ("split", json!({"share": 0.6}), "at most 0.5"),
+        (
+            "split",
+            json!({"share": 0.1, "by": "cookie:"}),
+            "cookie:NAME",
+        ),
+        ("kpis", json!([]), "at least one KPI"),
+        ("kpis", json!([{"name": "x"}]), "one of `success-ratio`"),
+        (
+            "kpis",
+            json!([{"name": "x", "latency": {"quantile": 1, "tolerance": "1s"}}]),
+            "both excluded",
+        ),
+        ("duration", json!({"min": "2m", "max": "1m"}), "not shorter"),
+        ("confidence", json!(0.5), "0.5 and 1"),
+        ("activity", json!("other"), "no fault called"),
+        ("standby", json!(["shop"]), "address with its port"),
+        ("limit", json!(1), "no such key"),
+        (
+            "window",
+            json!({"from": "17:00", "to": "09:00", "zone": "UTC"}),
+            "before it ends",
+        ),
+        (
+            "window",
+            json!({"from": "9:00", "to": "17:00", "zone": "UTC"}),
+            "time of day",
+        ),
+        (
+            "window",
+            json!({"from": "09:60", "to": "17:00", "zone": "UTC"}),
+            "time of day",
+        ),
+        (
+            "window",
+            json!({"from": "09:00", "to": "24:01", "zone": "UTC"}),
+            "time of day",
+        ),
+        (
+            "window",
+            json!({"from": "09:00", "to": "17:00"}),
+            "`zone` is needed",
+        ),
+        (
+            "window",
+            json!({"days": ["someday"], "from": "09:00", "to": "17:00", "zone": "UTC"}),
+            "mon",
+        ),
+    ] {
+        let mut wrong = canary();
+        wrong[key] = value.clone();
+        let error = document(&wrong, &arm()).unwrap_err();
+        assert!(error.contains(says), "{key} {value}: {error}");
+    }
+}
