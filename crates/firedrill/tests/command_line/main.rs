@@ -21,4 +21,5 @@ mod refusals;
 mod reports;
 mod skew;
 mod sources;
+mod terminal;
 mod together;

@@ -1,5 +1,6 @@
 //! A place of its own for each test: an empty home, an empty state directory, a place for files.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -35,9 +36,15 @@ impl Place {
     }
 
     pub(crate) fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(program());
+        let mut command = self.command_of(program());
+        command.args(words);
         command
-            .args(words)
+    }
+
+    /// Another program that runs here, with nothing else in its environment.
+    pub(crate) fn command_of(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command
             .current_dir(self.work())
             .stdin(Stdio::null())
             .env_clear()

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use firedrill_demo::{Shop, ShopConfig, Stay};
 use firedrill_experiment::units;
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
 
 use super::{config, late};
 use crate::cli::{DemoArgs, GlobalArgs};
@@ -14,6 +16,9 @@ use crate::command::run::fresh_seed;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{BOLD, Out};
+
+/// As a terminal sends it.
+const CTRL_C: u8 = 3;
 
 const SHORTEST: Duration = Duration::from_millis(20);
 const LONGEST: Duration = Duration::from_millis(600);
@@ -62,7 +67,7 @@ fn ask(out: &Out) -> Result<Duration, Failure> {
         );
         let line = unseen()?;
         out.note("");
-        line
+        line.ok_or_else(|| Failure::new(Exit::Halted, "cancelled; no shop was started"))?
     } else {
         read()?
     };
@@ -85,10 +90,25 @@ fn read() -> io::Result<String> {
     Ok(line)
 }
 
-/// A line that the terminal does not show.
-fn unseen() -> io::Result<String> {
+/// A line that the terminal does not show. None: Ctrl-C.
+fn unseen() -> io::Result<Option<String>> {
     let _hidden = Hidden::begin()?;
-    read()
+    let mut line = Vec::new();
+    let mut input = io::stdin().lock();
+    loop {
+        let typed = input.fill_buf()?;
+        let end = typed.iter().position(|byte| [b'\n', CTRL_C].contains(byte));
+        line.extend(&typed[..end.unwrap_or(typed.len())]);
+        let (is_over, is_cancelled) = match end {
+            Some(at) => (true, typed[at] == CTRL_C),
+            None => (typed.is_empty(), false),
+        };
+        let read = end.map_or(typed.len(), |at| at + 1);
+        input.consume(read);
+        if is_over {
+            return Ok((!is_cancelled).then(|| String::from_utf8_lossy(&line).into_owned()));
+        }
+    }
 }
 
 /// The terminal as it was, once this is dropped.
@@ -98,8 +118,9 @@ impl Hidden {
     fn begin() -> io::Result<Self> {
         let before = tcgetattr(io::stdin())?;
         let mut hidden = before.clone();
-        // A Ctrl-C would leave the terminal like this; as a character it is no time, and ends it.
+        // As a signal, Ctrl-C would leave the terminal like this. As the end of a line it is read.
         hidden.local_modes &= !(LocalModes::ECHO | LocalModes::ISIG);
+        hidden.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
         tcsetattr(io::stdin(), OptionalActions::Flush, &hidden)?;
         Ok(Self(before))
     }
