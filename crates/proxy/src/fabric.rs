@@ -23,6 +23,9 @@ use crate::route::{Faults, FlowLimits, Parts, Route, Upstream};
 use crate::tls::Tls;
 use crate::tls::failures::Failures;
 
+/// Draws that all routes share; a route's own begin with how long its name is.
+const SHARED: u64 = u64::MAX;
+
 /// How many connections wait to be accepted, at most (as far as `net.core.somaxconn` goes).
 const BACKLOG: i32 = 4096;
 
@@ -165,6 +168,7 @@ impl Fabric {
             connect_timeout: config.connect_timeout,
             tls: config.tls,
             chance: Chance::new(self.seed).named(&config.name),
+            shared: Chance::new(self.seed).of(SHARED),
             protocol: config.protocol,
             flows: config.flows,
             faults: config.faults,

@@ -12,12 +12,14 @@ use super::{Activity, Provider};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::path::Path;
 
+mod front;
 mod kpi;
 mod split;
 #[cfg(test)]
 mod tests;
 mod window;
 
+pub use front::CanaryFront;
 pub use kpi::{CanaryAsk, CanaryKpi};
 pub use window::CanaryWindow;
 
@@ -30,6 +32,8 @@ pub struct Canary {
     pub share: f64,
     /// `connection`, `client`, `header:NAME` or `cookie:NAME`.
     pub by: String,
+    /// Whose arms are compared; those of the fault's own route, if not given.
+    pub front: Option<CanaryFront>,
     pub kpis: Vec<CanaryKpi>,
     /// How long both arms are watched without the fault.
     pub baseline: Duration,
@@ -43,9 +47,10 @@ pub struct Canary {
     pub window: Option<CanaryWindow>,
 }
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "activity",
     "split",
+    "front",
     "kpis",
     "baseline",
     "duration",
@@ -67,6 +72,8 @@ pub(super) fn read(
     require(map, &["split", "kpis"], &path, reader);
     let activity = activity(map, &path, method, reader);
     let split = split::read(map, &path, reader);
+    let by = split.as_ref().map_or("", |(_, by)| by.as_str());
+    let front = front::read(map, by, &path, reader);
     let kpis = kpi::read(map, &path, reader);
     let baseline = duration(map, "baseline", &path, reader).unwrap_or(BASELINE_DEFAULT);
     let duration = limits(map, &path, reader);
@@ -82,6 +89,7 @@ pub(super) fn read(
         activity: activity?,
         share,
         by,
+        front,
         kpis,
         baseline,
         duration: duration?,

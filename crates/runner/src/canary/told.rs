@@ -18,6 +18,7 @@ pub(super) fn blank(asked: &Asked) -> CanaryRecord {
         route: asked.route.clone(),
         share: asked.share,
         by: asked.by.clone(),
+        behind: None,
         traffic: match asked.load {
             Some(_) => "synthetic",
             None => "live",

@@ -11,6 +11,7 @@ pub struct Canary {
     /// The fault of the method that the experiment arm has; needed where there are several.
     pub activity: Option<String>,
     pub split: Split,
+    pub front: Option<Front>,
     #[schemars(length(min = 1))]
     pub kpis: Vec<CanaryKpi>,
     /// How long both arms are watched without the fault.
@@ -32,6 +33,16 @@ pub struct Split {
     #[schemars(range(min = 0, max = 0.5))]
     pub share: f64,
     /// `connection`, `client`, `header:NAME` or `cookie:NAME`.
+    pub by: Option<String>,
+}
+
+/// The route whose arms are compared, where the fault is on one behind it. Services in between pass
+/// the header or cookie on.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Front {
+    /// A route of the same proxy.
+    pub route: String,
+    /// `header:NAME` or `cookie:NAME`; that of `split`, if not given.
     pub by: Option<String>,
 }
 
