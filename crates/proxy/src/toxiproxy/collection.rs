@@ -529,18 +529,9 @@ impl Proxy {
 
     fn faults(&self) -> Result<Faults, ApiError> {
         let mut faults = faults(&self.toxics);
-        let split = self.split.as_ref().map(SplitWords::split);
+        let split = self.split.as_ref();
+        let split = split.map(|split| split.split(self.protocol));
         faults.split = split.transpose()?;
-        let by_request = faults.split.as_ref().filter(|one| one.by.is_of_requests());
-        if by_request.is_some() && self.protocol != Protocol::Http {
-            let why = "headers and cookies divide requests where the proxy's protocol is http";
-            return Err(ApiError::body(why.into()));
-        }
-        let by_user = faults.split.as_ref().filter(|one| one.users.is_some());
-        if by_user.is_some() && matches!(self.protocol, Protocol::Tcp | Protocol::Udp) {
-            let why = "users are counted by the answers that they get; say the proxy's protocol";
-            return Err(ApiError::body(why.into()));
-        }
         Ok(faults)
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::ApiError;
 use crate::arms::{Key, Split};
 use crate::counters::Requests;
+use crate::message::Protocol;
 use crate::users::{Counted, USERS_MOST, Users};
 
 /// `{"share": 0.01, "by": "header:x-user"}`.
@@ -102,7 +103,8 @@ pub struct RequestsView {
 }
 
 impl SplitWords {
-    pub(super) fn split(&self) -> Result<Split, ApiError> {
+    /// For a proxy of this protocol.
+    pub(super) fn split(&self, protocol: Protocol) -> Result<Split, ApiError> {
         if !(self.share > 0.0 && self.share <= 0.5) {
             let share = self.share;
             let why = format!("share is {share}; it is that of each of two arms, above 0 to 0.5");
@@ -120,6 +122,14 @@ impl SplitWords {
                 )));
             }
         };
+        if by.is_of_requests() && protocol != Protocol::Http {
+            let why = "headers and cookies divide requests where the proxy's protocol is http";
+            return Err(ApiError::body(why.into()));
+        }
+        if self.users.is_some() && matches!(protocol, Protocol::Tcp | Protocol::Udp) {
+            let why = "users are counted by the answers that they get; say the proxy's protocol";
+            return Err(ApiError::body(why.into()));
+        }
         Ok(Split {
             name: self.name.as_str().into(),
             share: self.share,

@@ -75,6 +75,11 @@ fn all_ask(through: &Bed, users: u32, path: fn(u32) -> &'static str) {
     });
 }
 
+#[expect(clippy::disallowed_methods, reason = "nothing here is to be halted")]
+fn pause() {
+    thread::sleep(Duration::from_millis(20));
+}
+
 /// What is told, when it is as many users as these.
 fn told(bed: &Bed, users: u64) -> Value {
     let limit = Instant::now() + Duration::from_secs(60);
@@ -90,7 +95,7 @@ fn told(bed: &Bed, users: u64) -> Value {
             return told;
         }
         assert!(Instant::now() < limit, "{told} for {users} users");
-        thread::sleep(Duration::from_millis(20));
+        pause();
     }
 }
 
