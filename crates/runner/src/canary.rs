@@ -5,6 +5,7 @@
 //! - [`propose`]: which canaries the routes of a proxy suggest;
 //! - `hours`: when it may run;
 //! - `sense`: what the proxy counted since the last look, and whether it may be believed;
+//! - `users`: the same of users;
 //! - `told`: what came of it, in words.
 
 pub mod ask;
@@ -12,6 +13,7 @@ mod hours;
 pub mod propose;
 mod sense;
 mod told;
+mod users;
 
 use std::time::Duration;
 
@@ -40,13 +42,13 @@ const STILL_MAX: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub enum Notice<'a> {
     Divided,
-    /// Both arms are alike so far.
+    /// Both arms are alike so far. Users, where they are asked about; requests otherwise.
     Even {
-        requests: [u64; 2],
+        counted: [u64; 2],
     },
     InPlace,
     Looked {
-        requests: [u64; 2],
+        counted: [u64; 2],
         record: &'a CanaryRecord,
     },
     Stopped(&'a str),
@@ -176,6 +178,7 @@ impl Course<'_> {
             Ok(place) => place,
             Err(end) => return end,
         };
+        sense.begin_anew();
         (self.look)(self.began.elapsed(), Notice::InPlace);
         let end = match self.watch(&mut sense, &place).await {
             Ok(end) | Err(end) => end,
@@ -201,7 +204,7 @@ impl Course<'_> {
         while Instant::now() < until {
             self.rest(EVERY.min(until - Instant::now())).await?;
             let point = self.next(sense, &mut canary)?;
-            sense::add(&mut self.record.baseline, sense.last());
+            sense.add_to(&mut self.record.baseline);
             self.record.series.push(point);
             if canary
                 .judged()
@@ -213,22 +216,24 @@ impl Course<'_> {
                 return Err(End { verdict, why });
             }
         }
-        let requests = canary.requests();
-        if requests.contains(&0) {
-            let [control, experiment] = requests;
+        let counted = canary.counted();
+        if counted.contains(&0) {
+            let [control, experiment] = counted;
             let by = &self.asked.by;
             return Err(inconclusive(format!(
-                "no request came into an arm before the fault (control {control}, experiment {experiment}): nobody is divided by {by}, or too few come"
+                "no {} came into an arm before the fault (control {control}, experiment {experiment}): nobody is divided by {by}, or too few come",
+                told::one(&canary)
             )));
         }
         let alpha = Alpha::new(MISMATCH_ALPHA).map_err(|error| failed(&error))?;
-        if !are_even(requests, alpha).map_err(|error| failed(&error))? {
-            let [control, experiment] = requests;
+        if !are_even(counted, alpha).map_err(|error| failed(&error))? {
+            let [control, experiment] = counted;
             return Err(inconclusive(format!(
-                "the traffic was not divided evenly (control {control}, experiment {experiment}), so the arms cannot be compared"
+                "the traffic was not divided evenly (control {control}, experiment {experiment} {}s), so the arms cannot be compared",
+                told::one(&canary)
             )));
         }
-        (self.look)(self.began.elapsed(), Notice::Even { requests });
+        (self.look)(self.began.elapsed(), Notice::Even { counted });
         Ok(())
     }
 
@@ -262,14 +267,14 @@ impl Course<'_> {
         loop {
             self.rest(EVERY).await?;
             let point = self.next(sense, &mut canary)?;
-            sense::add(&mut self.record.arms, sense.last());
+            sense.add_to(&mut self.record.arms);
             self.record.series.push(point);
             self.record.kpis = told::kpis(&self.asked, &canary);
-            let requests = canary.requests();
+            let counted = canary.counted();
             (self.look)(
                 self.began.elapsed(),
                 Notice::Looked {
-                    requests,
+                    counted,
                     record: &self.record,
                 },
             );

@@ -16,6 +16,7 @@ mod kpi;
 mod split;
 #[cfg(test)]
 mod tests;
+mod users;
 mod window;
 
 pub use kpi::{CanaryAsk, CanaryKpi};
@@ -30,6 +31,8 @@ pub struct Canary {
     pub share: f64,
     /// `connection`, `client`, `header:NAME` or `cookie:NAME`.
     pub by: String,
+    /// How long a user is watched at most, before it counts; none where no KPI is of users.
+    pub epoch: Option<Duration>,
     pub kpis: Vec<CanaryKpi>,
     /// How long both arms are watched without the fault.
     pub baseline: Duration,
@@ -68,8 +71,15 @@ pub(super) fn read(
     let activity = activity(map, &path, method, reader);
     let split = split::read(map, &path, reader);
     let kpis = kpi::read(map, &path, reader);
-    let baseline = duration(map, "baseline", &path, reader).unwrap_or(BASELINE_DEFAULT);
+    let by = split.as_ref().map(|(_, by)| by.as_str());
+    let epoch = users::read(map, &path, by, &kpis, reader);
+    let baseline = duration(map, "baseline", &path, reader)
+        .unwrap_or_else(|| BASELINE_DEFAULT.max(epoch.unwrap_or_default()));
     let duration = limits(map, &path, reader);
+    if let Some(epoch) = epoch {
+        let longest = duration.map(|(_, most)| most);
+        users::check(epoch, &path, baseline, longest, reader);
+    }
     let confidence = share(map, "confidence", &path, reader).unwrap_or(0.95);
     if !(confidence > 0.5 && confidence < 1.0) {
         let message = "`confidence` lies between 0.5 and 1, both excluded";
@@ -82,6 +92,7 @@ pub(super) fn read(
         activity: activity?,
         share,
         by,
+        epoch,
         kpis,
         baseline,
         duration: duration?,

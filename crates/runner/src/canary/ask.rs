@@ -12,6 +12,7 @@ use firedrill_undo::fault_proxy::Split;
 use firedrill_undo::{Primitive, PutOnRoute, RouteChange};
 
 use super::hours::Hours;
+use super::users;
 use crate::aim::{Aim, named_fault};
 
 /// Beyond the longest duration, so that a canary ends because of what was seen.
@@ -26,6 +27,8 @@ pub struct Asked {
     pub fault: FaultCall,
     pub share: f64,
     pub by: String,
+    /// Where users are counted: how long one is watched at most, before it counts.
+    pub epoch: Option<Duration>,
     pub kpis: Vec<CanaryKpi>,
     pub confidence: f64,
     pub baseline: Duration,
@@ -65,6 +68,7 @@ impl Asked {
             fault,
             share: canary.share,
             by: canary.by.clone(),
+            epoch: canary.epoch,
             kpis: canary.kpis.clone(),
             confidence: canary.confidence,
             baseline: canary.baseline,
@@ -81,6 +85,7 @@ impl Asked {
     pub(super) fn asks(&self) -> Vec<Ask> {
         let asks = self.kpis.iter().map(|kpi| match kpi.asks {
             CanaryAsk::SuccessRatio { tolerance } => Ask::SuccessRatio { tolerance },
+            CanaryAsk::UserRatio { tolerance } => Ask::UserRatio { tolerance },
             CanaryAsk::Latency {
                 quantile,
                 tolerance,
@@ -101,6 +106,7 @@ impl Asked {
                 share: self.share,
                 by: self.by.clone(),
                 name: "firedrill".into(),
+                users: self.epoch.map(users::count),
             }),
         })
     }

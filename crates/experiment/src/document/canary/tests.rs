@@ -55,6 +55,62 @@ fn a_canary_is_read_with_what_was_left_out() {
 }
 
 #[test]
+fn users_are_counted_where_the_split_tells_them_apart_and_an_epoch_fits_in() {
+    let of = |split: Value, more: Value| {
+        let mut wanted = canary();
+        wanted["split"] = split;
+        wanted["kpis"] = json!([{"name": "users", "success-ratio": {"of": "users"}}]);
+        for (key, value) in more.as_object().unwrap() {
+            wanted[key] = value.clone();
+        }
+        document(&wanted, &arm()).map(|read| read.canary.unwrap())
+    };
+    let by_cookie = json!({"share": 0.05, "by": "cookie:session"});
+    let read = of(by_cookie.clone(), json!({})).unwrap();
+    assert_eq!(read.kpis[0].asks, CanaryAsk::UserRatio { tolerance: 0.01 });
+    assert_eq!(read.epoch, Some(Duration::from_secs(5)));
+    let slow = json!({"share": 0.05, "by": "client", "epoch": "20s"});
+    let read = of(slow.clone(), json!({})).unwrap();
+    assert_eq!(read.epoch, Some(Duration::from_secs(20)));
+    assert_eq!(
+        read.baseline,
+        Duration::from_secs(20),
+        "no less than an epoch"
+    );
+    for (split, more, says) in [
+        (json!({"share": 0.05}), json!({}), "does not say whose"),
+        (
+            slow.clone(),
+            json!({"baseline": "10s"}),
+            "`baseline` ends before",
+        ),
+        (
+            slow,
+            json!({"duration": {"min": "1s", "max": "9s"}}),
+            "`duration` ends before",
+        ),
+        (
+            json!({"share": 0.05, "by": "client", "epoch": "2h"}),
+            json!({"baseline": "3h", "duration": {"max": "3h"}}),
+            "100 ms to an hour",
+        ),
+        (
+            by_cookie,
+            json!({"kpis": [{"name": "x", "success-ratio": {"of": "sessions"}}]}),
+            "requests or users",
+        ),
+        (
+            json!({"share": 0.05, "by": "client", "epoch": "2s"}),
+            json!({"kpis": [{"name": "x", "success-ratio": {"of": "requests"}}]}),
+            "no KPI is `of: users`",
+        ),
+    ] {
+        let error = of(split.clone(), more.clone()).unwrap_err();
+        assert!(error.contains(says), "{split} {more}: {error}");
+    }
+}
+
+#[test]
 fn what_would_not_do_as_it_says_is_refused() {
     let everybody = json!({"route": "web", "delay": "80ms"});
     let error = document(&canary(), &everybody).unwrap_err();
