@@ -6,6 +6,7 @@
 //! - `behind`: the fault's own route, where that is not the one that is compared;
 //! - `hours`: when it may run;
 //! - `sense`: what the proxy counted since the last look, and whether it may be believed;
+//! - `users`: the same of users;
 //! - `told`: what came of it, in words.
 
 pub mod ask;
@@ -14,6 +15,7 @@ mod hours;
 pub mod propose;
 mod sense;
 mod told;
+mod users;
 
 use std::time::Duration;
 
@@ -43,13 +45,13 @@ const STILL_MAX: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub enum Notice<'a> {
     Divided,
-    /// Both arms are alike so far.
+    /// Both arms are alike so far. Users, where they are asked about; requests otherwise.
     Even {
-        requests: [u64; 2],
+        counted: [u64; 2],
     },
     InPlace,
     Looked {
-        requests: [u64; 2],
+        counted: [u64; 2],
         record: &'a CanaryRecord,
     },
     Stopped(&'a str),
@@ -183,6 +185,7 @@ impl Course<'_> {
             Ok(place) => place,
             Err(end) => return end,
         };
+        sense.begin_anew();
         (self.look)(self.began.elapsed(), Notice::InPlace);
         let end = match self.watch(&mut sense, &place).await {
             Ok(end) | Err(end) => end,
@@ -210,7 +213,7 @@ impl Course<'_> {
         while Instant::now() < until {
             self.rest(EVERY.min(until - Instant::now())).await?;
             let point = self.next(sense, &mut canary)?;
-            sense::add(&mut self.record.baseline, sense.last());
+            sense.add_to(&mut self.record.baseline);
             self.record.series.push(point);
             if canary
                 .judged()
@@ -222,26 +225,28 @@ impl Course<'_> {
                 return Err(End { verdict, why });
             }
         }
-        let requests = canary.requests();
-        if requests.contains(&0) {
-            let [control, experiment] = requests;
+        let counted = canary.counted();
+        if counted.contains(&0) {
+            let [control, experiment] = counted;
             let by = &self.asked.by;
             return Err(inconclusive(format!(
-                "no request came into an arm before the fault (control {control}, experiment {experiment}): nobody is divided by {by}, or too few come"
+                "no {} came into an arm before the fault (control {control}, experiment {experiment}): nobody is divided by {by}, or too few come",
+                told::one(&canary)
             )));
         }
         let alpha = Alpha::new(MISMATCH_ALPHA).map_err(|error| failed(&error))?;
-        if !are_even(requests, alpha).map_err(|error| failed(&error))? {
-            let [control, experiment] = requests;
+        if !are_even(counted, alpha).map_err(|error| failed(&error))? {
+            let [control, experiment] = counted;
             return Err(inconclusive(format!(
-                "the traffic was not divided evenly (control {control}, experiment {experiment}), so the arms cannot be compared"
+                "the traffic was not divided evenly (control {control}, experiment {experiment} {}s), so the arms cannot be compared",
+                told::one(&canary)
             )));
         }
         self.look_behind(behind).map_err(inconclusive)?;
         if let Some(why) = self.record.behind.as_ref().and_then(behind::why_not) {
             return Err(inconclusive(why));
         }
-        (self.look)(self.began.elapsed(), Notice::Even { requests });
+        (self.look)(self.began.elapsed(), Notice::Even { counted });
         Ok(())
     }
 
@@ -282,14 +287,14 @@ impl Course<'_> {
         loop {
             self.rest(EVERY).await?;
             let point = self.next(sense, &mut canary)?;
-            sense::add(&mut self.record.arms, sense.last());
+            sense.add_to(&mut self.record.arms);
             self.record.series.push(point);
             self.record.kpis = told::kpis(&self.asked, &canary);
-            let requests = canary.requests();
+            let counted = canary.counted();
             (self.look)(
                 self.began.elapsed(),
                 Notice::Looked {
-                    requests,
+                    counted,
                     record: &self.record,
                 },
             );

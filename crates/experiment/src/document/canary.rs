@@ -17,6 +17,7 @@ mod kpi;
 mod split;
 #[cfg(test)]
 mod tests;
+mod users;
 mod window;
 
 pub use front::CanaryFront;
@@ -34,6 +35,8 @@ pub struct Canary {
     pub by: String,
     /// Whose arms are compared; those of the fault's own route, if not given.
     pub front: Option<CanaryFront>,
+    /// How long a user is watched at most, before it counts; none where no KPI is of users.
+    pub epoch: Option<Duration>,
     pub kpis: Vec<CanaryKpi>,
     /// How long both arms are watched without the fault.
     pub baseline: Duration,
@@ -72,11 +75,17 @@ pub(super) fn read(
     require(map, &["split", "kpis"], &path, reader);
     let activity = activity(map, &path, method, reader);
     let split = split::read(map, &path, reader);
-    let by = split.as_ref().map_or("", |(_, by)| by.as_str());
-    let front = front::read(map, by, &path, reader);
     let kpis = kpi::read(map, &path, reader);
-    let baseline = duration(map, "baseline", &path, reader).unwrap_or(BASELINE_DEFAULT);
+    let by = split.as_ref().map(|(_, by)| by.as_str());
+    let front = front::read(map, by.unwrap_or_default(), &kpis, &path, reader);
+    let epoch = users::read(map, &path, by, &kpis, reader);
+    let baseline = duration(map, "baseline", &path, reader)
+        .unwrap_or_else(|| BASELINE_DEFAULT.max(epoch.unwrap_or_default()));
     let duration = limits(map, &path, reader);
+    if let Some(epoch) = epoch {
+        let longest = duration.map(|(_, most)| most);
+        users::check(epoch, &path, baseline, longest, reader);
+    }
     let confidence = share(map, "confidence", &path, reader).unwrap_or(0.95);
     if !(confidence > 0.5 && confidence < 1.0) {
         let message = "`confidence` lies between 0.5 and 1, both excluded";
@@ -90,6 +99,7 @@ pub(super) fn read(
         share,
         by,
         front,
+        epoch,
         kpis,
         baseline,
         duration: duration?,

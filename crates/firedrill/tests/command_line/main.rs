@@ -23,3 +23,4 @@ mod skew;
 mod sources;
 mod terminal;
 mod together;
+mod users;

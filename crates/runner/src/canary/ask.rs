@@ -12,6 +12,7 @@ use firedrill_undo::fault_proxy::Split;
 use firedrill_undo::{Primitive, PutOnRoute, RouteChange};
 
 use super::hours::Hours;
+use super::users;
 use crate::aim::{Aim, named_fault};
 
 /// Beyond the longest duration, so that a canary ends because of what was seen.
@@ -28,6 +29,8 @@ pub struct Asked {
     pub fault: FaultCall,
     pub share: f64,
     pub by: String,
+    /// Where users are counted: how long one is watched at most, before it counts.
+    pub epoch: Option<Duration>,
     pub kpis: Vec<CanaryKpi>,
     pub confidence: f64,
     pub baseline: Duration,
@@ -80,6 +83,7 @@ impl Asked {
             fault,
             share: canary.share,
             by: compared.by,
+            epoch: canary.epoch,
             kpis: canary.kpis.clone(),
             confidence: canary.confidence,
             baseline: canary.baseline,
@@ -96,6 +100,7 @@ impl Asked {
     pub(super) fn asks(&self) -> Vec<Ask> {
         let asks = self.kpis.iter().map(|kpi| match kpi.asks {
             CanaryAsk::SuccessRatio { tolerance } => Ask::SuccessRatio { tolerance },
+            CanaryAsk::UserRatio { tolerance } => Ask::UserRatio { tolerance },
             CanaryAsk::Latency {
                 quantile,
                 tolerance,
@@ -116,6 +121,11 @@ impl Asked {
         };
         let draw = self.behind.is_some().then(|| NAME.to_owned());
         let split = |divided: Divided| {
+            // Where users are judged.
+            let users = self
+                .epoch
+                .filter(|_| divided.route == self.route)
+                .map(users::count);
             Primitive::ChangeRoute(RouteChange {
                 api: self.api,
                 route: divided.route,
@@ -124,6 +134,7 @@ impl Asked {
                     by: divided.by,
                     name: NAME.into(),
                     draw: draw.clone(),
+                    users,
                 }),
             })
         };

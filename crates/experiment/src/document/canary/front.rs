@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::super::ours::require;
 use super::super::reader::Reader;
-use super::refuse_unknown;
+use super::{CanaryAsk, CanaryKpi, refuse_unknown};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::path::Path;
 
@@ -21,6 +21,7 @@ pub struct CanaryFront {
 pub(super) fn read(
     map: &Map<String, Value>,
     by: &str,
+    kpis: &[CanaryKpi],
     path: &Path,
     reader: &mut Reader,
 ) -> Option<CanaryFront> {
@@ -36,6 +37,12 @@ pub(super) fn read(
             "divide by header:NAME or cookie:NAME, which the services in between pass on: the \
              connections and the client that come to a route behind are a service's own",
         ));
+    }
+    let of_users = |kpi: &CanaryKpi| matches!(kpi.asks, CanaryAsk::UserRatio { .. });
+    if kpis.iter().any(of_users) {
+        let message = "users are counted anew when the fault is put on their route, and with a \
+                       `front` it is put on another: ask for a ratio of requests";
+        reader.error(Code::Value, &place, message);
     }
     let own = match front.get("by") {
         None | Some(Value::Null) => by,

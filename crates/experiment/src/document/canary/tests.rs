@@ -81,6 +81,67 @@ fn a_front_is_refused_where_nobody_could_be_the_same_behind() {
         let error = document(&wrong, &arm()).unwrap_err();
         assert!(error.contains("nobody is the same"), "{by}: {error}");
     }
+    let mut of_users = canary();
+    of_users["front"] = json!({"route": "web"});
+    of_users["kpis"] = json!([{"name": "users", "success-ratio": {"of": "users"}}]);
+    let error = document(&of_users, &arm()).unwrap_err();
+    assert!(error.contains("counted anew"), "{error}");
+}
+
+#[test]
+fn users_are_counted_where_the_split_tells_them_apart_and_an_epoch_fits_in() {
+    let of = |split: Value, more: Value| {
+        let mut wanted = canary();
+        wanted["split"] = split;
+        wanted["kpis"] = json!([{"name": "users", "success-ratio": {"of": "users"}}]);
+        for (key, value) in more.as_object().unwrap() {
+            wanted[key] = value.clone();
+        }
+        document(&wanted, &arm()).map(|read| read.canary.unwrap())
+    };
+    let by_cookie = json!({"share": 0.05, "by": "cookie:session"});
+    let read = of(by_cookie.clone(), json!({})).unwrap();
+    assert_eq!(read.kpis[0].asks, CanaryAsk::UserRatio { tolerance: 0.01 });
+    assert_eq!(read.epoch, Some(Duration::from_secs(5)));
+    let slow = json!({"share": 0.05, "by": "client", "epoch": "20s"});
+    let read = of(slow.clone(), json!({})).unwrap();
+    assert_eq!(read.epoch, Some(Duration::from_secs(20)));
+    assert_eq!(
+        read.baseline,
+        Duration::from_secs(20),
+        "no less than an epoch"
+    );
+    for (split, more, says) in [
+        (json!({"share": 0.05}), json!({}), "does not say whose"),
+        (
+            slow.clone(),
+            json!({"baseline": "10s"}),
+            "`baseline` ends before",
+        ),
+        (
+            slow,
+            json!({"duration": {"min": "1s", "max": "9s"}}),
+            "`duration` ends before",
+        ),
+        (
+            json!({"share": 0.05, "by": "client", "epoch": "2h"}),
+            json!({"baseline": "3h", "duration": {"max": "3h"}}),
+            "100 ms to an hour",
+        ),
+        (
+            by_cookie,
+            json!({"kpis": [{"name": "x", "success-ratio": {"of": "sessions"}}]}),
+            "requests or users",
+        ),
+        (
+            json!({"share": 0.05, "by": "client", "epoch": "2s"}),
+            json!({"kpis": [{"name": "x", "success-ratio": {"of": "requests"}}]}),
+            "no KPI is `of: users`",
+        ),
+    ] {
+        let error = of(split.clone(), more.clone()).unwrap_err();
+        assert!(error.contains(says), "{split} {more}: {error}");
+    }
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub struct Split {
     pub share: f64,
     /// `connection`, `client`, `header:NAME` or `cookie:NAME`.
     pub by: Option<String>,
+    /// Where a KPI is of users: how long a user is watched at most, before it counts.
+    pub epoch: Option<Duration>,
 }
 
 /// The route whose arms are compared, where the fault is on one behind it. Services in between pass
@@ -60,6 +62,15 @@ pub struct SuccessRatioOfArms {
     /// How much less it may be in the experiment.
     #[schemars(range(min = 0, max = 1))]
     pub tolerance: Option<f64>,
+    /// Of requests, if not given; or of users, each of them once: whether a bad answer came to it.
+    pub of: Option<RatioOf>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RatioOf {
+    Requests,
+    Users,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
