@@ -101,7 +101,7 @@ pub struct Passed {
 pub struct Requests {
     /// Answered well, as far as the protocol has a word for it (HTTP: a status below 500).
     pub well: u64,
-    /// Or, of HTTP/1.1, not at all: the connection ended before.
+    /// Or, of HTTP, not at all: the connection, or the stream, ended before.
     pub badly: u64,
     /// Of both, how many were answered by a fault, or given up on while a fault held them back.
     pub ours: u64,

@@ -104,12 +104,18 @@ impl ControlApi {
             .map(drop)
     }
 
-    /// Treats all of a route's traffic alike again; whether there was such a route.
+    /// Treats all of a route's traffic alike again, if it is the split of this name that divides it;
+    /// whether it was. The proxy compares, so nobody else's goes.
     ///
     /// # Errors
     /// When the proxy does not answer, or does not do it.
-    pub fn undivide(&self, route: &str) -> Result<bool, ProxyError> {
-        self.remove(&path(&["proxies", route, "split"]))
+    pub fn undivide(&self, route: &str, name: &str) -> Result<bool, ProxyError> {
+        let path = path(&["proxies", route, "split", name]);
+        match self.ask(Method::Delete, &path, &Value::Null) {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_of_no_split() => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// What the requests of a route got, arm by arm; none where nobody counts them.

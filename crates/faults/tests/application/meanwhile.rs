@@ -1,7 +1,9 @@
 //! What becomes of it when others act during the fault.
 
+use firedrill_undo::ControlApi;
 use serde_json::json;
 
+use crate::LONG;
 use crate::bed::Bed;
 use crate::owner::Owner;
 
@@ -33,6 +35,21 @@ fn a_toxic_that_somebody_took_away_needs_no_undo_and_is_missed() {
         "{seen}"
     );
     assert_eq!(owner.revert(), (0, vec![]));
+}
+
+#[test]
+fn only_the_split_of_this_name_is_taken_away_whatever_was_there_a_moment_ago() {
+    let bed = Bed::new();
+    let at = bed.api().trim_start_matches("http://").parse().unwrap();
+    let undivide = |route: &str, name: &str| ControlApi::at(at, LONG).undivide(route, name);
+    bed.divide();
+    assert!(!undivide("web", "firedrill-of a drill").unwrap());
+    assert!(!undivide("nowhere", "test").unwrap());
+    let split = || ControlApi::at(at, LONG).route("web").unwrap().split;
+    assert_eq!(split().unwrap().name, "test");
+    assert!(undivide("web", "test").unwrap());
+    assert_eq!(split(), None);
+    assert!(!undivide("web", "test").unwrap());
 }
 
 #[test]

@@ -22,6 +22,7 @@
 mod body;
 mod error;
 mod frame;
+mod given_up;
 mod headers;
 mod hpack;
 mod misuse;
@@ -40,7 +41,7 @@ use std::time::Instant;
 use self::error::Code;
 use self::frame::{Event, Head};
 use self::plan::Faults;
-use self::stream::Item;
+use self::stream::{Item, Stream};
 use self::streams::{Found, Streams};
 use self::tally::Tally;
 use self::turn::Turn;
@@ -123,7 +124,7 @@ impl Http2 {
             let event = match self.way(direction).reader.next(bytes) {
                 Ok(Some(event)) => event,
                 Ok(None) => return,
-                Err(code) => return self.give_up(code, direction, &[], turn),
+                Err(code) => return self.fall_out(code, direction, &[], turn),
             };
             let (raw, done) = match event {
                 Event::Whole(head, raw) => {
@@ -140,13 +141,13 @@ impl Http2 {
                 }
             };
             if let Err(code) = done {
-                self.give_up(code, direction, &raw, turn);
+                self.fall_out(code, direction, &raw, turn);
             }
         }
     }
 
     /// Something is against the protocol, or above our limits. `raw` is what is in hand of it.
-    fn give_up(&mut self, code: Code, direction: Direction, raw: &[u8], turn: &mut Turn<'_>) {
+    fn fall_out(&mut self, code: Code, direction: Direction, raw: &[u8], turn: &mut Turn<'_>) {
         if self.mode == Mode::Clear {
             self.mode = Mode::Opaque;
             let order = [Direction::Upstream, Direction::Downstream];
@@ -322,7 +323,7 @@ impl Http2 {
             _ => self.streams.find(head.stream, direction),
         };
         if direction == Direction::Upstream {
-            self.tally.forget(head.stream);
+            self.is_given_up(head.stream, turn);
         }
         let Found::Known(key) = found else {
             if found == Found::Free && direction == Direction::Downstream {
@@ -415,10 +416,17 @@ impl Session for Http2 {
         if self.mode == Mode::Clear {
             self.let_go(direction, &mut turn);
         }
+        if direction == Direction::Downstream {
+            self.leave_unanswered(Stream::has_no_answer_left, &mut turn);
+        }
         let way = self.way(direction);
         way.ended = true;
         way.finish(&mut turn);
         turn.flush();
+    }
+
+    fn give_up(&mut self, now: Instant, out: &mut dyn Sink) {
+        self.leave_unanswered(|_| true, &mut Turn::new(now, out));
     }
 
     fn wake(&mut self, now: Instant, out: &mut dyn Sink) {

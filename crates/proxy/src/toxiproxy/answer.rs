@@ -26,6 +26,8 @@ pub enum ApiError {
     ToxicExists,
     #[error("toxic not found")]
     ToxicNotFound,
+    #[error("split not found")]
+    SplitNotFound,
     #[error("{why}")]
     Internal { why: String },
     /// A population that failed in the middle; what was made before stays.
@@ -47,7 +49,9 @@ impl ApiError {
             | Self::MissingField { .. }
             | Self::InvalidStream
             | Self::InvalidType => StatusCode::BAD_REQUEST,
-            Self::ProxyNotFound | Self::ToxicNotFound => StatusCode::NOT_FOUND,
+            Self::ProxyNotFound | Self::ToxicNotFound | Self::SplitNotFound => {
+                StatusCode::NOT_FOUND
+            }
             Self::ProxyExists | Self::ToxicExists => StatusCode::CONFLICT,
             Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Populate { source, .. } => source.status(),

@@ -10,7 +10,7 @@ use axum::http::header::{CONTENT_TYPE, USER_AGENT};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
@@ -44,6 +44,7 @@ pub(super) fn router(collection: Arc<Collection>) -> Router {
         .route("/proxies/{proxy}/toxics", get(list_toxics).post(add_toxic))
         .route("/proxies/{proxy}/toxics/{toxic}", toxic)
         .route("/proxies/{proxy}/split", split)
+        .route("/proxies/{proxy}/split/{split}", delete(undivide_named))
         .route("/proxies/{proxy}/handshakes", get(read_handshakes))
         .route(
             "/proxies/{proxy}/endpoints",
@@ -201,6 +202,14 @@ async fn divide(
 
 async fn undivide(State(all): Shared, Path(proxy): Path<String>) -> Result<StatusCode, ApiError> {
     all.divide(&proxy, None).map(|_| StatusCode::NO_CONTENT)
+}
+
+async fn undivide_named(
+    State(all): Shared,
+    Path((proxy, split)): Path<(String, String)>,
+) -> Result<StatusCode, ApiError> {
+    all.undivide(&proxy, &split)
+        .map(|()| StatusCode::NO_CONTENT)
 }
 
 async fn reset(State(all): Shared) -> Result<StatusCode, ApiError> {

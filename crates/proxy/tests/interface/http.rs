@@ -178,6 +178,30 @@ fn all_splits_together_have_a_limit() {
     assert_eq!(bed.post("/proxies/api/split", &split(0.2)).status, 200);
 }
 
+#[test]
+fn a_split_that_is_named_goes_only_if_it_is_the_one_that_is_there() {
+    let (bed, _) = Bed::with_http();
+    let named = |name: &str| json!({ "share": 0.1, "name": name }).to_string();
+    let there = || bed.get("/proxies/api").json()["split"]["name"].clone();
+    assert_eq!(
+        bed.post("/proxies/api/split", &named("one drill")).status,
+        200
+    );
+    // Somebody else's now.
+    assert_eq!(
+        bed.post("/proxies/api/split", &named("another")).status,
+        200
+    );
+    let refused = bed.delete("/proxies/api/split/one%20drill");
+    assert_eq!(refused.status, 404, "{refused:?}");
+    assert!(refused.body.contains("split not found"), "{refused:?}");
+    assert_eq!(there(), "another");
+    assert_eq!(bed.delete("/proxies/none/split/another").status, 404);
+    assert_eq!(bed.delete("/proxies/api/split/another").status, 204);
+    assert!(there().is_null());
+    assert_eq!(bed.delete("/proxies/api/split/another").status, 404);
+}
+
 /// The numbers of the users who meet a fault of the experiment through this route.
 fn hit(through: &Bed) -> Vec<u32> {
     let meets = |user: &u32| {

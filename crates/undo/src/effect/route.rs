@@ -57,18 +57,7 @@ impl ChangedRoute {
         let route = &self.change.route;
         match &self.change.put {
             PutOnRoute::Toxic(toxic) => api.remove_toxic(route, &toxic.name),
-            PutOnRoute::Split(split) => match api.route(route) {
-                Ok(found)
-                    if found
-                        .split
-                        .as_ref()
-                        .is_some_and(|other| other.name == split.name) =>
-                {
-                    api.undivide(route)
-                }
-                Ok(_) | Err(ProxyError::NoRoute { .. }) => Ok(false),
-                Err(error) => Err(error),
-            },
+            PutOnRoute::Split(split) => api.undivide(route, &split.name),
         }
     }
 

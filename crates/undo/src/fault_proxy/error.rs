@@ -67,6 +67,12 @@ impl ProxyError {
             if source.kind() == io::ErrorKind::ConnectionRefused)
     }
 
+    /// Whether it has no such split. Of another proxy, which has no such address, it is not known.
+    pub(super) fn is_of_no_split(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, said, .. }
+            if said == "split not found" || said == "proxy not found")
+    }
+
     pub(super) fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused { status: 404, .. })
     }

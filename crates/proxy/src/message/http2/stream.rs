@@ -120,6 +120,18 @@ impl Stream {
         }
     }
 
+    /// Whether a fault has its request or its answer wait.
+    pub(super) fn is_held(&self) -> bool {
+        self.halves.iter().any(|half| half.hold.is_some())
+    }
+
+    /// Whether no answer waits to go out, of the upstream or of ours.
+    pub(super) fn has_no_answer_left(&self) -> bool {
+        let [request, answer] = &self.halves;
+        let is_ours = self.upstream.is_none() && request.swallow;
+        !is_ours && answer.queue.is_empty()
+    }
+
     /// Whether nothing more is to come or to go.
     pub(super) fn is_over(&self) -> bool {
         let [request, answer] = &self.halves;

@@ -122,7 +122,20 @@ impl Tally {
         })
     }
 
-    /// Nobody waits for it any more.
+    /// Its caller waits no more. Who has part of an answer may have what it wanted, as of a stream of
+    /// events, and counts nowhere.
+    pub(super) fn given_up(&mut self, key: u32, held: bool, now: Instant) -> Option<Answered> {
+        let open = self.open.get(&key)?;
+        let has_begun = open.answer != Answer::None;
+        let answered = self.reset(key, held, now);
+        answered.filter(|_| !has_begun)
+    }
+
+    pub(super) fn waited_for(&self) -> Vec<u32> {
+        self.open.keys().copied().collect()
+    }
+
+    /// It is not counted.
     pub(super) fn forget(&mut self, key: u32) {
         self.open.remove(&key);
     }

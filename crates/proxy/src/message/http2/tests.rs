@@ -1,4 +1,5 @@
 mod frames;
+mod given_up;
 mod limits;
 mod misuse;
 mod properties;
