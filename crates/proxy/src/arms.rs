@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,14 @@ pub enum Arm {
     Experiment,
 }
 
+/// One of those who are in an arm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Member {
+    pub arm: Arm,
+    /// The draw of its key, by which it came into the arm: the same for the same user.
+    pub user: u64,
+}
+
 /// How a route's traffic is divided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Split {
@@ -28,6 +37,8 @@ pub struct Split {
     /// Of each arm, 0 to 0.5. Raised, it keeps those who are in an arm there.
     pub share: f64,
     pub by: Key,
+    /// Where users are counted besides requests ([`crate::users`]): how long an epoch is.
+    pub users: Option<Duration>,
 }
 
 /// What has the same value for those who belong together.
@@ -49,20 +60,34 @@ impl Key {
     pub const fn is_of_requests(&self) -> bool {
         matches!(self, Self::Header(_) | Self::Cookie(_))
     }
+
+    /// Whether the same value comes again with the same user.
+    #[must_use]
+    pub const fn tells_users(&self) -> bool {
+        !matches!(self, Self::Connection)
+    }
 }
 
 impl Split {
+    /// Who has this key, if that is in an arm. `chance` is the route's.
+    #[must_use]
+    pub fn member(&self, chance: Chance, key: &[u8]) -> Option<Member> {
+        let draw = chance.named(&self.name).keyed(key);
+        let arm = if draw.unit() < self.share {
+            Arm::Experiment
+        } else if draw.unit() >= 1.0 - self.share {
+            Arm::Control
+        } else {
+            return None;
+        };
+        let user = draw.bits();
+        Some(Member { arm, user })
+    }
+
     /// The arm of what has this key. `chance` is the route's.
     #[must_use]
     pub fn arm(&self, chance: Chance, key: &[u8]) -> Option<Arm> {
-        let draw = chance.named(&self.name).keyed(key).unit();
-        if draw < self.share {
-            Some(Arm::Experiment)
-        } else if draw >= 1.0 - self.share {
-            Some(Arm::Control)
-        } else {
-            None
-        }
+        self.member(chance, key).map(|member| member.arm)
     }
 
     /// The share of the traffic that is in one arm or the other.
@@ -86,25 +111,25 @@ impl Arms {
         Self { split, chance }
     }
 
-    /// The arm of a connection, where it has one as a whole.
+    /// Whose a connection is, where it is in an arm as a whole.
     pub(crate) fn of_connection(
         &self,
         number: u64,
         client: impl FnOnce() -> Option<IpAddr>,
-    ) -> Option<Arm> {
+    ) -> Option<Member> {
         match self.split.by {
-            Key::Connection => self.split.arm(self.chance, &number.to_le_bytes()),
+            Key::Connection => self.split.member(self.chance, &number.to_le_bytes()),
             Key::Client => match client()?.to_canonical() {
-                IpAddr::V4(address) => self.split.arm(self.chance, &address.octets()),
-                IpAddr::V6(address) => self.split.arm(self.chance, &address.octets()),
+                IpAddr::V4(address) => self.split.member(self.chance, &address.octets()),
+                IpAddr::V6(address) => self.split.member(self.chance, &address.octets()),
             },
             Key::Header(_) | Key::Cookie(_) => None,
         }
     }
 
-    /// The arm of a request by what it says, where that decides.
+    /// Whose a request is by what it says, where that decides on its arm.
     #[must_use]
-    pub fn of_request(&self, headers: &[(&[u8], &[u8])]) -> Option<Arm> {
+    pub fn of_request(&self, headers: &[(&[u8], &[u8])]) -> Option<Member> {
         let value = match &self.split.by {
             Key::Connection | Key::Client => return None,
             Key::Header(name) => values(headers, name).next()?,
@@ -114,7 +139,7 @@ impl Arms {
                 cookies.find_map(|header| cookie(header, name))?
             }
         };
-        self.split.arm(self.chance, value)
+        self.split.member(self.chance, value)
     }
 
     /// Whether a request's headers have to be known.
@@ -148,6 +173,7 @@ mod tests {
             name: Arc::from("one"),
             share,
             by: Key::Cookie("user".into()),
+            users: None,
         }
     }
 
@@ -155,7 +181,8 @@ mod tests {
         let arms = Arms::new(split(share), Chance::new(seed));
         let of = |user: u64| {
             let cookie = format!("theme=dark; user={user}; x=y");
-            arms.of_request(&[(b"Cookie", cookie.as_bytes())])
+            let member = arms.of_request(&[(b"Cookie", cookie.as_bytes())]);
+            member.map(|member| member.arm)
         };
         (0..100_000).map(of).collect()
     }

@@ -22,6 +22,7 @@ use crate::reactor::{self, Handle, Order, congestion};
 use crate::route::{Faults, FlowLimits, Parts, Route, Upstream};
 use crate::tls::Tls;
 use crate::tls::failures::Failures;
+use crate::users::Counted;
 
 /// How many connections wait to be accepted, at most (as far as `net.core.somaxconn` goes).
 const BACKLOG: i32 = 4096;
@@ -188,18 +189,18 @@ impl Fabric {
     /// When there is no such route, or too much would be in arms.
     pub fn change(&self, name: &str, faults: impl Into<Faults>) -> Result<(), RouteError> {
         let faults = faults.into();
-        let route = {
+        let (route, in_force) = {
             let routes = self.routes();
             let unknown = || RouteError::Unknown { name: name.into() };
             let route = routes.get(name).ok_or_else(unknown)?;
             self.check_split(&routes, name, &faults)?;
-            route.set_faults(faults);
-            Arc::clone(route)
+            (Arc::clone(route), route.set_faults(faults))
         };
         self.tell_all(|done| Order::Change {
             route: route.id,
             done,
         });
+        in_force.begin();
         Ok(())
     }
 
@@ -270,6 +271,14 @@ impl Fabric {
     /// When there is no such route.
     pub fn requests(&self, name: &str, arm: Option<Arm>) -> Result<Requests, RouteError> {
         self.route(name).map(|route| route.counters.requests(arm))
+    }
+
+    /// The users of a route's arms; none where they are not counted.
+    ///
+    /// # Errors
+    /// When there is no such route.
+    pub fn users(&self, name: &str) -> Result<Option<Counted>, RouteError> {
+        self.route(name).map(|route| route.users())
     }
 
     fn route(&self, name: &str) -> Result<Arc<Route>, RouteError> {
