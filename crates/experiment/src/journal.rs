@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use canary::{
-    ArmRecord, ArmsPoint, ArmsRecord, CanaryKpiRecord, CanaryRecord, CanaryStanding, Compared,
+    ArmRecord, ArmUsers, ArmsPoint, ArmsRecord, BehindRecord, CanaryKpiRecord, CanaryRecord,
+    CanaryStanding, Compared,
 };
 
 use crate::document::UndoClass;

@@ -3,15 +3,19 @@
 //!
 //! - [`ask`]: the question, from the document;
 //! - [`propose`]: which canaries the routes of a proxy suggest;
+//! - `behind`: the fault's own route, where that is not the one that is compared;
 //! - `hours`: when it may run;
 //! - `sense`: what the proxy counted since the last look, and whether it may be believed;
+//! - `users`: the same of users;
 //! - `told`: what came of it, in words.
 
 pub mod ask;
+mod behind;
 mod hours;
 pub mod propose;
 mod sense;
 mod told;
+mod users;
 
 use std::time::Duration;
 
@@ -27,6 +31,7 @@ use tokio::time::Instant;
 use crate::fault::Faults;
 use crate::provider::{Canceller, canceller};
 use ask::Asked;
+use behind::Behind;
 use sense::Sense;
 
 /// Between two looks.
@@ -40,13 +45,13 @@ const STILL_MAX: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub enum Notice<'a> {
     Divided,
-    /// Both arms are alike so far.
+    /// Both arms are alike so far. Users, where they are asked about; requests otherwise.
     Even {
-        requests: [u64; 2],
+        counted: [u64; 2],
     },
     InPlace,
     Looked {
-        requests: [u64; 2],
+        counted: [u64; 2],
         record: &'a CanaryRecord,
     },
     Stopped(&'a str),
@@ -122,7 +127,7 @@ impl Course<'_> {
             Ok(load) => load,
             Err(end) => return end,
         };
-        let divided = self.faults.put(vec![self.asked.split()]).await;
+        let divided = self.faults.put(self.asked.splits()).await;
         let end = match divided {
             Err(why) => refused(why),
             Ok(id) => {
@@ -165,22 +170,29 @@ impl Course<'_> {
 
     /// With the route divided.
     async fn compare(&mut self) -> End {
+        let behind = match Behind::begin(&self.asked) {
+            Ok(behind) => behind,
+            Err(why) => return inconclusive(why),
+        };
         let mut sense = match Sense::begin(&self.asked) {
             Ok(sense) => sense,
             Err(why) => return inconclusive(why),
         };
-        if let Err(end) = self.baseline(&mut sense).await {
+        if let Err(end) = self.baseline(&mut sense, behind.as_ref()).await {
             return end;
         }
         let place = match self.put().await {
             Ok(place) => place,
             Err(end) => return end,
         };
+        sense.begin_anew();
         (self.look)(self.began.elapsed(), Notice::InPlace);
         let end = match self.watch(&mut sense, &place).await {
             Ok(end) | Err(end) => end,
         };
         self.record.lasted = place.since.elapsed().as_secs_f64();
+        // What cannot be read any more was told already.
+        let _kept = self.look_behind(behind.as_ref());
         (self.look)(self.began.elapsed(), Notice::Stopped(&end.why));
         place
             .canceller
@@ -195,13 +207,13 @@ impl Course<'_> {
     }
 
     /// Both arms without the fault: they have to be even, and alike.
-    async fn baseline(&mut self, sense: &mut Sense) -> Result<(), End> {
+    async fn baseline(&mut self, sense: &mut Sense, behind: Option<&Behind>) -> Result<(), End> {
         let mut canary = self.canary()?;
         let until = Instant::now() + self.asked.baseline;
         while Instant::now() < until {
             self.rest(EVERY.min(until - Instant::now())).await?;
             let point = self.next(sense, &mut canary)?;
-            sense::add(&mut self.record.baseline, sense.last());
+            sense.add_to(&mut self.record.baseline);
             self.record.series.push(point);
             if canary
                 .judged()
@@ -213,22 +225,35 @@ impl Course<'_> {
                 return Err(End { verdict, why });
             }
         }
-        let requests = canary.requests();
-        if requests.contains(&0) {
-            let [control, experiment] = requests;
+        let counted = canary.counted();
+        if counted.contains(&0) {
+            let [control, experiment] = counted;
             let by = &self.asked.by;
             return Err(inconclusive(format!(
-                "no request came into an arm before the fault (control {control}, experiment {experiment}): nobody is divided by {by}, or too few come"
+                "no {} came into an arm before the fault (control {control}, experiment {experiment}): nobody is divided by {by}, or too few come",
+                told::one(&canary)
             )));
         }
         let alpha = Alpha::new(MISMATCH_ALPHA).map_err(|error| failed(&error))?;
-        if !are_even(requests, alpha).map_err(|error| failed(&error))? {
-            let [control, experiment] = requests;
+        if !are_even(counted, alpha).map_err(|error| failed(&error))? {
+            let [control, experiment] = counted;
             return Err(inconclusive(format!(
-                "the traffic was not divided evenly (control {control}, experiment {experiment}), so the arms cannot be compared"
+                "the traffic was not divided evenly (control {control}, experiment {experiment} {}s), so the arms cannot be compared",
+                told::one(&canary)
             )));
         }
-        (self.look)(self.began.elapsed(), Notice::Even { requests });
+        self.look_behind(behind).map_err(inconclusive)?;
+        if let Some(why) = self.record.behind.as_ref().and_then(behind::why_not) {
+            return Err(inconclusive(why));
+        }
+        (self.look)(self.began.elapsed(), Notice::Even { counted });
+        Ok(())
+    }
+
+    fn look_behind(&mut self, behind: Option<&Behind>) -> Result<(), String> {
+        if let Some(behind) = behind {
+            self.record.behind = Some(behind.look(&self.asked)?);
+        }
         Ok(())
     }
 
@@ -262,14 +287,14 @@ impl Course<'_> {
         loop {
             self.rest(EVERY).await?;
             let point = self.next(sense, &mut canary)?;
-            sense::add(&mut self.record.arms, sense.last());
+            sense.add_to(&mut self.record.arms);
             self.record.series.push(point);
             self.record.kpis = told::kpis(&self.asked, &canary);
-            let requests = canary.requests();
+            let counted = canary.counted();
             (self.look)(
                 self.began.elapsed(),
                 Notice::Looked {
-                    requests,
+                    counted,
                     record: &self.record,
                 },
             );

@@ -12,12 +12,15 @@ use super::{Activity, Provider};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::path::Path;
 
+mod front;
 mod kpi;
 mod split;
 #[cfg(test)]
 mod tests;
+mod users;
 mod window;
 
+pub use front::CanaryFront;
 pub use kpi::{CanaryAsk, CanaryKpi};
 pub use window::CanaryWindow;
 
@@ -30,6 +33,10 @@ pub struct Canary {
     pub share: f64,
     /// `connection`, `client`, `header:NAME` or `cookie:NAME`.
     pub by: String,
+    /// Whose arms are compared; those of the fault's own route, if not given.
+    pub front: Option<CanaryFront>,
+    /// How long a user is watched at most, before it counts; none where no KPI is of users.
+    pub epoch: Option<Duration>,
     pub kpis: Vec<CanaryKpi>,
     /// How long both arms are watched without the fault.
     pub baseline: Duration,
@@ -43,9 +50,10 @@ pub struct Canary {
     pub window: Option<CanaryWindow>,
 }
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "activity",
     "split",
+    "front",
     "kpis",
     "baseline",
     "duration",
@@ -68,8 +76,16 @@ pub(super) fn read(
     let activity = activity(map, &path, method, reader);
     let split = split::read(map, &path, reader);
     let kpis = kpi::read(map, &path, reader);
-    let baseline = duration(map, "baseline", &path, reader).unwrap_or(BASELINE_DEFAULT);
+    let by = split.as_ref().map(|(_, by)| by.as_str());
+    let front = front::read(map, by.unwrap_or_default(), &kpis, &path, reader);
+    let epoch = users::read(map, &path, by, &kpis, reader);
+    let baseline = duration(map, "baseline", &path, reader)
+        .unwrap_or_else(|| BASELINE_DEFAULT.max(epoch.unwrap_or_default()));
     let duration = limits(map, &path, reader);
+    if let Some(epoch) = epoch {
+        let longest = duration.map(|(_, most)| most);
+        users::check(epoch, &path, baseline, longest, reader);
+    }
     let confidence = share(map, "confidence", &path, reader).unwrap_or(0.95);
     if !(confidence > 0.5 && confidence < 1.0) {
         let message = "`confidence` lies between 0.5 and 1, both excluded";
@@ -82,6 +98,8 @@ pub(super) fn read(
         activity: activity?,
         share,
         by,
+        front,
+        epoch,
         kpis,
         baseline,
         duration: duration?,

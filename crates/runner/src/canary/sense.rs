@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use firedrill_experiment::journal::{ArmRecord, ArmsRecord};
 use firedrill_judge::canary::Batch;
+use firedrill_judge::share::Outcomes;
 use firedrill_undo::ControlApi;
-use firedrill_undo::fault_proxy::{Arms, Requests};
+use firedrill_undo::fault_proxy::{Arms, Met, Requests};
 
 use super::ask::Asked;
+use super::users;
 
 /// For one look. It takes some milliseconds; what takes longer lags.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
@@ -21,49 +23,82 @@ pub(super) struct Sense {
     all: Arms,
     /// Control and experiment.
     last: [Requests; 2],
+    /// None where they are not asked about.
+    users: Option<users::Counted>,
 }
 
 impl Sense {
     pub(super) fn begin(asked: &Asked) -> Result<Self, String> {
+        let all = tokio::task::block_in_place(|| read(asked, &asked.route))?;
+        let users = asked.epoch.map(|_| users::Counted::begin(all.users));
         Ok(Self {
-            all: tokio::task::block_in_place(|| read(asked))?,
+            users: users.transpose()?,
+            all,
             last: Default::default(),
         })
+    }
+
+    /// The fault is in place now.
+    pub(super) fn begin_anew(&mut self) {
+        if let Some(users) = &mut self.users {
+            users.begin_anew();
+        }
     }
 
     /// # Errors
     /// When nothing is heard, or what is heard cannot be: counts that fell.
     pub(super) fn look(&mut self, asked: &Asked) -> Result<(), String> {
-        let now = read(asked)?;
-        let since = |now: &Requests, before: &Requests| {
-            now.since(before).ok_or_else(|| {
-                "the proxy's counts fell: it was started anew, and what was counted is gone"
-                    .to_owned()
-            })
-        };
+        let now = read(asked, &asked.route)?;
         self.last = [
             since(&now.control, &self.all.control)?,
             since(&now.experiment, &self.all.experiment)?,
         ];
+        if let Some(users) = &mut self.users {
+            users.look(now.users)?;
+        }
         self.all = now;
         Ok(())
     }
 
-    pub(super) fn last(&self) -> &[Requests; 2] {
-        &self.last
+    /// Adds what came since the last look to what is recorded.
+    pub(super) fn add_to(&self, record: &mut ArmsRecord) {
+        add(record, &self.last);
+        if let Some(users) = &self.users {
+            let [control, experiment] = users.last();
+            let arms = [
+                (&mut record.control, control),
+                (&mut record.experiment, experiment),
+            ];
+            for (arm, more) in arms {
+                arm.users = Some(users::sum(arm.users, more));
+            }
+        }
     }
 
     pub(super) fn batches(&self) -> (Batch, Batch) {
-        let [control, experiment] = self.last.each_ref().map(batch);
+        let [mut control, mut experiment] = self.last.each_ref().map(batch);
+        if let Some(users) = &self.users {
+            let outcomes = |met: Met| Outcomes {
+                good: met.well,
+                bad: met.badly,
+            };
+            [control.users, experiment.users] = users.last().map(outcomes);
+        }
         (control, experiment)
     }
 }
 
-fn read(asked: &Asked) -> Result<Arms, String> {
+pub(super) fn since(now: &Requests, before: &Requests) -> Result<Requests, String> {
+    now.since(before).ok_or_else(|| {
+        "the proxy's counts fell: it was started anew, and what was counted is gone".to_owned()
+    })
+}
+
+pub(super) fn read(asked: &Asked, route: &str) -> Result<Arms, String> {
     ControlApi::at(asked.api, PATIENCE)
-        .arms(&asked.route)
+        .arms(route)
         .map_err(|error| format!("the counters cannot be read: {}", crate::chain(&error)))?
-        .ok_or_else(|| format!("route {:?} is gone, or counts no arms", asked.route))
+        .ok_or_else(|| format!("route {route:?} is gone, or counts no arms"))
 }
 
 fn batch(requests: &Requests) -> Batch {
@@ -74,11 +109,11 @@ fn batch(requests: &Requests) -> Batch {
         times: times
             .map(|(end, count)| (end * (1.0 - WIDTH), *end, *count))
             .collect(),
+        ..Batch::default()
     }
 }
 
-/// Adds what came since the last look to what is recorded.
-pub(super) fn add(record: &mut ArmsRecord, [control, experiment]: &[Requests; 2]) {
+fn add(record: &mut ArmsRecord, [control, experiment]: &[Requests; 2]) {
     for (arm, more) in [
         (&mut record.control, control),
         (&mut record.experiment, experiment),
@@ -88,6 +123,7 @@ pub(super) fn add(record: &mut ArmsRecord, [control, experiment]: &[Requests; 2]
             good: sum.well,
             bad: sum.badly,
             times: sum.times,
+            users: arm.users,
         };
     }
 }

@@ -18,6 +18,8 @@ pub(super) fn blank(asked: &Asked) -> CanaryRecord {
         route: asked.route.clone(),
         share: asked.share,
         by: asked.by.clone(),
+        behind: None,
+        epoch: asked.epoch.map(|epoch| epoch.as_secs_f64()),
         traffic: match asked.load {
             Some(_) => "synthetic",
             None => "live",
@@ -28,7 +30,9 @@ pub(super) fn blank(asked: &Asked) -> CanaryRecord {
         arms: ArmsRecord::default(),
         kpis: Vec::new(),
         lasted: 0.0,
-        reaction_ms: (EVERY + sense::PATIENCE).as_secs_f64() * 1e3,
+        // What is told of users is told when their epoch is over.
+        reaction_ms: (EVERY + sense::PATIENCE + asked.epoch.unwrap_or_default()).as_secs_f64()
+            * 1e3,
         series: Vec::new(),
     }
 }
@@ -47,6 +51,7 @@ fn record(kpi: &CanaryKpi, judged: &Judged) -> CanaryKpiRecord {
     let known = |end: f64| end.is_finite().then_some(end);
     let (measure, tolerance) = match kpi.asks {
         CanaryAsk::SuccessRatio { tolerance } => (Compared::SuccessRatio, tolerance),
+        CanaryAsk::UserRatio { tolerance } => (Compared::UserRatio, tolerance),
         CanaryAsk::Latency {
             quantile,
             tolerance,
@@ -85,10 +90,14 @@ pub(super) fn harm(
         let effect = effect(kpi, asked);
         return Some(format!("{effect} {after}; {stopped}"));
     }
-    let [control, experiment] = canary.requests();
+    let [control, experiment] = canary.counted();
+    let whose = match canary.is_of_users() {
+        true => "users",
+        false => "requests",
+    };
     canary.answers_are_missing().then(|| {
         format!(
-            "requests of the experiment get no answers: {experiment} did, and {control} of the control; {stopped}"
+            "{whose} of the experiment get no answers: {experiment} did, and {control} of the control; {stopped}"
         )
     })
 }
@@ -136,11 +145,21 @@ fn effect(kpi: &CanaryKpiRecord, asked: &Asked) -> String {
     )
 }
 
-/// `after 1,204 requests in the control arm and 1,187 in the experiment`.
+/// `after 1,204 requests in the control arm and 1,187 in the experiment`; where users are asked
+/// about, `after 120 users in the control arm and 118 in the experiment`.
 fn after(canary: &Canary) -> String {
-    let [control, experiment] = canary.requests().map(firedrill_judge::words::count);
+    let what = one(canary);
+    let [control, experiment] = canary.counted().map(firedrill_judge::words::count);
     if control == experiment {
-        return format!("after {control} requests per arm");
+        return format!("after {control} {what}s per arm");
     }
-    format!("after {control} requests in the control arm and {experiment} in the experiment")
+    format!("after {control} {what}s in the control arm and {experiment} in the experiment")
+}
+
+/// One of what is counted.
+pub(super) fn one(canary: &Canary) -> &'static str {
+    match canary.is_of_users() {
+        true => "user",
+        false => "request",
+    }
 }

@@ -12,6 +12,8 @@ pub(crate) struct Look<'a> {
     out: &'a Out,
     confidence: f64,
     arms: String,
+    /// What is counted.
+    what: &'static str,
     /// When the next line is due.
     next: Duration,
 }
@@ -20,15 +22,22 @@ const EVERY: Duration = Duration::from_secs(1);
 
 impl<'a> Look<'a> {
     pub(crate) fn new(out: &'a Out, canary: &Canary) -> Self {
+        let front = canary.front.as_ref();
+        let by = front.map_or(&canary.by, |front| &front.by);
+        let at = front.map(|front| format!(" at route {}", front.route));
         Self {
             out,
             confidence: canary.confidence,
             arms: format!(
-                "`{}` for the experiment: {} % of the traffic by {}, and as much for control",
+                "`{}` for the experiment: {} % of the traffic{} by {by}, and as much for control",
                 canary.activity,
                 canary.share * 100.0,
-                canary.by
+                at.unwrap_or_default(),
             ),
+            what: match canary.epoch {
+                Some(_) => "users",
+                None => "requests",
+            },
             next: Duration::ZERO,
         }
     }
@@ -42,15 +51,15 @@ impl<'a> Look<'a> {
         let line = match notice {
             Notice::Divided => "divided; both arms are watched without the fault".to_owned(),
             Notice::Even {
-                requests: [control, experiment],
-            } => format!("even: {control} and {experiment} requests"),
+                counted: [control, experiment],
+            } => format!("even: {control} and {experiment} {}", self.what),
             Notice::InPlace => "the experiment has the fault".into(),
-            Notice::Looked { requests, record } => {
+            Notice::Looked { counted, record } => {
                 if now < self.next {
                     return;
                 }
                 self.next = now + EVERY;
-                self.looked(*requests, record)
+                self.looked(*counted, record)
             }
             Notice::Stopped(why) => format!("{BOLD}stopped{BOLD:#}: {why}"),
         };
@@ -65,7 +74,8 @@ impl<'a> Look<'a> {
             .map(|kpi| format!("{} {}", kpi.name, kpi.effect(self.confidence)))
             .collect();
         format!(
-            "{control} and {experiment} requests; {}",
+            "{control} and {experiment} {}; {}",
+            self.what,
             effects.join("; ")
         )
     }
