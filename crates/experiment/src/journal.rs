@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use canary::{
-    ArmRecord, ArmUsers, ArmsPoint, ArmsRecord, CanaryKpiRecord, CanaryRecord, CanaryStanding,
-    Compared,
+    ArmRecord, ArmUsers, ArmsPoint, ArmsRecord, BehindRecord, CanaryKpiRecord, CanaryRecord,
+    CanaryStanding, Compared,
 };
 
 use crate::document::UndoClass;

@@ -141,6 +141,13 @@ fn arms(text: &mut String, canary: &CanaryRecord) {
             );
         }
     }
+    if let Some(behind) = &canary.behind {
+        let _ = writeln!(
+            text,
+            "  behind      route {}: control {} requests, experiment {}, no arm {}",
+            behind.route, behind.control, behind.experiment, behind.none
+        );
+    }
     for kpi in &canary.kpis {
         let standing = match kpi.standing {
             CanaryStanding::Harmed => "harm is proven",

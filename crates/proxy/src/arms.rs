@@ -1,7 +1,9 @@
 //! Control and experiment: two small, equal shares of a route's traffic, of which one has the fault.
 //!
 //! Who is in which follows from a key of the request and the seed, so that the same user is always
-//! in the same arm, on every connection and after a restart with the same seed.
+//! in the same arm, on every connection and after a restart with the same seed. Routes divide each
+//! for itself, unless their splits name the same draw: then who passes several is in the same arm at
+//! each.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -37,6 +39,9 @@ pub struct Split {
     /// Of each arm, 0 to 0.5. Raised, it keeps those who are in an arm there.
     pub share: f64,
     pub by: Key,
+    /// Routes whose splits name the same draw put the same value of a key into the same arm. Without
+    /// one the draw is the route's own.
+    pub draw: Option<Arc<str>>,
     /// Where users are counted besides requests ([`crate::users`]): how long an epoch is.
     pub users: Option<Duration>,
 }
@@ -69,10 +74,19 @@ impl Key {
 }
 
 impl Split {
-    /// Who has this key, if that is in an arm. `chance` is the route's.
+    /// Where its draws come from: of the route's own, or of those that all routes share.
+    #[must_use]
+    pub fn chance(&self, own: Chance, shared: Chance) -> Chance {
+        match &self.draw {
+            Some(draw) => shared.named(draw),
+            None => own.named(&self.name),
+        }
+    }
+
+    /// Who has this key, if that is in an arm. `chance` is the split's.
     #[must_use]
     pub fn member(&self, chance: Chance, key: &[u8]) -> Option<Member> {
-        let draw = chance.named(&self.name).keyed(key);
+        let draw = chance.keyed(key);
         let arm = if draw.unit() < self.share {
             Arm::Experiment
         } else if draw.unit() >= 1.0 - self.share {
@@ -84,7 +98,7 @@ impl Split {
         Some(Member { arm, user })
     }
 
-    /// The arm of what has this key. `chance` is the route's.
+    /// The arm of what has this key. `chance` is the split's.
     #[must_use]
     pub fn arm(&self, chance: Chance, key: &[u8]) -> Option<Arm> {
         self.member(chance, key).map(|member| member.arm)
@@ -105,9 +119,10 @@ pub struct Arms {
 }
 
 impl Arms {
-    /// `chance` is the route's.
+    /// `own` is the route's chance, `shared` that of all routes.
     #[must_use]
-    pub const fn new(split: Split, chance: Chance) -> Self {
+    pub fn new(split: Split, own: Chance, shared: Chance) -> Self {
+        let chance = split.chance(own, shared);
         Self { split, chance }
     }
 
@@ -173,12 +188,18 @@ mod tests {
             name: Arc::from("one"),
             share,
             by: Key::Cookie("user".into()),
+            draw: None,
             users: None,
         }
     }
 
+    /// Of all routes of a proxy.
+    fn shared(seed: u64) -> Chance {
+        Chance::new(seed).of(0)
+    }
+
     fn arms(share: f64, seed: u64) -> Vec<Option<Arm>> {
-        let arms = Arms::new(split(share), Chance::new(seed));
+        let arms = Arms::new(split(share), Chance::new(seed), shared(seed));
         let of = |user: u64| {
             let cookie = format!("theme=dark; user={user}; x=y");
             let member = arms.of_request(&[(b"Cookie", cookie.as_bytes())]);
@@ -214,21 +235,80 @@ mod tests {
             name: Arc::from("two"),
             ..split(0.5)
         };
-        let chance = Chance::new(7);
+        let chance = |split: &Split| split.chance(Chance::new(7), shared(7));
+        let (one, two) = (chance(&split(0.5)), chance(&other));
         let differs = |key: u64| {
             let key = key.to_le_bytes();
-            other.arm(chance, &key) != split(0.5).arm(chance, &key)
+            other.arm(two, &key) != split(0.5).arm(one, &key)
         };
         assert!((0..100).any(differs));
     }
 
     #[test]
     fn who_says_nothing_of_itself_is_in_no_arm() {
-        let arms = Arms::new(split(0.5), Chance::new(1));
+        let arms = Arms::new(split(0.5), Chance::new(1), shared(1));
         let cookies: [&[u8]; 3] = [b"", b"users=1", b"theme=user=1"];
         for cookie in cookies {
             assert_eq!(arms.of_request(&[(b"cookie", cookie)]), None);
         }
         assert_eq!(arms.of_request(&[]), None);
+    }
+    /// The arms of 20,000 users at a route of this name, of a proxy with the seed 7.
+    fn at(route: &str, split: &Split) -> Vec<Option<Arm>> {
+        let own = Chance::new(7).named(route);
+        let arms = Arms::new(split.clone(), own, shared(7));
+        let of = |user: u64| {
+            let user = user.to_string();
+            let cookie = format!("user={user}");
+            let member =
+                arms.of_request(&[(b"cookie", cookie.as_bytes()), (b"x-user", user.as_bytes())]);
+            member.map(|member| member.arm)
+        };
+        (0..20_000).map(of).collect()
+    }
+
+    #[test]
+    fn routes_of_one_draw_have_the_same_users_in_the_same_arms() {
+        let front = Split {
+            draw: Some(Arc::from("both")),
+            ..split(0.2)
+        };
+        // What comes in as a cookie is passed on as a header, and its split has another name.
+        let behind = Split {
+            name: Arc::from("two"),
+            by: Key::Header("X-User".into()),
+            ..front.clone()
+        };
+        let (web, payments) = (at("web", &front), at("payments", &behind));
+        assert_eq!(web, payments);
+        assert!(web.contains(&Some(Arm::Experiment)) && web.contains(&None));
+        let fewer = Split {
+            share: 0.05,
+            ..behind
+        };
+        let kept = at("payments", &fewer).into_iter().zip(web);
+        assert!(kept.clone().any(|(fewer, _)| fewer.is_some()));
+        for (fewer, arm) in kept {
+            assert!(fewer.is_none() || fewer == arm);
+        }
+    }
+
+    #[test]
+    fn routes_without_a_draw_or_with_others_divide_independently() {
+        let drawn = |draw: Option<&str>| Split {
+            draw: draw.map(Arc::from),
+            ..split(0.5)
+        };
+        for (one, two) in [
+            (None, None),
+            (Some("a"), Some("b")),
+            (Some("web"), None),
+            (None, Some("payments")),
+        ] {
+            let (web, payments) = (at("web", &drawn(one)), at("payments", &drawn(two)));
+            let same = web.iter().zip(&payments).filter(|(a, b)| a == b).count();
+            // Six deviations of a binomial of 20,000 at a half: 70.7 each.
+            assert!(same.abs_diff(10_000) < 425, "{one:?} {two:?}: {same}");
+        }
     }
 }

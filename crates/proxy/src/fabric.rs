@@ -24,6 +24,9 @@ use crate::tls::Tls;
 use crate::tls::failures::Failures;
 use crate::users::Counted;
 
+/// Draws that all routes share; a route's own begin with how long its name is.
+const SHARED: u64 = u64::MAX;
+
 /// How many connections wait to be accepted, at most (as far as `net.core.somaxconn` goes).
 const BACKLOG: i32 = 4096;
 
@@ -166,6 +169,7 @@ impl Fabric {
             connect_timeout: config.connect_timeout,
             tls: config.tls,
             chance: Chance::new(self.seed).named(&config.name),
+            shared: Chance::new(self.seed).of(SHARED),
             protocol: config.protocol,
             flows: config.flows,
             faults: config.faults,

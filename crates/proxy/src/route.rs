@@ -89,6 +89,8 @@ pub(crate) struct Route {
     protocol: Protocol,
     pub(crate) flows: FlowLimits,
     chance: Chance,
+    /// Of all routes of the proxy.
+    shared: Chance,
     in_force: Mutex<InForce>,
     accepted: AtomicU64,
     /// What datagrams that wait may take.
@@ -118,6 +120,8 @@ pub(crate) struct Parts {
     pub(crate) protocol: Protocol,
     pub(crate) flows: FlowLimits,
     pub(crate) chance: Chance,
+    /// Of all routes of the proxy.
+    pub(crate) shared: Chance,
     pub(crate) faults: Faults,
 }
 
@@ -140,6 +144,7 @@ impl Route {
             protocol: parts.protocol,
             flows: parts.flows,
             chance: parts.chance,
+            shared: parts.shared,
             in_force: Mutex::new(in_force),
             accepted: AtomicU64::new(parts.accepted),
             budget: Budget::default(),
@@ -241,7 +246,7 @@ impl Route {
     /// The split of the route.
     pub(crate) fn arms(&self, faults: &Faults) -> Option<Arms> {
         let split = faults.split.clone()?;
-        Some(Arms::new(split, self.chance))
+        Some(Arms::new(split, self.chance, self.shared))
     }
 
     /// A lane of a connection, without a fault.

@@ -3,12 +3,14 @@
 //!
 //! - [`ask`]: the question, from the document;
 //! - [`propose`]: which canaries the routes of a proxy suggest;
+//! - `behind`: the fault's own route, where that is not the one that is compared;
 //! - `hours`: when it may run;
 //! - `sense`: what the proxy counted since the last look, and whether it may be believed;
 //! - `users`: the same of users;
 //! - `told`: what came of it, in words.
 
 pub mod ask;
+mod behind;
 mod hours;
 pub mod propose;
 mod sense;
@@ -29,6 +31,7 @@ use tokio::time::Instant;
 use crate::fault::Faults;
 use crate::provider::{Canceller, canceller};
 use ask::Asked;
+use behind::Behind;
 use sense::Sense;
 
 /// Between two looks.
@@ -124,7 +127,7 @@ impl Course<'_> {
             Ok(load) => load,
             Err(end) => return end,
         };
-        let divided = self.faults.put(vec![self.asked.split()]).await;
+        let divided = self.faults.put(self.asked.splits()).await;
         let end = match divided {
             Err(why) => refused(why),
             Ok(id) => {
@@ -167,11 +170,15 @@ impl Course<'_> {
 
     /// With the route divided.
     async fn compare(&mut self) -> End {
+        let behind = match Behind::begin(&self.asked) {
+            Ok(behind) => behind,
+            Err(why) => return inconclusive(why),
+        };
         let mut sense = match Sense::begin(&self.asked) {
             Ok(sense) => sense,
             Err(why) => return inconclusive(why),
         };
-        if let Err(end) = self.baseline(&mut sense).await {
+        if let Err(end) = self.baseline(&mut sense, behind.as_ref()).await {
             return end;
         }
         let place = match self.put().await {
@@ -184,6 +191,8 @@ impl Course<'_> {
             Ok(end) | Err(end) => end,
         };
         self.record.lasted = place.since.elapsed().as_secs_f64();
+        // What cannot be read any more was told already.
+        let _kept = self.look_behind(behind.as_ref());
         (self.look)(self.began.elapsed(), Notice::Stopped(&end.why));
         place
             .canceller
@@ -198,7 +207,7 @@ impl Course<'_> {
     }
 
     /// Both arms without the fault: they have to be even, and alike.
-    async fn baseline(&mut self, sense: &mut Sense) -> Result<(), End> {
+    async fn baseline(&mut self, sense: &mut Sense, behind: Option<&Behind>) -> Result<(), End> {
         let mut canary = self.canary()?;
         let until = Instant::now() + self.asked.baseline;
         while Instant::now() < until {
@@ -233,7 +242,18 @@ impl Course<'_> {
                 told::one(&canary)
             )));
         }
+        self.look_behind(behind).map_err(inconclusive)?;
+        if let Some(why) = self.record.behind.as_ref().and_then(behind::why_not) {
+            return Err(inconclusive(why));
+        }
         (self.look)(self.began.elapsed(), Notice::Even { counted });
+        Ok(())
+    }
+
+    fn look_behind(&mut self, behind: Option<&Behind>) -> Result<(), String> {
+        if let Some(behind) = behind {
+            self.record.behind = Some(behind.look(&self.asked)?);
+        }
         Ok(())
     }
 

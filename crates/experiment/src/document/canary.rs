@@ -12,6 +12,7 @@ use super::{Activity, Provider};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::path::Path;
 
+mod front;
 mod kpi;
 mod split;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod tests;
 mod users;
 mod window;
 
+pub use front::CanaryFront;
 pub use kpi::{CanaryAsk, CanaryKpi};
 pub use window::CanaryWindow;
 
@@ -31,6 +33,8 @@ pub struct Canary {
     pub share: f64,
     /// `connection`, `client`, `header:NAME` or `cookie:NAME`.
     pub by: String,
+    /// Whose arms are compared; those of the fault's own route, if not given.
+    pub front: Option<CanaryFront>,
     /// How long a user is watched at most, before it counts; none where no KPI is of users.
     pub epoch: Option<Duration>,
     pub kpis: Vec<CanaryKpi>,
@@ -46,9 +50,10 @@ pub struct Canary {
     pub window: Option<CanaryWindow>,
 }
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "activity",
     "split",
+    "front",
     "kpis",
     "baseline",
     "duration",
@@ -72,6 +77,7 @@ pub(super) fn read(
     let split = split::read(map, &path, reader);
     let kpis = kpi::read(map, &path, reader);
     let by = split.as_ref().map(|(_, by)| by.as_str());
+    let front = front::read(map, by.unwrap_or_default(), &kpis, &path, reader);
     let epoch = users::read(map, &path, by, &kpis, reader);
     let baseline = duration(map, "baseline", &path, reader)
         .unwrap_or_else(|| BASELINE_DEFAULT.max(epoch.unwrap_or_default()));
@@ -92,6 +98,7 @@ pub(super) fn read(
         activity: activity?,
         share,
         by,
+        front,
         epoch,
         kpis,
         baseline,

@@ -14,6 +14,9 @@ pub struct CanaryRecord {
     /// Of the traffic, that each arm was.
     pub share: f64,
     pub by: String,
+    /// The fault's own route, where the arms of another are compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<BehindRecord>,
     /// Where users are counted: seconds that one is watched at most, before it counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<f64>,
@@ -31,6 +34,17 @@ pub struct CanaryRecord {
     /// Worst case from a request's answer to its being judged, in milliseconds.
     pub reaction_ms: f64,
     pub series: Vec<ArmsPoint>,
+}
+
+/// A route behind, divided by the same draw, and the requests that came to it since.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BehindRecord {
+    pub route: String,
+    pub by: String,
+    pub control: u64,
+    pub experiment: u64,
+    /// In neither arm: of others, or of whom services do not say.
+    pub none: u64,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -1,5 +1,7 @@
 //! Canaries on a route of a real proxy, with clients and an upstream of the test's own.
 
+mod front;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Output, Stdio};

@@ -22,6 +22,9 @@ pub struct SplitWords {
     /// Another name divides anew.
     #[serde(default = "one")]
     pub name: String,
+    /// Splits of several routes that name the same draw put the same user into the same arm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draw: Option<String>,
     /// Whether a state file keeps it for the proxy's next start.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub kept: bool,
@@ -122,6 +125,16 @@ impl SplitWords {
                 )));
             }
         };
+        if self.draw.is_some() && !by.is_of_requests() {
+            return Err(ApiError::body(format!(
+                "draw is for header:NAME and cookie:NAME, which services pass on; by {} it would \
+                 be the service in between that is drawn at the route behind it",
+                self.by
+            )));
+        }
+        if self.draw.as_deref() == Some("") {
+            return Err(ApiError::body("draw is a name, not empty".into()));
+        }
         if by.is_of_requests() && protocol != Protocol::Http {
             let why = "headers and cookies divide requests where the proxy's protocol is http";
             return Err(ApiError::body(why.into()));
@@ -135,6 +148,7 @@ impl SplitWords {
             share: self.share,
             users: self.epoch(&by)?,
             by,
+            draw: self.draw.as_deref().map(Into::into),
         })
     }
 

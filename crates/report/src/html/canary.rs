@@ -17,6 +17,15 @@ pub(super) fn canary(drill: &Drill) -> Markup {
                         words::seconds(canary.lasted)
                     ))
                 }
+                @if let Some(behind) = &canary.behind {
+                    p {
+                        (format!(
+                            "The fault was on route {}, behind, divided by the same draw by {}. There came {} requests of the experiment, {} of the control, and {} of no arm.",
+                            behind.route, behind.by, words::count(behind.experiment),
+                            words::count(behind.control), words::count(behind.none)
+                        ))
+                    }
+                }
                 (arms(canary))
                 (effects(canary))
                 p.foot {

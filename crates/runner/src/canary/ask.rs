@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use firedrill_experiment::call::{self, Call, FaultCall, LoadCall};
-use firedrill_experiment::document::{CanaryAsk, CanaryKpi, Experiment, Kpi, Provider};
+use firedrill_experiment::document::{Canary, CanaryAsk, CanaryKpi, Experiment, Kpi, Provider};
 use firedrill_experiment::scope::Scope;
 use firedrill_judge::canary::Ask;
 use firedrill_judge::{Alpha, Probability};
@@ -24,6 +24,8 @@ pub struct Asked {
     /// The proxy's interface, and the route that is divided and counted.
     pub api: SocketAddr,
     pub route: String,
+    /// The fault's own route, where that is another.
+    pub behind: Option<Divided>,
     pub fault: FaultCall,
     pub share: f64,
     pub by: String,
@@ -41,6 +43,13 @@ pub struct Asked {
     pub(super) window: Option<Hours>,
     /// None where the traffic is live.
     pub(super) load: Option<LoadCall>,
+}
+
+/// A route, and by what its traffic is divided.
+#[derive(Debug, Clone)]
+pub struct Divided {
+    pub route: String,
+    pub by: String,
 }
 
 impl Asked {
@@ -62,12 +71,18 @@ impl Asked {
         let (Some((fault, change)), Ok(alpha), true) = (fault, alpha, reasons.is_empty()) else {
             return Err(reasons);
         };
+        let own = Divided {
+            route: change.route,
+            by: canary.by.clone(),
+        };
+        let (compared, behind) = front_of(canary, own)?;
         Ok(Self {
             api: change.api,
-            route: change.route,
+            route: compared.route,
+            behind,
             fault,
             share: canary.share,
-            by: canary.by.clone(),
+            by: compared.by,
             epoch: canary.epoch,
             kpis: canary.kpis.clone(),
             confidence: canary.confidence,
@@ -98,17 +113,54 @@ impl Asked {
         asks.collect()
     }
 
-    pub(super) fn split(&self) -> Primitive {
-        Primitive::ChangeRoute(RouteChange {
-            api: self.api,
+    /// One split, or two with the same draw.
+    pub(super) fn splits(&self) -> Vec<Primitive> {
+        let compared = Divided {
             route: self.route.clone(),
-            put: PutOnRoute::Split(Split {
-                share: self.share,
-                by: self.by.clone(),
-                name: "firedrill".into(),
-                users: self.epoch.map(users::count),
-            }),
-        })
+            by: self.by.clone(),
+        };
+        let draw = self.behind.is_some().then(|| NAME.to_owned());
+        let split = |divided: Divided| {
+            // Where users are judged.
+            let users = self
+                .epoch
+                .filter(|_| divided.route == self.route)
+                .map(users::count);
+            Primitive::ChangeRoute(RouteChange {
+                api: self.api,
+                route: divided.route,
+                put: PutOnRoute::Split(Split {
+                    share: self.share,
+                    by: divided.by,
+                    name: NAME.into(),
+                    draw: draw.clone(),
+                    users,
+                }),
+            })
+        };
+        let all = [compared].into_iter().chain(self.behind.clone());
+        all.map(split).collect()
+    }
+}
+
+/// Of splits and draws; the guardian adds the drill's.
+const NAME: &str = "firedrill";
+
+/// The route that is compared, and the fault's own where that is another.
+fn front_of(canary: &Canary, own: Divided) -> Result<(Divided, Option<Divided>), Vec<String>> {
+    match &canary.front {
+        None => Ok((own, None)),
+        Some(front) if front.route == own.route => Err(vec![format!(
+            "`front`: the fault is on route {} itself; leave `front` out, or put the fault on a route behind it",
+            own.route
+        )]),
+        Some(front) => {
+            let compared = Divided {
+                route: front.route.clone(),
+                by: front.by.clone(),
+            };
+            Ok((compared, Some(own)))
+        }
     }
 }
 

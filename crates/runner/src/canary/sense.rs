@@ -29,7 +29,7 @@ pub(super) struct Sense {
 
 impl Sense {
     pub(super) fn begin(asked: &Asked) -> Result<Self, String> {
-        let all = tokio::task::block_in_place(|| read(asked))?;
+        let all = tokio::task::block_in_place(|| read(asked, &asked.route))?;
         let users = asked.epoch.map(|_| users::Counted::begin(all.users));
         Ok(Self {
             users: users.transpose()?,
@@ -48,13 +48,7 @@ impl Sense {
     /// # Errors
     /// When nothing is heard, or what is heard cannot be: counts that fell.
     pub(super) fn look(&mut self, asked: &Asked) -> Result<(), String> {
-        let now = read(asked)?;
-        let since = |now: &Requests, before: &Requests| {
-            now.since(before).ok_or_else(|| {
-                "the proxy's counts fell: it was started anew, and what was counted is gone"
-                    .to_owned()
-            })
-        };
+        let now = read(asked, &asked.route)?;
         self.last = [
             since(&now.control, &self.all.control)?,
             since(&now.experiment, &self.all.experiment)?,
@@ -94,11 +88,17 @@ impl Sense {
     }
 }
 
-fn read(asked: &Asked) -> Result<Arms, String> {
+pub(super) fn since(now: &Requests, before: &Requests) -> Result<Requests, String> {
+    now.since(before).ok_or_else(|| {
+        "the proxy's counts fell: it was started anew, and what was counted is gone".to_owned()
+    })
+}
+
+pub(super) fn read(asked: &Asked, route: &str) -> Result<Arms, String> {
     ControlApi::at(asked.api, PATIENCE)
-        .arms(&asked.route)
+        .arms(route)
         .map_err(|error| format!("the counters cannot be read: {}", crate::chain(&error)))?
-        .ok_or_else(|| format!("route {:?} is gone, or counts no arms", asked.route))
+        .ok_or_else(|| format!("route {route:?} is gone, or counts no arms"))
 }
 
 fn batch(requests: &Requests) -> Batch {

@@ -18,6 +18,7 @@ pub(super) fn blank(asked: &Asked) -> CanaryRecord {
         route: asked.route.clone(),
         share: asked.share,
         by: asked.by.clone(),
+        behind: None,
         epoch: asked.epoch.map(|epoch| epoch.as_secs_f64()),
         traffic: match asked.load {
             Some(_) => "synthetic",

@@ -57,6 +57,9 @@ pub struct Split {
     /// `connection`, `client`, `header:NAME` or `cookie:NAME`.
     pub by: String,
     pub name: String,
+    /// Splits of several routes that name the same draw put the same user into the same arm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draw: Option<String>,
     /// Whether users are counted besides requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<CountUsers>,

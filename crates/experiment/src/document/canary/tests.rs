@@ -55,6 +55,40 @@ fn a_canary_is_read_with_what_was_left_out() {
 }
 
 #[test]
+fn a_front_is_divided_as_the_fault_is_unless_it_says_otherwise() {
+    let front = |front: Value| {
+        let mut canary = canary();
+        canary["front"] = front;
+        document(&canary, &arm()).unwrap().canary.unwrap()
+    };
+    let read = front(json!({"route": "web"})).front.unwrap();
+    assert_eq!(
+        (read.route.as_str(), read.by.as_str()),
+        ("web", "cookie:session")
+    );
+    let own = front(json!({"route": "web", "by": "header:x-user"}));
+    assert_eq!(own.by, "cookie:session");
+    assert_eq!(own.front.unwrap().by, "header:x-user");
+    assert_eq!(front(Value::Null).front, None);
+}
+
+#[test]
+fn a_front_is_refused_where_nobody_could_be_the_same_behind() {
+    for by in [json!(null), json!("client"), json!("connection")] {
+        let mut wrong = canary();
+        wrong["split"] = json!({"share": 0.05, "by": by});
+        wrong["front"] = json!({"route": "web"});
+        let error = document(&wrong, &arm()).unwrap_err();
+        assert!(error.contains("nobody is the same"), "{by}: {error}");
+    }
+    let mut of_users = canary();
+    of_users["front"] = json!({"route": "web"});
+    of_users["kpis"] = json!([{"name": "users", "success-ratio": {"of": "users"}}]);
+    let error = document(&of_users, &arm()).unwrap_err();
+    assert!(error.contains("counted anew"), "{error}");
+}
+
+#[test]
 fn users_are_counted_where_the_split_tells_them_apart_and_an_epoch_fits_in() {
     let of = |split: Value, more: Value| {
         let mut wanted = canary();
@@ -122,6 +156,14 @@ fn what_would_not_do_as_it_says_is_refused() {
             json!({"share": 0.1, "by": "cookie:"}),
             "cookie:NAME",
         ),
+        ("front", json!({}), "`route` is needed"),
+        ("front", json!({"route": ""}), "name of a route"),
+        (
+            "front",
+            json!({"route": "web", "by": "client"}),
+            "of a front is header:NAME",
+        ),
+        ("front", json!({"route": "web", "api": "x"}), "no such key"),
         ("kpis", json!([]), "at least one KPI"),
         ("kpis", json!([{"name": "x"}]), "one of `success-ratio`"),
         (

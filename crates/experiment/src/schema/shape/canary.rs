@@ -11,6 +11,7 @@ pub struct Canary {
     /// The fault of the method that the experiment arm has; needed where there are several.
     pub activity: Option<String>,
     pub split: Split,
+    pub front: Option<Front>,
     #[schemars(length(min = 1))]
     pub kpis: Vec<CanaryKpi>,
     /// How long both arms are watched without the fault.
@@ -35,6 +36,16 @@ pub struct Split {
     pub by: Option<String>,
     /// Where a KPI is of users: how long a user is watched at most, before it counts.
     pub epoch: Option<Duration>,
+}
+
+/// The route whose arms are compared, where the fault is on one behind it. Services in between pass
+/// the header or cookie on.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Front {
+    /// A route of the same proxy.
+    pub route: String,
+    /// `header:NAME` or `cookie:NAME`; that of `split`, if not given.
+    pub by: Option<String>,
 }
 
 /// One of `success-ratio` and `latency`.

@@ -22,14 +22,17 @@ const EVERY: Duration = Duration::from_secs(1);
 
 impl<'a> Look<'a> {
     pub(crate) fn new(out: &'a Out, canary: &Canary) -> Self {
+        let front = canary.front.as_ref();
+        let by = front.map_or(&canary.by, |front| &front.by);
+        let at = front.map(|front| format!(" at route {}", front.route));
         Self {
             out,
             confidence: canary.confidence,
             arms: format!(
-                "`{}` for the experiment: {} % of the traffic by {}, and as much for control",
+                "`{}` for the experiment: {} % of the traffic{} by {by}, and as much for control",
                 canary.activity,
                 canary.share * 100.0,
-                canary.by
+                at.unwrap_or_default(),
             ),
             what: match canary.epoch {
                 Some(_) => "users",
