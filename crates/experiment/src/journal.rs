@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 pub use canary::{
     ArmRecord, ArmsPoint, ArmsRecord, CanaryKpiRecord, CanaryRecord, CanaryStanding, Compared,
+    DividedRecord, SourcesRecord,
 };
 
 use crate::document::UndoClass;

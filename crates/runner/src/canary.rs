@@ -1,12 +1,15 @@
-//! A canary, carried out: a route of a proxy is divided, one arm gets a fault, and both are compared
-//! at every look until something is proven or time is up. Fault and split are the guardian's to undo.
+//! A canary, carried out: a route of a proxy is divided, or others divide the traffic; one arm gets a
+//! fault, and both are compared at every look until something is proven or time is up. Fault and
+//! split are the guardian's to undo.
 //!
 //! - [`ask`]: the question, from the document;
+//! - `apart`: arms with sources of their own, divided by others;
 //! - [`propose`]: which canaries the routes of a proxy suggest;
 //! - `hours`: when it may run;
 //! - `sense`: what the proxy counted since the last look, and whether it may be believed;
 //! - `told`: what came of it, in words.
 
+mod apart;
 pub mod ask;
 mod hours;
 pub mod propose;
@@ -18,7 +21,7 @@ use std::time::Duration;
 use firedrill_engine::effect::{FaultReport, Signal};
 use firedrill_experiment::journal::{ArmsPoint, CanaryRecord, Interruption, Verdict};
 use firedrill_judge::Alpha;
-use firedrill_judge::canary::{Canary, Standing, are_even};
+use firedrill_judge::canary::{Batch, Before, Canary, Standing, are_even};
 use firedrill_load::LoadHandle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -26,7 +29,8 @@ use tokio::time::Instant;
 
 use crate::fault::Faults;
 use crate::provider::{Canceller, canceller};
-use ask::Asked;
+use apart::Apart;
+use ask::{Arms, Asked, Divided};
 use sense::Sense;
 
 /// Between two looks.
@@ -40,8 +44,14 @@ const STILL_MAX: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub enum Notice<'a> {
     Divided,
-    /// Both arms are alike so far.
+    /// Others divide; both arms are watched.
+    Watched,
+    /// Both arms are alike so far, and got as much as each other.
     Even {
+        requests: [u64; 2],
+    },
+    /// Both arms are alike so far, whatever each got.
+    Alike {
         requests: [u64; 2],
     },
     InPlace,
@@ -106,6 +116,12 @@ struct Course<'a> {
     residue: Vec<String>,
 }
 
+/// What tells of both arms.
+enum Sensors {
+    Route(Sense),
+    Apart(Box<Apart>),
+}
+
 /// The fault, held by a task of its own.
 struct InPlace {
     since: Instant,
@@ -122,20 +138,35 @@ impl Course<'_> {
             Ok(load) => load,
             Err(end) => return end,
         };
-        let divided = self.faults.put(vec![self.asked.split()]).await;
-        let end = match divided {
-            Err(why) => refused(why),
-            Ok(id) => {
-                (self.look)(self.began.elapsed(), Notice::Divided);
-                let end = self.compare().await;
-                // At once, whatever the fault's end may still take.
-                self.residue.extend(self.faults.take_back(id).await);
-                end
-            }
+        let end = match self.asked.arms.clone() {
+            Arms::Route(of) => self.divided(&of).await,
+            Arms::Apart(sources) => match Apart::begin(&self.asked, &sources).await {
+                Ok(apart) => {
+                    (self.look)(self.began.elapsed(), Notice::Watched);
+                    self.compare(Sensors::Apart(Box::new(apart))).await
+                }
+                Err(why) => inconclusive(why),
+            },
         };
         if let Some(load) = load {
             let _ = load.halt().await;
         }
+        end
+    }
+
+    /// With a route that is divided as long as this takes.
+    async fn divided(&mut self, of: &Divided) -> End {
+        let id = match self.faults.put(vec![of.split()]).await {
+            Ok(id) => id,
+            Err(why) => return refused(why),
+        };
+        (self.look)(self.began.elapsed(), Notice::Divided);
+        let end = match Sense::begin(of) {
+            Ok(sense) => self.compare(Sensors::Route(sense)).await,
+            Err(why) => inconclusive(why),
+        };
+        // At once, whatever the fault's end may still take.
+        self.residue.extend(self.faults.take_back(id).await);
         end
     }
 
@@ -145,7 +176,10 @@ impl Course<'_> {
         {
             return Err(refused(why));
         }
-        match tokio::task::block_in_place(|| sense::failover(&self.asked)) {
+        let Arms::Route(of) = &self.asked.arms else {
+            return Ok(());
+        };
+        match tokio::task::block_in_place(|| sense::failover(of)) {
             Ok(None) => Ok(()),
             Ok(Some(why)) => Err(refused(format!("a failover is in progress: {why}"))),
             Err(why) => Err(refused(why)),
@@ -156,28 +190,26 @@ impl Course<'_> {
         let Some(call) = &self.asked.load else {
             return Ok(None);
         };
-        // What clients see is told by the proxy; nobody reads the windows.
+        // What clients see is told by the arms; nobody reads the windows.
         let (windows, _unread) = mpsc::unbounded_channel();
         firedrill_load::start(&crate::kpi::load_config(call, self.asked.seed), windows)
             .map(Some)
             .map_err(|error| refused(format!("the load cannot begin: {error}")))
     }
 
-    /// With the route divided.
-    async fn compare(&mut self) -> End {
-        let mut sense = match Sense::begin(&self.asked) {
-            Ok(sense) => sense,
-            Err(why) => return inconclusive(why),
+    /// Until the end; the fault is gone then.
+    async fn compare(&mut self, mut sensors: Sensors) -> End {
+        let before = match self.baseline(&mut sensors).await {
+            Ok(before) => before,
+            Err(end) => return end,
         };
-        if let Err(end) = self.baseline(&mut sense).await {
-            return end;
-        }
         let place = match self.put().await {
             Ok(place) => place,
             Err(end) => return end,
         };
         (self.look)(self.began.elapsed(), Notice::InPlace);
-        let end = match self.watch(&mut sense, &place).await {
+        sensors.turn();
+        let end = match self.watch(&mut sensors, before, &place).await {
             Ok(end) | Err(end) => end,
         };
         self.record.lasted = place.since.elapsed().as_secs_f64();
@@ -191,18 +223,23 @@ impl Course<'_> {
                 .residue
                 .push(format!("the fault's task ended: {error}")),
         }
-        self.with_effect(end)
+        let end = self.with_effect(end);
+        sensors.doubted(end)
     }
 
-    /// Both arms without the fault: they have to be even, and alike.
-    async fn baseline(&mut self, sense: &mut Sense) -> Result<(), End> {
+    /// Both arms without the fault: they have to be alike, and even where they were divided evenly.
+    /// Where they were not, how much each got.
+    async fn baseline(&mut self, sensors: &mut Sensors) -> Result<Option<Before>, End> {
         let mut canary = self.canary()?;
         let until = Instant::now() + self.asked.baseline;
         while Instant::now() < until {
             self.rest(EVERY.min(until - Instant::now())).await?;
-            let point = self.next(sense, &mut canary)?;
-            sense::add(&mut self.record.baseline, sense.last());
-            self.record.series.push(point);
+            let Some(batches) = sensors.look(&self.asked.arms)? else {
+                continue;
+            };
+            canary.observe(&batches[0], &batches[1]);
+            sense::add(&mut self.record.baseline, &batches);
+            self.record.series.push(self.point(&batches));
             if canary
                 .judged()
                 .iter()
@@ -216,10 +253,17 @@ impl Course<'_> {
         let requests = canary.requests();
         if requests.contains(&0) {
             let [control, experiment] = requests;
-            let by = &self.asked.by;
+            let why = match &self.asked.arms {
+                Arms::Route(of) => format!("nobody is divided by {}, or too few come", of.by),
+                Arms::Apart(_) => "nobody comes, or the source does not count them".into(),
+            };
             return Err(inconclusive(format!(
-                "no request came into an arm before the fault (control {control}, experiment {experiment}): nobody is divided by {by}, or too few come"
+                "no request came into an arm before the fault (control {control}, experiment {experiment}): {why}"
             )));
+        }
+        if let Sensors::Apart(apart) = sensors {
+            (self.look)(self.began.elapsed(), Notice::Alike { requests });
+            return Ok(Some(apart.turn()));
         }
         let alpha = Alpha::new(MISMATCH_ALPHA).map_err(|error| failed(&error))?;
         if !are_even(requests, alpha).map_err(|error| failed(&error))? {
@@ -229,7 +273,7 @@ impl Course<'_> {
             )));
         }
         (self.look)(self.began.elapsed(), Notice::Even { requests });
-        Ok(())
+        Ok(None)
     }
 
     async fn put(&mut self) -> Result<InPlace, End> {
@@ -255,16 +299,28 @@ impl Course<'_> {
     }
 
     /// With the fault in one arm, until something is proven, or time is up.
-    async fn watch(&mut self, sense: &mut Sense, place: &InPlace) -> Result<End, End> {
-        let mut canary = self.canary()?;
+    async fn watch(
+        &mut self,
+        sensors: &mut Sensors,
+        before: Option<Before>,
+        place: &InPlace,
+    ) -> Result<End, End> {
+        let mut canary = match before {
+            Some(before) => Canary::relative_to(&before, &self.asked.asks(), self.asked.alpha)
+                .map_err(|error| failed(&error))?,
+            None => self.canary()?,
+        };
         let mut moved = Instant::now();
         let (min, max) = self.asked.duration;
         loop {
             self.rest(EVERY).await?;
-            let point = self.next(sense, &mut canary)?;
-            sense::add(&mut self.record.arms, sense.last());
-            self.record.series.push(point);
-            self.record.kpis = told::kpis(&self.asked, &canary);
+            let batches = sensors.look(&self.asked.arms)?;
+            if let Some(batches) = &batches {
+                canary.observe(&batches[0], &batches[1]);
+                sense::add(&mut self.record.arms, batches);
+                self.record.series.push(self.point(batches));
+                self.record.kpis = told::kpis(&self.asked, &canary);
+            }
             let requests = canary.requests();
             (self.look)(
                 self.began.elapsed(),
@@ -288,13 +344,16 @@ impl Course<'_> {
                 let why = told::harmless(&self.asked, &canary, &self.record, lasted);
                 return Ok(End { verdict, why });
             }
-            if point.control != (0, 0) {
+            // A sensor of its own says by itself that it stands still.
+            let is_moving = |[control, _]: &[Batch; 2]| control.good > 0 || control.bad > 0;
+            if matches!(sensors, Sensors::Apart(_)) || batches.as_ref().is_some_and(is_moving) {
                 moved = Instant::now();
             }
             if moved.elapsed() > STILL_MAX {
-                let why =
-                    "no request of the control got an answer for 15 s: the counters stand still";
-                return Err(inconclusive(why.into()));
+                return Err(inconclusive(format!(
+                    "no request of the control got an answer for {} s: the counters stand still",
+                    STILL_MAX.as_secs()
+                )));
             }
             if lasted >= max {
                 let why = told::unclear(&self.asked, &canary, &self.record, lasted);
@@ -317,7 +376,8 @@ impl Course<'_> {
         let Some(report) = &self.fault else {
             return end;
         };
-        let may_be_unseen = self.record.arms.experiment.requests() == 0;
+        let is_of_route = matches!(self.asked.arms, Arms::Route(_));
+        let may_be_unseen = is_of_route && self.record.arms.experiment.requests() == 0;
         let is_enough = report.observed || (end.verdict == Verdict::Broken && may_be_unseen);
         match end.verdict {
             Verdict::Held | Verdict::Broken if !is_enough => inconclusive(format!(
@@ -332,16 +392,12 @@ impl Course<'_> {
         Canary::new(&self.asked.asks(), self.asked.alpha).map_err(|error| failed(&error))
     }
 
-    /// The next look at both arms.
-    fn next(&self, sense: &mut Sense, canary: &mut Canary) -> Result<ArmsPoint, End> {
-        tokio::task::block_in_place(|| sense.look(&self.asked)).map_err(inconclusive)?;
-        let (control, experiment) = sense.batches();
-        canary.observe(&control, &experiment);
-        Ok(ArmsPoint {
+    fn point(&self, [control, experiment]: &[Batch; 2]) -> ArmsPoint {
+        ArmsPoint {
             at: self.began.elapsed().as_secs_f64(),
             control: (control.good, control.bad),
             experiment: (experiment.good, experiment.bad),
-        })
+        }
     }
 
     async fn rest(&mut self, time: Duration) -> Result<(), End> {
@@ -374,6 +430,39 @@ impl Course<'_> {
             fault: self.fault,
             residue,
             took: self.began.elapsed(),
+        }
+    }
+}
+
+impl Sensors {
+    /// What both arms did since the last look; none where that is not known yet.
+    fn look(&mut self, arms: &Arms) -> Result<Option<[Batch; 2]>, End> {
+        match (self, arms) {
+            (Self::Route(sense), Arms::Route(of)) => {
+                let seen = tokio::task::block_in_place(|| sense.look(of));
+                seen.map(Some).map_err(inconclusive)
+            }
+            (Self::Apart(apart), _) => apart.look().map_err(inconclusive),
+            (Self::Route(_), Arms::Apart(_)) => Ok(None),
+        }
+    }
+
+    /// The fault is in place from here on. A proxy's counts are of this moment anyway.
+    fn turn(&mut self) {
+        if let Self::Apart(apart) = self {
+            apart.turn();
+        }
+    }
+
+    /// What is claimed has to be free of doubt.
+    fn doubted(&self, end: End) -> End {
+        let doubt = match self {
+            Self::Apart(apart) => apart.doubt(),
+            Self::Route(_) => None,
+        };
+        match (end.verdict, doubt) {
+            (Verdict::Held | Verdict::Broken, Some(why)) => inconclusive(why),
+            _ => end,
         }
     }
 }

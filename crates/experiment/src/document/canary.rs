@@ -1,4 +1,4 @@
-//! Top-level `canary`: a fault for one arm of a route's traffic, compared with another.
+//! Top-level `canary`: a fault for one of two arms, compared with the other.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,12 +12,14 @@ use super::{Activity, Provider};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::path::Path;
 
+mod arms;
 mod kpi;
 mod split;
 #[cfg(test)]
 mod tests;
 mod window;
 
+pub use arms::{CanaryArms, check_pair as check_arms};
 pub use kpi::{CanaryAsk, CanaryKpi};
 pub use window::CanaryWindow;
 
@@ -26,10 +28,7 @@ pub use window::CanaryWindow;
 pub struct Canary {
     /// The fault of the method that the experiment arm has, by name.
     pub activity: String,
-    /// Of the route's traffic, that each arm is.
-    pub share: f64,
-    /// `connection`, `client`, `header:NAME` or `cookie:NAME`.
-    pub by: String,
+    pub arms: CanaryArms,
     pub kpis: Vec<CanaryKpi>,
     /// How long both arms are watched without the fault.
     pub baseline: Duration,
@@ -43,9 +42,10 @@ pub struct Canary {
     pub window: Option<CanaryWindow>,
 }
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "activity",
     "split",
+    "arms",
     "kpis",
     "baseline",
     "duration",
@@ -64,10 +64,10 @@ pub(super) fn read(
 ) -> Option<Canary> {
     let (map, path) = block(raw, "canary", &KEYS, reader)?;
     refuse_unknown(map, &path, &KEYS, reader);
-    require(map, &["split", "kpis"], &path, reader);
+    require(map, &["kpis"], &path, reader);
     let activity = activity(map, &path, method, reader);
-    let split = split::read(map, &path, reader);
     let kpis = kpi::read(map, &path, reader);
+    let arms = arms::read(map, &path, &kpis, reader);
     let baseline = duration(map, "baseline", &path, reader).unwrap_or(BASELINE_DEFAULT);
     let duration = limits(map, &path, reader);
     let confidence = share(map, "confidence", &path, reader).unwrap_or(0.95);
@@ -77,11 +77,9 @@ pub(super) fn read(
     }
     let standby = standby(map, &path, reader);
     let window = window::read(map, &path, reader);
-    let (share, by) = split?;
     Some(Canary {
         activity: activity?,
-        share,
-        by,
+        arms: arms?,
         kpis,
         baseline,
         duration: duration?,
@@ -99,8 +97,8 @@ fn refuse_unknown(map: &Map<String, Value>, path: &Path, known: &[&str], reader:
     }
 }
 
-/// The only fault of the method, or the one that is named. That it is for the experiment arm stands
-/// in the document, so that `firedrill run` cannot have it for everybody.
+/// The only fault of the method, or the one that is named. For an arm of a route that stands in the
+/// document, so that `firedrill run` cannot have it for everybody.
 fn activity(
     map: &Map<String, Value>,
     path: &Path,
@@ -124,7 +122,10 @@ fn activity(
         return None;
     };
     let arm = arguments.get("arm");
-    if !name.starts_with("application.") || arm.and_then(Value::as_str) != Some("experiment") {
+    let is_split = !map.contains_key("arms");
+    let is_for_arm =
+        name.starts_with("application.") && arm.and_then(Value::as_str) == Some("experiment");
+    if is_split && !is_for_arm {
         let diagnostic = Diagnostic::error(
             Code::Value,
             &path.key("activity"),
@@ -134,7 +135,7 @@ fn activity(
             ),
         );
         reader.push(diagnostic.hint(
-            "a canary's fault is application.latency, http-error or reset, with `arm: experiment` among its arguments",
+            "with `split` the fault is application.latency, http-error or reset, with `arm: experiment` among its arguments; any other needs `arms`",
         ));
         return None;
     }

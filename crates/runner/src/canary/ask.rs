@@ -3,14 +3,17 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use firedrill_experiment::call::{self, Call, FaultCall, LoadCall};
-use firedrill_experiment::document::{CanaryAsk, CanaryKpi, Experiment, Kpi, Provider};
+use firedrill_experiment::call::{self, Call, FaultCall, KpiSource, LoadCall};
+use firedrill_experiment::document::{
+    Canary, CanaryArms, CanaryAsk, CanaryKpi, Experiment, Kpi, Provider,
+};
 use firedrill_experiment::scope::Scope;
 use firedrill_judge::canary::Ask;
 use firedrill_judge::{Alpha, Probability};
 use firedrill_undo::fault_proxy::Split;
 use firedrill_undo::{Primitive, PutOnRoute, RouteChange};
 
+use super::apart;
 use super::hours::Hours;
 use crate::aim::{Aim, named_fault};
 
@@ -20,24 +23,41 @@ const BEYOND: Duration = Duration::from_secs(5);
 /// A canary that can be held.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// The proxy's interface, and the route that is divided and counted.
-    pub api: SocketAddr,
-    pub route: String,
+    pub arms: Arms,
     pub fault: FaultCall,
-    pub share: f64,
-    pub by: String,
     pub kpis: Vec<CanaryKpi>,
     pub confidence: f64,
     pub baseline: Duration,
     /// At least, and at most.
     pub duration: (Duration, Duration),
-    /// Places that are always drained.
-    pub standby: Vec<SocketAddr>,
     pub seed: u64,
+    /// Check certificates of whoever is asked for counters.
+    pub verify_tls: bool,
     pub(super) alpha: Alpha,
     pub(super) window: Option<Hours>,
     /// None where the traffic is live.
     pub(super) load: Option<LoadCall>,
+}
+
+/// Where the arms are.
+#[derive(Debug, Clone)]
+pub enum Arms {
+    Route(Divided),
+    /// Of control and experiment: others divide the traffic.
+    Apart(Box<[KpiSource; 2]>),
+}
+
+/// A route of a proxy that is divided and counted.
+#[derive(Debug, Clone)]
+pub struct Divided {
+    /// The proxy's interface.
+    pub api: SocketAddr,
+    pub route: String,
+    /// Of each arm.
+    pub share: f64,
+    pub by: String,
+    /// Places that are always drained.
+    pub standby: Vec<SocketAddr>,
 }
 
 impl Asked {
@@ -49,6 +69,7 @@ impl Asked {
         };
         let mut reasons = unheeded(experiment, &canary.activity);
         let fault = fault(experiment, scope, seed, &mut reasons);
+        let arms = arms(canary, scope, fault.as_ref(), &mut reasons);
         let load = load(experiment, scope, &mut reasons);
         let window = canary.window.as_ref().map(Hours::of).transpose();
         let window = window.unwrap_or_else(|why| {
@@ -56,21 +77,20 @@ impl Asked {
             None
         });
         let alpha = Alpha::new(1.0 - canary.confidence);
-        let (Some((fault, change)), Ok(alpha), true) = (fault, alpha, reasons.is_empty()) else {
+        let (Some((fault, _)), Some(arms), Ok(alpha), true) =
+            (fault, arms, alpha, reasons.is_empty())
+        else {
             return Err(reasons);
         };
         Ok(Self {
-            api: change.api,
-            route: change.route,
+            arms,
             fault,
-            share: canary.share,
-            by: canary.by.clone(),
             kpis: canary.kpis.clone(),
             confidence: canary.confidence,
             baseline: canary.baseline,
             duration: canary.duration,
-            standby: canary.standby.clone(),
             seed,
+            verify_tls: true,
             alpha,
             window,
             load,
@@ -93,6 +113,17 @@ impl Asked {
         asks.collect()
     }
 
+    /// Whether the requests are ours.
+    pub(super) fn traffic(&self) -> &'static str {
+        match (&self.arms, &self.load) {
+            (Arms::Apart(sources), None) => sources[1].traffic(),
+            (Arms::Route(_), None) => "live",
+            (_, Some(_)) => "synthetic",
+        }
+    }
+}
+
+impl Divided {
     pub(super) fn split(&self) -> Primitive {
         Primitive::ChangeRoute(RouteChange {
             api: self.api,
@@ -142,13 +173,41 @@ fn unheeded(experiment: &Experiment, activity: &str) -> Vec<String> {
     .collect()
 }
 
-/// The fault, and what it changes on which route.
+fn arms(
+    canary: &Canary,
+    scope: &Scope,
+    fault: Option<&(FaultCall, Option<RouteChange>)>,
+    reasons: &mut Vec<String>,
+) -> Option<Arms> {
+    match &canary.arms {
+        CanaryArms::Apart {
+            control,
+            experiment,
+        } => apart::sources(canary, [control, experiment], scope, reasons)
+            .map(|sources| Arms::Apart(Box::new(sources))),
+        CanaryArms::Split { share, by } => {
+            let (_, Some(change)) = fault? else {
+                reasons.push(format!("`{}` changes no route of a proxy", canary.activity));
+                return None;
+            };
+            Some(Arms::Route(Divided {
+                api: change.api,
+                route: change.route.clone(),
+                share: *share,
+                by: by.clone(),
+                standby: canary.standby.clone(),
+            }))
+        }
+    }
+}
+
+/// The fault, and what it changes of a route, if it is one's.
 fn fault(
     experiment: &Experiment,
     scope: &Scope,
     seed: u64,
     reasons: &mut Vec<String>,
-) -> Option<(FaultCall, RouteChange)> {
+) -> Option<(FaultCall, Option<RouteChange>)> {
     let canary = experiment.canary.as_ref()?;
     let mut call = named_fault(experiment, &canary.activity, scope, reasons)?;
     call.duration = canary.duration.1 + BEYOND;
@@ -163,7 +222,7 @@ fn fault(
                     Primitive::ChangeRoute(change) => Some(change),
                     _ => None,
                 });
-            Some((call, change?))
+            Some((call, change))
         }
         Err(why) => {
             reasons.push(format!("`{}`: {why}", canary.activity));

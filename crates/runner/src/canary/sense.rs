@@ -7,63 +7,51 @@ use firedrill_judge::canary::Batch;
 use firedrill_undo::ControlApi;
 use firedrill_undo::fault_proxy::{Arms, Requests};
 
-use super::ask::Asked;
+use super::ask::Divided;
 
 /// For one look. It takes some milliseconds; what takes longer lags.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A bucket of the proxy's times is at most this part of them wide.
-const WIDTH: f64 = 1.0 / 32.0;
+pub(super) const WIDTH: f64 = 1.0 / 32.0;
 
 /// The counters of a route.
 #[derive(Debug)]
 pub(super) struct Sense {
     all: Arms,
-    /// Control and experiment.
-    last: [Requests; 2],
 }
 
 impl Sense {
-    pub(super) fn begin(asked: &Asked) -> Result<Self, String> {
+    pub(super) fn begin(of: &Divided) -> Result<Self, String> {
         Ok(Self {
-            all: tokio::task::block_in_place(|| read(asked))?,
-            last: Default::default(),
+            all: tokio::task::block_in_place(|| read(of))?,
         })
     }
 
     /// # Errors
     /// When nothing is heard, or what is heard cannot be: counts that fell.
-    pub(super) fn look(&mut self, asked: &Asked) -> Result<(), String> {
-        let now = read(asked)?;
+    pub(super) fn look(&mut self, of: &Divided) -> Result<[Batch; 2], String> {
+        let now = read(of)?;
         let since = |now: &Requests, before: &Requests| {
             now.since(before).ok_or_else(|| {
                 "the proxy's counts fell: it was started anew, and what was counted is gone"
                     .to_owned()
             })
         };
-        self.last = [
+        let last = [
             since(&now.control, &self.all.control)?,
             since(&now.experiment, &self.all.experiment)?,
         ];
         self.all = now;
-        Ok(())
-    }
-
-    pub(super) fn last(&self) -> &[Requests; 2] {
-        &self.last
-    }
-
-    pub(super) fn batches(&self) -> (Batch, Batch) {
-        let [control, experiment] = self.last.each_ref().map(batch);
-        (control, experiment)
+        Ok(last.each_ref().map(batch))
     }
 }
 
-fn read(asked: &Asked) -> Result<Arms, String> {
-    ControlApi::at(asked.api, PATIENCE)
-        .arms(&asked.route)
+fn read(of: &Divided) -> Result<Arms, String> {
+    ControlApi::at(of.api, PATIENCE)
+        .arms(&of.route)
         .map_err(|error| format!("the counters cannot be read: {}", crate::chain(&error)))?
-        .ok_or_else(|| format!("route {:?} is gone, or counts no arms", asked.route))
+        .ok_or_else(|| format!("route {:?} is gone, or counts no arms", of.route))
 }
 
 fn batch(requests: &Requests) -> Batch {
@@ -78,12 +66,14 @@ fn batch(requests: &Requests) -> Batch {
 }
 
 /// Adds what came since the last look to what is recorded.
-pub(super) fn add(record: &mut ArmsRecord, [control, experiment]: &[Requests; 2]) {
+pub(super) fn add(record: &mut ArmsRecord, [control, experiment]: &[Batch; 2]) {
     for (arm, more) in [
         (&mut record.control, control),
         (&mut record.experiment, experiment),
     ] {
-        let sum = requests(arm).and(more);
+        let ends = more.times.iter().map(|(_, end, count)| (*end, *count));
+        let more = requests(more.good, more.bad, ends.collect());
+        let sum = requests(arm.good, arm.bad, arm.times.clone()).and(&more);
         *arm = ArmRecord {
             good: sum.well,
             bad: sum.badly,
@@ -92,23 +82,23 @@ pub(super) fn add(record: &mut ArmsRecord, [control, experiment]: &[Requests; 2]
     }
 }
 
-fn requests(arm: &ArmRecord) -> Requests {
+fn requests(well: u64, badly: u64, times: Vec<(f64, u64)>) -> Requests {
     Requests {
-        well: arm.good,
-        badly: arm.bad,
+        well,
+        badly,
         by_faults: 0,
-        times: arm.times.clone(),
+        times,
     }
 }
 
 /// A place of any route of this proxy that is left alone, and is no standby.
-pub(super) fn failover(asked: &Asked) -> Result<Option<String>, String> {
-    let api = ControlApi::at(asked.api, PATIENCE);
+pub(super) fn failover(of: &Divided) -> Result<Option<String>, String> {
+    let api = ControlApi::at(of.api, PATIENCE);
     let routes = api.routes().map_err(|error| crate::chain(&error))?;
     for route in routes.iter().filter(|route| route.enabled) {
         let places = api.endpoints(&route.name);
         for place in places.map_err(|error| crate::chain(&error))? {
-            let is_known = asked.standby.contains(&place.address) && place.ejected <= 0.0;
+            let is_known = of.standby.contains(&place.address) && place.ejected <= 0.0;
             if place.is_out() && !is_known {
                 let how = match (place.drained, place.ejected > 0.0) {
                     (true, _) => "drained",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use firedrill_experiment::document::Canary;
+use firedrill_experiment::document::{Canary, CanaryArms};
 use firedrill_experiment::journal::CanaryRecord;
 use firedrill_runner::canary::Notice;
 
@@ -23,12 +23,7 @@ impl<'a> Look<'a> {
         Self {
             out,
             confidence: canary.confidence,
-            arms: format!(
-                "`{}` for the experiment: {} % of the traffic by {}, and as much for control",
-                canary.activity,
-                canary.share * 100.0,
-                canary.by
-            ),
+            arms: arms(canary),
             next: Duration::ZERO,
         }
     }
@@ -41,6 +36,10 @@ impl<'a> Look<'a> {
     pub(crate) fn see(&mut self, now: Duration, notice: &Notice<'_>) {
         let line = match notice {
             Notice::Divided => "divided; both arms are watched without the fault".to_owned(),
+            Notice::Watched => "both arms are watched without the fault".into(),
+            Notice::Alike {
+                requests: [control, experiment],
+            } => format!("alike: {control} and {experiment} requests"),
             Notice::Even {
                 requests: [control, experiment],
             } => format!("even: {control} and {experiment} requests"),
@@ -68,5 +67,18 @@ impl<'a> Look<'a> {
             "{control} and {experiment} requests; {}",
             effects.join("; ")
         )
+    }
+}
+
+fn arms(canary: &Canary) -> String {
+    let name = &canary.activity;
+    match &canary.arms {
+        CanaryArms::Split { share, by } => format!(
+            "`{name}` for the experiment: {} % of the traffic by {by}, and as much for control",
+            share * 100.0
+        ),
+        CanaryArms::Apart { .. } => {
+            format!("`{name}` for the experiment; each arm has a source of its own")
+        }
     }
 }
