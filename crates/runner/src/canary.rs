@@ -456,14 +456,15 @@ impl Sensors {
 
     /// What is claimed has to be free of doubt.
     fn doubted(&self, end: End) -> End {
-        let doubt = match self {
-            Self::Apart(apart) => apart.doubt(),
-            Self::Route(_) => None,
+        let Self::Apart(apart) = self else {
+            return end;
         };
-        match (end.verdict, doubt) {
-            (Verdict::Held | Verdict::Broken, Some(why)) => inconclusive(why),
-            _ => end,
-        }
+        let doubt = match end.verdict {
+            Verdict::Held => apart.doubt(false),
+            Verdict::Broken => apart.doubt(true),
+            _ => None,
+        };
+        doubt.map_or(end, inconclusive)
     }
 }
 

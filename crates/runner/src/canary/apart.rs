@@ -26,8 +26,10 @@ use width::Width;
 
 const NAMES: [&str; 2] = ["control", "experiment"];
 
-/// More than this share of a load sent late, and it may have measured itself.
+/// More than this share of a load sent late, and it may have measured itself;
 const LATE_MAX: f64 = 0.01;
+/// unless that is at most this share of what went badly.
+const EXPLAINED_MAX: f64 = 0.1;
 
 /// A proportion is known after so many readings.
 const READINGS_MIN: u32 = 4;
@@ -39,8 +41,16 @@ pub(super) struct Apart {
     widths: [Width; 2],
     pairs: Pairs,
     began: Instant,
-    /// Of both loads: sent late, and sent at all.
-    late: [(u64, u64); 2],
+    /// Of both loads.
+    sent: [Sent; 2],
+}
+
+/// What a load sent: nothing is late of counters.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sent {
+    late: u64,
+    bad: u64,
+    all: u64,
 }
 
 /// Both sources, once variables are filled in.
@@ -123,7 +133,7 @@ impl Apart {
                 experiment.shows_life(),
             ),
             began: Instant::now(),
-            late: [(0, 0); 2],
+            sent: <[Sent; 2]>::default(),
         })
     }
 
@@ -154,9 +164,10 @@ impl Apart {
     fn hear(&mut self, event: Event) -> Result<(), String> {
         match event {
             Event::Kpi { kpi, window } => {
-                if let Some((late, all)) = self.late.get_mut(kpi) {
-                    *late += window.late;
-                    *all += window.good + window.degraded + window.bad;
+                if let Some(sent) = self.sent.get_mut(kpi) {
+                    sent.late += window.late;
+                    sent.all += window.counts().requests();
+                    sent.bad += window.bad;
                 }
                 self.pairs.add(kpi, window);
                 Ok(())
@@ -178,16 +189,25 @@ impl Apart {
         self.pairs.turn(self.began.elapsed())
     }
 
-    /// Why nothing may be claimed although it was counted.
-    pub(super) fn doubt(&self) -> Option<String> {
-        let at = self
-            .late
-            .iter()
-            .position(|(late, all)| *late as f64 > *all as f64 * LATE_MAX)?;
+    /// Why harm, or that there is none, may not be claimed although it was counted: the load that
+    /// would have to look worse than it is was sent late.
+    pub(super) fn doubt(&self, is_harm: bool) -> Option<String> {
+        let arm = usize::from(is_harm);
+        let sent = self.sent.get(arm).filter(|sent| sent.may_explain())?;
         Some(format!(
-            "the {}'s load was sent late, so it may have measured itself",
-            name(at)
+            "{} of {} requests of the {}'s load were sent late, so it may have measured itself",
+            sent.late,
+            sent.all,
+            name(arm)
         ))
+    }
+}
+
+impl Sent {
+    /// Whether being late may be what is seen, and not what answers.
+    fn may_explain(self) -> bool {
+        let is_much = self.late as f64 > self.all as f64 * LATE_MAX;
+        is_much && self.late as f64 > self.bad as f64 * EXPLAINED_MAX
     }
 }
 
