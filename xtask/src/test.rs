@@ -56,6 +56,11 @@ const STEPS: &[Step] = &[
         kernel::machine_infrastructure,
     ),
     ("netem in the virtual machine", kernel::machine_netem),
+    // What follows runs what a user runs.
+    ("release build", || match workspace::build_firedrill() {
+        Ok(_) => End::Passed,
+        Err(error) => End::Failed(format!("{error:#}")),
+    }),
     ("power cut in the virtual machine", kernel::machine_power),
     ("end of the virtual machine", kernel::machine_end),
     ("python worker", python_worker),

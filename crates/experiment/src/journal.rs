@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use canary::{
-    ArmRecord, ArmsPoint, ArmsRecord, CanaryKpiRecord, CanaryRecord, CanaryStanding, Compared,
-    DividedRecord, SourcesRecord,
+    ArmRecord, ArmUsers, ArmsPoint, ArmsRecord, BehindRecord, CanaryKpiRecord, CanaryRecord,
+    CanaryStanding, Compared, DividedRecord, SourcesRecord,
 };
 
 use crate::document::UndoClass;

@@ -129,6 +129,24 @@ fn arms(text: &mut String, canary: &CanaryRecord) {
             arms.experiment.requests(),
             arms.experiment.bad
         );
+        if let (Some(control), Some(experiment)) = (arms.control.users, arms.experiment.users) {
+            let _ = writeln!(
+                text,
+                "  {:<11} control {} users, {} met a bad answer; experiment {} users, {} did",
+                "",
+                control.all(),
+                control.bad,
+                experiment.all(),
+                experiment.bad
+            );
+        }
+    }
+    if let Some(behind) = &canary.behind {
+        let _ = writeln!(
+            text,
+            "  behind      route {}: control {} requests, experiment {}, no arm {}",
+            behind.route, behind.control, behind.experiment, behind.none
+        );
     }
     for kpi in &canary.kpis {
         let standing = match kpi.standing {

@@ -6,6 +6,7 @@
 //! cannot be claimed of the same stream but with the error rate.
 //!
 //! - [`Ask::SuccessRatio`]: the difference of two shares ([`crate::share`]), -1 to 1;
+//! - [`Ask::UserRatio`]: the same of users, each of them once: good if no bad answer came to it;
 //! - [`Ask::Latency`]: how far a quantile moved, in seconds, from the intervals of both
 //!   ([`crate::quantile`]); and, for harm only, whether the experiment is slower
 //!   anywhere than the control is with the tolerance added ([`crate::distribution`]). Each has half
@@ -13,16 +14,16 @@
 //! - always: whether the experiment's requests still get answers, by a rate of answers that is
 //!   less than two thirds of the control's ([`crate::excess`]). Requests that hang are counted
 //!   nowhere else. Where the arms get different amounts, the rates are relative to those
-//!   [`Before`] the fault.
+//!   [`Before`] the fault; where users are asked about, it is their numbers that are compared.
 //!
 //! Several KPIs: the error rate is split evenly among them and that last question (Bonferroni, as
 //! in [`crate::several`]), for the claim of any harm. That *nothing* is harmed is claimed when every
 //! KPI is harmless, each at its own part.
 //!
 //! Assumptions: arms that get equal amounts of the traffic, or keep the proportion of [`Before`];
-//! given the past, requests are independent and alike in an arm. Where a
-//! user makes many requests, and users differ much, intervals are too narrow: divide by
-//! connections, or give the canary a stricter confidence. Units: shares; seconds.
+//! given the past, requests are independent and alike in an arm. Where a user makes many requests,
+//! and users differ much, intervals of requests are too narrow: ask about users then, of which only
+//! that is assumed. Units: shares; seconds.
 
 mod before;
 
@@ -49,6 +50,8 @@ use crate::unusable::Unusable;
 pub enum Ask {
     /// Less by this much, 0 to 1.
     SuccessRatio { tolerance: f64 },
+    /// The share of users without a bad answer is less by this much, 0 to 1.
+    UserRatio { tolerance: f64 },
     /// A quantile larger by so many seconds.
     Latency {
         quantile: Probability,
@@ -61,7 +64,9 @@ pub enum Ask {
 pub struct Batch {
     pub good: u64,
     pub bad: u64,
-    /// Of all of them: at least and at most so many seconds, and how many took that.
+    /// Users that were counted, each once in its life, and none twice.
+    pub users: Outcomes,
+    /// Of all requests: at least and at most so many seconds, and how many took that.
     pub times: Vec<(f64, f64, u64)>,
 }
 
@@ -90,13 +95,17 @@ pub struct Canary {
     answers: ExcessTest,
     /// At what the last is proven.
     answers_at: Alpha,
+    /// Whether answers are counted by the users who got them.
+    of_users: bool,
     totals: [u64; 2],
+    users: [u64; 2],
     part: Alpha,
 }
 
 #[derive(Debug, Clone)]
 enum Kpi {
     Share {
+        of_users: bool,
         tolerance: f64,
         arms: [ShareSequence; 2],
         seen: [Outcomes; 2],
@@ -168,7 +177,9 @@ impl Canary {
             // The control has the excess where the experiment's requests hang.
             answers: ExcessTest::new(&shares.turned(), ANSWERS_RATIO)?,
             answers_at,
+            of_users: asks.iter().any(|ask| matches!(ask, Ask::UserRatio { .. })),
             totals: [0, 0],
+            users: [0, 0],
             part,
         })
     }
@@ -179,7 +190,12 @@ impl Canary {
         for (sum, more) in self.totals.iter_mut().zip(totals) {
             *sum = sum.saturating_add(more);
         }
-        self.answers.observe(totals[1], totals[0]);
+        let users = [control, experiment].map(|batch| all(batch.users));
+        for (sum, more) in self.users.iter_mut().zip(users) {
+            *sum = sum.saturating_add(more);
+        }
+        let [of_control, of_experiment] = if self.of_users { users } else { totals };
+        self.answers.observe(of_experiment, of_control);
         for kpi in &mut self.kpis {
             kpi.observe([control, experiment]);
         }
@@ -189,6 +205,28 @@ impl Canary {
     #[must_use]
     pub fn requests(&self) -> [u64; 2] {
         self.totals
+    }
+
+    /// Users of control and experiment that were counted.
+    #[must_use]
+    pub fn users(&self) -> [u64; 2] {
+        self.users
+    }
+
+    /// What is counted of both arms to see whether they are even: users where they are asked about,
+    /// requests otherwise.
+    #[must_use]
+    pub fn counted(&self) -> [u64; 2] {
+        match self.of_users {
+            true => self.users,
+            false => self.totals,
+        }
+    }
+
+    /// Whether users are asked about.
+    #[must_use]
+    pub fn is_of_users(&self) -> bool {
+        self.of_users
     }
 
     /// What is known now, in the order of the questions.
@@ -204,7 +242,7 @@ impl Canary {
     }
 }
 
-/// Whether the arms were even before anything was broken: requests of both.
+/// Whether the arms were even before anything was broken: requests of both, or users.
 ///
 /// # Errors
 /// None with these constants.
@@ -217,14 +255,17 @@ impl Kpi {
     fn new(ask: Ask, part: Alpha) -> Result<Self, CanaryError> {
         let usable = |tolerance: f64| tolerance.is_finite() && tolerance >= 0.0;
         match ask {
-            Ask::SuccessRatio { tolerance } | Ask::Latency { tolerance, .. }
+            Ask::SuccessRatio { tolerance }
+            | Ask::UserRatio { tolerance }
+            | Ask::Latency { tolerance, .. }
                 if !usable(tolerance) =>
             {
                 Err(CanaryError::Tolerance(tolerance))
             }
-            Ask::SuccessRatio { tolerance } => {
+            Ask::SuccessRatio { tolerance } | Ask::UserRatio { tolerance } => {
                 let sequence = ShareSequence::tightest_at(TIGHTEST_AT, part.half());
                 Ok(Self::Share {
+                    of_users: matches!(ask, Ask::UserRatio { .. }),
                     tolerance,
                     arms: [sequence; 2],
                     seen: [Outcomes::default(); 2],
@@ -245,12 +286,22 @@ impl Kpi {
 
     fn observe(&mut self, batches: [&Batch; 2]) {
         match self {
-            Self::Share { arms, seen, .. } => {
+            Self::Share {
+                of_users,
+                arms,
+                seen,
+                ..
+            } => {
                 for ((arm, seen), batch) in arms.iter_mut().zip(seen).zip(batches) {
                     let Batch { good, bad, .. } = *batch;
-                    arm.observe(Outcomes { good, bad });
-                    seen.good = seen.good.saturating_add(good);
-                    seen.bad = seen.bad.saturating_add(bad);
+                    let more = if *of_users {
+                        batch.users
+                    } else {
+                        Outcomes { good, bad }
+                    };
+                    arm.observe(more);
+                    seen.good = seen.good.saturating_add(more.good);
+                    seen.bad = seen.bad.saturating_add(more.bad);
                 }
             }
             Self::Latency(latency) => latency.observe(batches),
@@ -263,6 +314,7 @@ impl Kpi {
                 tolerance,
                 arms: [control, experiment],
                 seen,
+                ..
             } => {
                 let difference = share_difference(control, experiment, part);
                 let standing = if difference.high() < -tolerance {
@@ -283,6 +335,10 @@ impl Kpi {
             Self::Latency(latency) => latency.judged(part),
         }
     }
+}
+
+fn all(outcomes: Outcomes) -> u64 {
+    outcomes.good.saturating_add(outcomes.bad)
 }
 
 fn ratio(seen: Outcomes) -> Option<f64> {

@@ -135,6 +135,20 @@ pub fn environment(pid: u32) -> Result<Option<Vec<String>>, KernelError> {
     Ok(read(&entry(pid, "environ"))?.map(|bytes| strings(&bytes)))
 }
 
+/// Whether it is on its way from one program into another (execve(2)). For a moment it then has
+/// neither words nor an environment: its new memory is in place (`begin_new_exec`, fs/exec.c) before
+/// it is known where they are in there (`create_elf_tables`, fs/binfmt_elf.c).
+///
+/// # Errors
+/// When it exists and cannot be read.
+pub fn is_between_programs(pid: u32) -> Result<bool, KernelError> {
+    let Some(stat) = stat(pid)? else {
+        return Ok(false);
+    };
+    let has_program = !stat.is_kernel_thread() && !stat.is_exiting() && !stat.is_gone();
+    Ok(has_program && command_line(pid)?.is_some_and(|words| words.is_empty()))
+}
+
 /// The user that owns the process.
 ///
 /// # Errors
@@ -285,6 +299,19 @@ mod tests {
     }
 
     #[test]
+    fn a_process_without_words_that_has_ended_is_not_between_programs() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let ended = || stat(child.id()).unwrap().unwrap().is_gone();
+        while !ended() {
+            std::thread::yield_now();
+        }
+        assert!(command_line(child.id()).unwrap().unwrap().is_empty());
+        assert!(!is_between_programs(child.id()).unwrap());
+        child.wait().unwrap();
+        assert!(!is_between_programs(child.id()).unwrap());
+    }
+
+    #[test]
     fn this_process_reads_as_itself() {
         let pid = std::process::id();
         let stat = stat(pid).unwrap().unwrap();
@@ -292,6 +319,7 @@ mod tests {
         assert!(!stat.is_kernel_thread());
         assert!(list().unwrap().contains(&pid));
         assert!(!command_line(pid).unwrap().unwrap().is_empty());
+        assert!(!is_between_programs(pid).unwrap());
         let line = ancestors(pid).unwrap();
         assert_eq!(line.first(), Some(&pid));
         assert!(line.contains(&stat.parent));

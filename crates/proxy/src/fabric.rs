@@ -22,6 +22,10 @@ use crate::reactor::{self, Handle, Order, congestion};
 use crate::route::{Faults, FlowLimits, Parts, Route, Upstream};
 use crate::tls::Tls;
 use crate::tls::failures::Failures;
+use crate::users::Counted;
+
+/// Draws that all routes share; a route's own begin with how long its name is.
+const SHARED: u64 = u64::MAX;
 
 /// How many connections wait to be accepted, at most (as far as `net.core.somaxconn` goes).
 const BACKLOG: i32 = 4096;
@@ -165,6 +169,7 @@ impl Fabric {
             connect_timeout: config.connect_timeout,
             tls: config.tls,
             chance: Chance::new(self.seed).named(&config.name),
+            shared: Chance::new(self.seed).of(SHARED),
             protocol: config.protocol,
             flows: config.flows,
             faults: config.faults,
@@ -188,18 +193,18 @@ impl Fabric {
     /// When there is no such route, or too much would be in arms.
     pub fn change(&self, name: &str, faults: impl Into<Faults>) -> Result<(), RouteError> {
         let faults = faults.into();
-        let route = {
+        let (route, in_force) = {
             let routes = self.routes();
             let unknown = || RouteError::Unknown { name: name.into() };
             let route = routes.get(name).ok_or_else(unknown)?;
             self.check_split(&routes, name, &faults)?;
-            route.set_faults(faults);
-            Arc::clone(route)
+            (Arc::clone(route), route.set_faults(faults))
         };
         self.tell_all(|done| Order::Change {
             route: route.id,
             done,
         });
+        in_force.begin();
         Ok(())
     }
 
@@ -270,6 +275,14 @@ impl Fabric {
     /// When there is no such route.
     pub fn requests(&self, name: &str, arm: Option<Arm>) -> Result<Requests, RouteError> {
         self.route(name).map(|route| route.counters.requests(arm))
+    }
+
+    /// The users of a route's arms; none where they are not counted.
+    ///
+    /// # Errors
+    /// When there is no such route.
+    pub fn users(&self, name: &str) -> Result<Option<Counted>, RouteError> {
+        self.route(name).map(|route| route.users())
     }
 
     fn route(&self, name: &str) -> Result<Arc<Route>, RouteError> {

@@ -5,6 +5,7 @@
 //! - [`stream`]: what faults do to one direction of a connection; pure;
 //! - [`message`]: protocols, and what faults do to one request; pure;
 //! - [`arms`]: control and experiment, two shares of the traffic; pure;
+//! - [`users`]: users of both arms, each counted once; pure;
 //! - [`datagram`]: what faults do to datagrams; pure;
 //! - [`tls`]: TLS ended, begun, or led by its name; certificates with a flaw;
 //! - [`group`]: endpoints behind a route: balance, health, drain;
@@ -32,6 +33,7 @@ mod route;
 pub mod stream;
 pub mod tls;
 pub mod toxiproxy;
+pub mod users;
 
 pub use counters::{Bytes, Passed, Requests};
 pub use fabric::{ARMS_MOST, Drained, Fabric, Options, RouteConfig, RouteError};

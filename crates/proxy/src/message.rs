@@ -45,7 +45,7 @@ pub use websocket::{
     WebSocketAction, WebSocketChange, WebSocketFault, WebSocketMatch, WebSocketMessage,
 };
 
-use crate::arms::{Arm, Arms};
+use crate::arms::{Arm, Arms, Member};
 use crate::chance::Chance;
 use crate::stream::{Direction, End};
 
@@ -98,8 +98,8 @@ pub struct Answered {
     pub ours: bool,
     /// From when the request was there to when its answer ended.
     pub took: Duration,
-    /// The arm of the request, where its connection has none.
-    pub arm: Option<Arm>,
+    /// Who asked, where the request says it and its connection is in no arm.
+    pub member: Option<Member>,
 }
 
 /// A fault on the messages of a route.

@@ -3,10 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::arms::{Arm, Arms, Split};
+use crate::arms::{Arm, Arms, Member, Split};
 use crate::chance::Chance;
 use crate::counters::Counters;
 use crate::datagram::{Budget, DatagramFault, Lane as FlowLane};
@@ -16,6 +16,7 @@ use crate::stream::{Direction, Lane, StreamFault};
 use crate::tls::Tls;
 use crate::tls::failures::Told;
 use crate::tls::flaw::{self, HandshakeFault};
+use crate::users::{Census, Counted};
 
 /// Where the connections of a route go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,10 +89,21 @@ pub(crate) struct Route {
     protocol: Protocol,
     pub(crate) flows: FlowLimits,
     chance: Chance,
-    faults: Mutex<Arc<Faults>>,
+    /// Of all routes of the proxy.
+    shared: Chance,
+    in_force: Mutex<InForce>,
     accepted: AtomicU64,
     /// What datagrams that wait may take.
     budget: Budget,
+}
+
+/// The faults of a route, and who counts the users under them.
+#[derive(Debug, Clone)]
+pub(crate) struct InForce {
+    pub(crate) faults: Arc<Faults>,
+    pub(crate) census: Option<Arc<Census>>,
+    /// How many there were.
+    censuses: u64,
 }
 
 /// What a route is made of.
@@ -108,6 +120,8 @@ pub(crate) struct Parts {
     pub(crate) protocol: Protocol,
     pub(crate) flows: FlowLimits,
     pub(crate) chance: Chance,
+    /// Of all routes of the proxy.
+    pub(crate) shared: Chance,
     pub(crate) faults: Faults,
 }
 
@@ -116,6 +130,8 @@ const MESSAGES: u64 = 2;
 
 impl Route {
     pub(crate) fn new(parts: Parts, workers: usize) -> Self {
+        let in_force = InForce::new(parts.faults);
+        in_force.begin();
         Self {
             id: parts.id,
             listener: parts.listener,
@@ -128,7 +144,8 @@ impl Route {
             protocol: parts.protocol,
             flows: parts.flows,
             chance: parts.chance,
-            faults: Mutex::new(Arc::new(parts.faults)),
+            shared: parts.shared,
+            in_force: Mutex::new(in_force),
             accepted: AtomicU64::new(parts.accepted),
             budget: Budget::default(),
         }
@@ -158,13 +175,28 @@ impl Route {
     }
 
     pub(crate) fn faults(&self) -> Arc<Faults> {
-        let faults = self.faults.lock();
-        Arc::clone(&faults.unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.lock().faults)
     }
 
-    pub(crate) fn set_faults(&self, faults: Faults) {
-        let mut now = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-        *now = Arc::new(faults);
+    pub(crate) fn in_force(&self) -> InForce {
+        self.lock().clone()
+    }
+
+    /// Every connection has to be told; then [`InForce::begin`] what is given back.
+    pub(crate) fn set_faults(&self, faults: Faults) -> InForce {
+        let mut now = self.lock();
+        *now = now.followed_by(faults);
+        now.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, InForce> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The users of both arms, where they are counted.
+    pub(crate) fn users(&self) -> Option<Counted> {
+        let census = self.lock().census.clone()?;
+        Some(census.counted(Instant::now()))
     }
 
     /// What understands a connection, where something does.
@@ -207,13 +239,14 @@ impl Route {
         number: u64,
         client: impl FnOnce() -> Option<IpAddr>,
     ) -> Option<Arm> {
-        self.arms(faults)?.of_connection(number, client)
+        let member: Member = self.arms(faults)?.of_connection(number, client)?;
+        Some(member.arm)
     }
 
     /// The split of the route.
     pub(crate) fn arms(&self, faults: &Faults) -> Option<Arms> {
         let split = faults.split.clone()?;
-        Some(Arms::new(split, self.chance))
+        Some(Arms::new(split, self.chance, self.shared))
     }
 
     /// A lane of a connection, without a fault.
@@ -222,7 +255,56 @@ impl Route {
     }
 }
 
+impl InForce {
+    fn new(faults: Faults) -> Self {
+        let none = Self {
+            faults: Arc::default(),
+            census: None,
+            censuses: 0,
+        };
+        none.followed_by(faults)
+    }
+
+    /// Users are counted anew where the arms have other faults than before, or are others.
+    fn followed_by(&self, faults: Faults) -> Self {
+        let epoch = faults.split.as_ref().and_then(|split| split.users);
+        let alike = self.faults.treats_arms_as(&faults);
+        let (census, censuses) = match (epoch, &self.census) {
+            (None, _) => (None, self.censuses),
+            (Some(_), Some(census)) if alike => (Some(Arc::clone(census)), self.censuses),
+            (Some(epoch), _) => {
+                let run = self.censuses + 1;
+                (Some(Arc::new(Census::new(run, epoch))), run)
+            }
+        };
+        Self {
+            faults: Arc::new(faults),
+            census,
+            censuses,
+        }
+    }
+
+    /// Users may be counted: nobody has the faults of before any more.
+    pub(crate) fn begin(&self) {
+        if let Some(census) = &self.census {
+            census.begin(Instant::now());
+        }
+    }
+}
+
 impl Faults {
+    /// Whether the arms are the same, and each has the same faults of its own.
+    fn treats_arms_as(&self, other: &Self) -> bool {
+        fn own<T>(all: &[T], arm: fn(&T) -> Option<Arm>) -> Vec<&T> {
+            all.iter().filter(|fault| arm(fault).is_some()).collect()
+        }
+        self.split == other.split
+            && own(&self.stream, |one| one.arm) == own(&other.stream, |one| one.arm)
+            && own(&self.messages, |one| one.arm) == own(&other.messages, |one| one.arm)
+            && own(&self.handshakes, |one| one.arm) == own(&other.handshakes, |one| one.arm)
+            && own(&self.datagrams, |one| one.arm) == own(&other.datagrams, |one| one.arm)
+    }
+
     /// Those on the stream in this direction, of a connection in this arm.
     pub(crate) fn on_stream(&self, direction: Direction, arm: Option<Arm>) -> Vec<&StreamFault> {
         let mine = self.stream.iter().filter(|fault| {

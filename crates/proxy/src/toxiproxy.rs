@@ -39,7 +39,7 @@ pub use check::CheckSettings;
 pub use collection::{Collection, NewProxy, Populated, ProxyChange, ProxyView};
 pub use config::{ConfigError, ProxyConfig, load, read};
 pub use endpoints::{Drain, EndpointView};
-pub use split::{ArmsView, RequestsView, SplitWords};
+pub use split::{ArmsView, OutcomesView, RequestsView, SplitWords, UsersView, UsersWords};
 pub use state::{StateError, StateFile};
 pub use tls::{Mode, TlsSettings};
 pub use toxic::{Attributes, NewToxic, Toxic, ToxicChange};

@@ -4,24 +4,30 @@
 //!
 //! - [`ask`]: the question, from the document;
 //! - `apart`: arms with sources of their own, divided by others;
+//! - `sensors`: what both kinds of arms tell;
 //! - [`propose`]: which canaries the routes of a proxy suggest;
+//! - `behind`: the fault's own route, where that is not the one that is compared;
 //! - `hours`: when it may run;
 //! - `sense`: what the proxy counted since the last look, and whether it may be believed;
+//! - `users`: the same of users;
 //! - `told`: what came of it, in words.
 
 mod apart;
 pub mod ask;
+mod behind;
 mod hours;
 pub mod propose;
 mod sense;
+mod sensors;
 mod told;
+mod users;
 
 use std::time::Duration;
 
 use firedrill_engine::effect::{FaultReport, Signal};
 use firedrill_experiment::journal::{ArmsPoint, CanaryRecord, Interruption, Verdict};
 use firedrill_judge::Alpha;
-use firedrill_judge::canary::{Batch, Before, Canary, Standing, are_even};
+use firedrill_judge::canary::{Before, Canary, Standing, are_even};
 use firedrill_load::LoadHandle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -30,8 +36,10 @@ use tokio::time::Instant;
 use crate::fault::Faults;
 use crate::provider::{Canceller, canceller};
 use apart::Apart;
-use ask::{Arms, Asked, Divided};
+use ask::{Arms, Asked, Shares};
+use behind::Behind;
 use sense::Sense;
+use sensors::{OfRoute, Sensors};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(250);
@@ -46,17 +54,17 @@ pub enum Notice<'a> {
     Divided,
     /// Others divide; both arms are watched.
     Watched,
-    /// Both arms are alike so far, and got as much as each other.
-    Even {
-        requests: [u64; 2],
-    },
     /// Both arms are alike so far, whatever each got.
     Alike {
-        requests: [u64; 2],
+        counted: [u64; 2],
+    },
+    /// Both arms are alike so far, and got as much as each other. Users, where they are asked about; requests otherwise.
+    Even {
+        counted: [u64; 2],
     },
     InPlace,
     Looked {
-        requests: [u64; 2],
+        counted: [u64; 2],
         record: &'a CanaryRecord,
     },
     Stopped(&'a str),
@@ -116,12 +124,6 @@ struct Course<'a> {
     residue: Vec<String>,
 }
 
-/// What tells of both arms.
-enum Sensors {
-    Route(Sense),
-    Apart(Box<Apart>),
-}
-
 /// The fault, held by a task of its own.
 struct InPlace {
     since: Instant,
@@ -139,7 +141,7 @@ impl Course<'_> {
             Err(end) => return end,
         };
         let end = match self.asked.arms.clone() {
-            Arms::Route(of) => self.divided(&of).await,
+            Arms::Route(shares) => self.divided(&shares).await,
             Arms::Apart(sources) => match Apart::begin(&self.asked, &sources).await {
                 Ok(apart) => {
                     (self.look)(self.began.elapsed(), Notice::Watched);
@@ -155,14 +157,18 @@ impl Course<'_> {
     }
 
     /// With a route that is divided as long as this takes.
-    async fn divided(&mut self, of: &Divided) -> End {
-        let id = match self.faults.put(vec![of.split()]).await {
+    async fn divided(&mut self, shares: &Shares) -> End {
+        let id = match self.faults.put(shares.splits()).await {
             Ok(id) => id,
             Err(why) => return refused(why),
         };
         (self.look)(self.began.elapsed(), Notice::Divided);
-        let end = match Sense::begin(of) {
-            Ok(sense) => self.compare(Sensors::Route(sense)).await,
+        let sensors = Behind::begin(shares).and_then(|behind| {
+            let sense = Sense::begin(shares)?;
+            Ok(Sensors::Route(Box::new(OfRoute { sense, behind })))
+        });
+        let end = match sensors {
+            Ok(sensors) => self.compare(sensors).await,
             Err(why) => inconclusive(why),
         };
         // At once, whatever the fault's end may still take.
@@ -176,10 +182,10 @@ impl Course<'_> {
         {
             return Err(refused(why));
         }
-        let Arms::Route(of) = &self.asked.arms else {
+        let Arms::Route(shares) = &self.asked.arms else {
             return Ok(());
         };
-        match tokio::task::block_in_place(|| sense::failover(of)) {
+        match tokio::task::block_in_place(|| sense::failover(shares)) {
             Ok(None) => Ok(()),
             Ok(Some(why)) => Err(refused(format!("a failover is in progress: {why}"))),
             Err(why) => Err(refused(why)),
@@ -207,12 +213,14 @@ impl Course<'_> {
             Ok(place) => place,
             Err(end) => return end,
         };
+        sensors.begin_anew();
         (self.look)(self.began.elapsed(), Notice::InPlace);
-        sensors.turn();
         let end = match self.watch(&mut sensors, before, &place).await {
             Ok(end) | Err(end) => end,
         };
         self.record.lasted = place.since.elapsed().as_secs_f64();
+        // What cannot be read any more was told already.
+        let _kept = self.look_behind(&sensors);
         (self.look)(self.began.elapsed(), Notice::Stopped(&end.why));
         place
             .canceller
@@ -224,7 +232,10 @@ impl Course<'_> {
                 .push(format!("the fault's task ended: {error}")),
         }
         let end = self.with_effect(end);
-        sensors.doubted(end)
+        match sensors.doubt(end.verdict) {
+            Some(why) => inconclusive(why),
+            None => end,
+        }
     }
 
     /// Both arms without the fault: they have to be alike, and even where they were divided evenly.
@@ -234,12 +245,11 @@ impl Course<'_> {
         let until = Instant::now() + self.asked.baseline;
         while Instant::now() < until {
             self.rest(EVERY.min(until - Instant::now())).await?;
-            let Some(batches) = sensors.look(&self.asked.arms)? else {
+            let Some(point) = self.next(sensors, &mut canary)? else {
                 continue;
             };
-            canary.observe(&batches[0], &batches[1]);
-            sense::add(&mut self.record.baseline, &batches);
-            self.record.series.push(self.point(&batches));
+            sensors.add_to(&mut self.record.baseline);
+            self.record.series.push(point);
             if canary
                 .judged()
                 .iter()
@@ -250,30 +260,47 @@ impl Course<'_> {
                 return Err(End { verdict, why });
             }
         }
-        let requests = canary.requests();
-        if requests.contains(&0) {
-            let [control, experiment] = requests;
+        let counted = canary.counted();
+        if counted.contains(&0) {
+            let [control, experiment] = counted;
             let why = match &self.asked.arms {
-                Arms::Route(of) => format!("nobody is divided by {}, or too few come", of.by),
+                Arms::Route(shares) => {
+                    format!("nobody is divided by {}, or too few come", shares.by)
+                }
                 Arms::Apart(_) => "nobody comes, or the source does not count them".into(),
             };
             return Err(inconclusive(format!(
-                "no request came into an arm before the fault (control {control}, experiment {experiment}): {why}"
+                "no {} came into an arm before the fault (control {control}, experiment {experiment}): {why}",
+                told::one(&canary)
             )));
         }
         if let Sensors::Apart(apart) = sensors {
-            (self.look)(self.began.elapsed(), Notice::Alike { requests });
+            (self.look)(self.began.elapsed(), Notice::Alike { counted });
             return Ok(Some(apart.turn()));
         }
         let alpha = Alpha::new(MISMATCH_ALPHA).map_err(|error| failed(&error))?;
-        if !are_even(requests, alpha).map_err(|error| failed(&error))? {
-            let [control, experiment] = requests;
+        if !are_even(counted, alpha).map_err(|error| failed(&error))? {
+            let [control, experiment] = counted;
             return Err(inconclusive(format!(
-                "the traffic was not divided evenly (control {control}, experiment {experiment}), so the arms cannot be compared"
+                "the traffic was not divided evenly (control {control}, experiment {experiment} {}s), so the arms cannot be compared",
+                told::one(&canary)
             )));
         }
-        (self.look)(self.began.elapsed(), Notice::Even { requests });
+        self.look_behind(sensors).map_err(inconclusive)?;
+        if let Some(why) = self.record.behind.as_ref().and_then(behind::why_not) {
+            return Err(inconclusive(why));
+        }
+        (self.look)(self.began.elapsed(), Notice::Even { counted });
         Ok(None)
+    }
+
+    fn look_behind(&mut self, sensors: &Sensors) -> Result<(), String> {
+        if let (Sensors::Route(route), Arms::Route(shares)) = (sensors, &self.asked.arms)
+            && let Some(behind) = &route.behind
+        {
+            self.record.behind = Some(behind.look(shares)?);
+        }
+        Ok(())
     }
 
     async fn put(&mut self) -> Result<InPlace, End> {
@@ -314,18 +341,17 @@ impl Course<'_> {
         let (min, max) = self.asked.duration;
         loop {
             self.rest(EVERY).await?;
-            let batches = sensors.look(&self.asked.arms)?;
-            if let Some(batches) = &batches {
-                canary.observe(&batches[0], &batches[1]);
-                sense::add(&mut self.record.arms, batches);
-                self.record.series.push(self.point(batches));
-                self.record.kpis = told::kpis(&self.asked, &canary);
+            let point = self.next(sensors, &mut canary)?;
+            if let Some(point) = point {
+                sensors.add_to(&mut self.record.arms);
+                self.record.series.push(point);
             }
-            let requests = canary.requests();
+            self.record.kpis = told::kpis(&self.asked, &canary);
+            let counted = canary.counted();
             (self.look)(
                 self.began.elapsed(),
                 Notice::Looked {
-                    requests,
+                    counted,
                     record: &self.record,
                 },
             );
@@ -345,8 +371,8 @@ impl Course<'_> {
                 return Ok(End { verdict, why });
             }
             // A sensor of its own says by itself that it stands still.
-            let is_moving = |[control, _]: &[Batch; 2]| control.good > 0 || control.bad > 0;
-            if matches!(sensors, Sensors::Apart(_)) || batches.as_ref().is_some_and(is_moving) {
+            let is_moving = point.is_some_and(|point| point.control != (0, 0));
+            if is_moving || matches!(sensors, Sensors::Apart(_)) {
                 moved = Instant::now();
             }
             if moved.elapsed() > STILL_MAX {
@@ -392,12 +418,17 @@ impl Course<'_> {
         Canary::new(&self.asked.asks(), self.asked.alpha).map_err(|error| failed(&error))
     }
 
-    fn point(&self, [control, experiment]: &[Batch; 2]) -> ArmsPoint {
-        ArmsPoint {
-            at: self.began.elapsed().as_secs_f64(),
-            control: (control.good, control.bad),
-            experiment: (experiment.good, experiment.bad),
-        }
+    /// The next look at both arms; none where nothing more is known.
+    fn next(&self, sensors: &mut Sensors, canary: &mut Canary) -> Result<Option<ArmsPoint>, End> {
+        let seen = sensors.look(&self.asked.arms).map_err(inconclusive)?;
+        Ok(seen.map(|[control, experiment]| {
+            canary.observe(&control, &experiment);
+            ArmsPoint {
+                at: self.began.elapsed().as_secs_f64(),
+                control: (control.good, control.bad),
+                experiment: (experiment.good, experiment.bad),
+            }
+        }))
     }
 
     async fn rest(&mut self, time: Duration) -> Result<(), End> {
@@ -431,40 +462,6 @@ impl Course<'_> {
             residue,
             took: self.began.elapsed(),
         }
-    }
-}
-
-impl Sensors {
-    /// What both arms did since the last look; none where that is not known yet.
-    fn look(&mut self, arms: &Arms) -> Result<Option<[Batch; 2]>, End> {
-        match (self, arms) {
-            (Self::Route(sense), Arms::Route(of)) => {
-                let seen = tokio::task::block_in_place(|| sense.look(of));
-                seen.map(Some).map_err(inconclusive)
-            }
-            (Self::Apart(apart), _) => apart.look().map_err(inconclusive),
-            (Self::Route(_), Arms::Apart(_)) => Ok(None),
-        }
-    }
-
-    /// The fault is in place from here on. A proxy's counts are of this moment anyway.
-    fn turn(&mut self) {
-        if let Self::Apart(apart) = self {
-            apart.turn();
-        }
-    }
-
-    /// What is claimed has to be free of doubt.
-    fn doubted(&self, end: End) -> End {
-        let Self::Apart(apart) = self else {
-            return end;
-        };
-        let doubt = match end.verdict {
-            Verdict::Held => apart.doubt(false),
-            Verdict::Broken => apart.doubt(true),
-            _ => None,
-        };
-        doubt.map_or(end, inconclusive)
     }
 }
 

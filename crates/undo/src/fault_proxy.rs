@@ -18,7 +18,9 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-pub use answers::{Arm, Arms, Endpoint, Requests, Route, Split, Streams, Toxic};
+pub use answers::{
+    Arm, Arms, CountUsers, Endpoint, Met, Requests, Route, Split, Streams, Toxic, Users,
+};
 pub use error::ProxyError;
 use exchange::Method;
 
@@ -119,7 +121,9 @@ impl ControlApi {
         let Some(mut said) = found(said)? else {
             return Ok(None);
         };
-        serde_json::from_value(said["arms"].take())
+        let mut arms = said["arms"].take();
+        arms["users"] = said["users"].take();
+        serde_json::from_value(arms)
             .map(Some)
             .map_err(|error| self.confused("GET", "split", &error))
     }

@@ -13,13 +13,16 @@ use crate::diagnostic::{Code, Diagnostic};
 use crate::path::Path;
 
 mod arms;
+mod front;
 mod kpi;
 mod split;
 #[cfg(test)]
 mod tests;
+mod users;
 mod window;
 
 pub use arms::{CanaryArms, check_pair as check_arms};
+pub use front::CanaryFront;
 pub use kpi::{CanaryAsk, CanaryKpi};
 pub use window::CanaryWindow;
 
@@ -29,6 +32,10 @@ pub struct Canary {
     /// The fault of the method that the experiment arm has, by name.
     pub activity: String,
     pub arms: CanaryArms,
+    /// Whose arms are compared; those of the fault's own route, if not given.
+    pub front: Option<CanaryFront>,
+    /// How long a user is watched at most, before it counts; none where no KPI is of users.
+    pub epoch: Option<Duration>,
     pub kpis: Vec<CanaryKpi>,
     /// How long both arms are watched without the fault.
     pub baseline: Duration,
@@ -42,10 +49,11 @@ pub struct Canary {
     pub window: Option<CanaryWindow>,
 }
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "activity",
     "split",
     "arms",
+    "front",
     "kpis",
     "baseline",
     "duration",
@@ -68,8 +76,24 @@ pub(super) fn read(
     let activity = activity(map, &path, method, reader);
     let kpis = kpi::read(map, &path, reader);
     let arms = arms::read(map, &path, &kpis, reader);
-    let baseline = duration(map, "baseline", &path, reader).unwrap_or(BASELINE_DEFAULT);
+    let by = arms.as_ref().and_then(CanaryArms::by);
+    let (front, epoch) = match &arms {
+        Some(CanaryArms::Apart { .. }) => {
+            arms::refuse_of_split(map, &kpis, &path, reader);
+            (None, None)
+        }
+        _ => (
+            front::read(map, by.unwrap_or_default(), &kpis, &path, reader),
+            users::read(map, &path, by, &kpis, reader),
+        ),
+    };
+    let baseline = duration(map, "baseline", &path, reader)
+        .unwrap_or_else(|| BASELINE_DEFAULT.max(epoch.unwrap_or_default()));
     let duration = limits(map, &path, reader);
+    if let Some(epoch) = epoch {
+        let longest = duration.map(|(_, most)| most);
+        users::check(epoch, &path, baseline, longest, reader);
+    }
     let confidence = share(map, "confidence", &path, reader).unwrap_or(0.95);
     if !(confidence > 0.5 && confidence < 1.0) {
         let message = "`confidence` lies between 0.5 and 1, both excluded";
@@ -80,6 +104,8 @@ pub(super) fn read(
     Some(Canary {
         activity: activity?,
         arms: arms?,
+        front,
+        epoch,
         kpis,
         baseline,
         duration: duration?,

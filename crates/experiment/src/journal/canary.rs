@@ -10,6 +10,12 @@ use serde::{Deserialize, Serialize};
 pub struct CanaryRecord {
     #[serde(flatten)]
     pub divided: DividedRecord,
+    /// The fault's own route, where the arms of another are compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<BehindRecord>,
+    /// Where users are counted: seconds that one is watched at most, before it counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<f64>,
     /// `live` or `synthetic`.
     pub traffic: String,
     /// Of all KPIs together.
@@ -50,6 +56,17 @@ pub struct SourcesRecord {
     pub experiment: String,
 }
 
+/// A route behind, divided by the same draw, and the requests that came to it since.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BehindRecord {
+    pub route: String,
+    pub by: String,
+    pub control: u64,
+    pub experiment: u64,
+    /// In neither arm: of others, or of whom services do not say.
+    pub none: u64,
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ArmsRecord {
     pub control: ArmRecord,
@@ -63,6 +80,17 @@ pub struct ArmRecord {
     pub bad: u64,
     /// `(seconds that the longest of a bucket took, how many)`.
     pub times: Vec<(f64, u64)>,
+    /// Where they are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<ArmUsers>,
+}
+
+/// Users, each of them once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArmUsers {
+    /// No bad answer came to them.
+    pub good: u64,
+    pub bad: u64,
 }
 
 /// One look: seconds since the drill's start, and what each arm did since the look before.
@@ -93,6 +121,8 @@ pub struct CanaryKpiRecord {
 #[serde(rename_all = "kebab-case")]
 pub enum Compared {
     SuccessRatio,
+    /// The share of users to whom no bad answer came.
+    UserRatio,
     /// This quantile.
     Latency(f64),
 }
@@ -108,6 +138,13 @@ pub enum CanaryStanding {
 impl ArmRecord {
     #[must_use]
     pub fn requests(&self) -> u64 {
+        self.good.saturating_add(self.bad)
+    }
+}
+
+impl ArmUsers {
+    #[must_use]
+    pub fn all(&self) -> u64 {
         self.good.saturating_add(self.bad)
     }
 }
@@ -133,16 +170,17 @@ impl CanaryKpiRecord {
     #[must_use]
     pub fn show(&self, figure: f64) -> String {
         match self.measure {
-            Compared::SuccessRatio => format!("{figure:.4}"),
+            Compared::SuccessRatio | Compared::UserRatio => format!("{figure:.4}"),
             Compared::Latency(_) => time(figure),
         }
     }
 
-    /// `success ratio`, `p95`.
+    /// `success ratio`, `share of users without a bad answer`, `p95`.
     #[must_use]
     pub fn measured(&self) -> String {
         match self.measure {
             Compared::SuccessRatio => "success ratio".into(),
+            Compared::UserRatio => "share of users without a bad answer".into(),
             Compared::Latency(quantile) => format!("p{}", (quantile * 1e4).round() / 100.0),
         }
     }
@@ -155,7 +193,7 @@ impl CanaryKpiRecord {
         };
         let size = figure.abs();
         match self.measure {
-            Compared::SuccessRatio => format!("{sign}{size:.3}"),
+            Compared::SuccessRatio | Compared::UserRatio => format!("{sign}{size:.3}"),
             Compared::Latency(_) => format!("{sign}{}", time(size)),
         }
     }

@@ -1,5 +1,7 @@
 //! Canaries on a route of a real proxy, with clients and an upstream of the test's own.
 
+mod front;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Output, Stdio};
@@ -45,7 +47,7 @@ impl Drop for Clients {
     }
 }
 
-fn ask(address: SocketAddr, request: &str) -> std::io::Result<String> {
+pub(crate) fn ask(address: SocketAddr, request: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     stream.write_all(request.as_bytes())?;
@@ -55,7 +57,7 @@ fn ask(address: SocketAddr, request: &str) -> std::io::Result<String> {
 }
 
 /// A server that answers each request with 200; it ends with the test's process.
-fn answering() -> SocketAddr {
+pub(crate) fn answering() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -75,17 +77,17 @@ fn answering() -> SocketAddr {
 }
 
 #[expect(clippy::disallowed_methods, reason = "nothing here is to be halted")]
-fn pause(time: Duration) {
+pub(crate) fn pause(time: Duration) {
     thread::sleep(time);
 }
 
 /// A route `web` of a proxy that may have all of its traffic in arms.
-fn proxy(place: &Place, upstream: &str) -> Proxy {
+pub(crate) fn proxy(place: &Place, upstream: &str) -> Proxy {
     let route = format!("web=127.0.0.1:0,{upstream},protocol=http");
     Proxy::start(place, &route, &["--arms-most", "100"])
 }
 
-fn document(proxy: &Proxy, fault: &str, canary: &str) -> String {
+pub(crate) fn document(proxy: &Proxy, fault: &str, canary: &str) -> String {
     format!(
         "title: Users bear it
 description: A fault for some of them.
@@ -110,12 +112,12 @@ canary:
     )
 }
 
-const FAILING: &str = "application.http-error
+pub(crate) const FAILING: &str = "application.http-error
       target: {host: true}
       duration: 2m
       arguments: {%on%, percent: 60}";
 
-const LATE: &str = "application.latency
+pub(crate) const LATE: &str = "application.latency
       target: {host: true}
       duration: 2m
       arguments: {%on%, delay: 5ms}";
@@ -130,7 +132,7 @@ const LENIENT: &str = "  kpis:
     - {name: times, latency: {quantile: 0.5, tolerance: 30s}}
   duration: {min: 1s, max: 60s}";
 
-fn canary(place: &Place, document: &str) -> (Output, Value) {
+pub(crate) fn canary(place: &Place, document: &str) -> (Output, Value) {
     place.file("canary.yaml", document);
     let output = place
         .command(&["canary", "canary.yaml", "--journal-path", "canary.json"])
@@ -141,7 +143,7 @@ fn canary(place: &Place, document: &str) -> (Output, Value) {
 }
 
 /// Neither toxic nor split.
-fn is_clean(proxy: &Proxy) -> bool {
+pub(crate) fn is_clean(proxy: &Proxy) -> bool {
     let answer = ask(
         proxy.interface,
         "GET /proxies/web HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
@@ -150,7 +152,7 @@ fn is_clean(proxy: &Proxy) -> bool {
     answer.contains("\"toxics\":[]") && !answer.contains("split")
 }
 
-fn reason(journal: &Value) -> &str {
+pub(crate) fn reason(journal: &Value) -> &str {
     journal["firedrill"]["reasons"][0].as_str().unwrap_or("")
 }
 

@@ -24,3 +24,4 @@ mod skew;
 mod sources;
 mod terminal;
 mod together;
+mod users;

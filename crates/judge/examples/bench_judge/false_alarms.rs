@@ -17,6 +17,7 @@ use firedrill_judge::{
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use crate::clustered::{self, Of};
 use crate::figure::Figure;
 use crate::runs;
 use crate::world::{events_of_user, is, latency, normal, of_day, poisson};
@@ -26,7 +27,7 @@ const ALPHA: Alpha = Alpha::FIVE_PERCENT;
 type Scenario = (&'static str, fn(&mut ChaCha8Rng) -> bool);
 
 /// Each must raise at most 5 % alarms.
-const PROMISED: [Scenario; 20] = [
+const PROMISED: [Scenario; 21] = [
     ("counts of two arms, every event", |random| {
         counts(random, &[0.5, 0.5], 20_000)
     }),
@@ -42,6 +43,9 @@ const PROMISED: [Scenario; 20] = [
         |random| users_counted(random, 100),
     ),
     ("excess of one arm, every minute of days", excess),
+    ("canary of users, clustered, every second", |random| {
+        clustered::alarm(random, Of::Users)
+    }),
     ("allocation, every 10 assignments", allocation),
     ("shares of two arms, every block", |random| {
         two_shares(random, |_| 0.05)
@@ -71,7 +75,13 @@ const PROMISED: [Scenario; 20] = [
 ];
 
 /// What happens without the mode that is made for it, to show that the world is that hard.
-const NOT_PROMISED: [Scenario; 1] = [("counts, all events of clustered users", users_not_counted)];
+const NOT_PROMISED: [Scenario; 2] = [
+    ("counts, all events of clustered users", users_not_counted),
+    (
+        "canary of requests, clustered users, every second",
+        |random| clustered::alarm(random, Of::Requests),
+    ),
+];
 
 pub(crate) fn measure(runs: usize) -> bool {
     let mut well = true;

@@ -5,6 +5,7 @@
 //! [--runs N]` prints one JSON object per figure. It fails when a promise is broken.
 #![expect(clippy::print_stdout, reason = "a measurement: it reports by printing")]
 
+mod clustered;
 mod coverage;
 mod false_alarms;
 mod figure;

@@ -7,6 +7,7 @@ use firedrill_judge::kayenta::{Class, Direction, Metric};
 use firedrill_judge::{Alpha, CountTest, Shares};
 use rand_chacha::ChaCha8Rng;
 
+use crate::clustered;
 use crate::figure::Figure;
 use crate::runs;
 use crate::world::{is, poisson};
@@ -73,6 +74,7 @@ pub(crate) fn measure(runs: usize) -> bool {
         }
     }
     several_metrics(runs);
+    well &= clustered::power(runs / 10);
     well & beside_kayenta(runs)
 }
 

@@ -31,6 +31,60 @@ fn batch(random: &mut ChaCha8Rng, truth: Truth) -> Batch {
     batch
 }
 
+/// So many users, of whom each makes as many requests with the same outcome.
+fn clustered(users: Outcomes, requests: u64) -> Batch {
+    Batch {
+        good: users.good * requests,
+        bad: users.bad * requests,
+        users,
+        ..Batch::default()
+    }
+}
+
+/// Ten users in a hundred more have trouble, each a hundred times: of requests that is proof, of
+/// users it is chance.
+#[test]
+fn a_user_counts_once_however_much_comes_of_it() {
+    let of = |ask: Ask| {
+        let mut canary = Canary::new(&[ask], Alpha::FIVE_PERCENT).unwrap();
+        let users = |good| Outcomes {
+            good,
+            bad: 100 - good,
+        };
+        canary.observe(&clustered(users(95), 100), &clustered(users(85), 100));
+        canary
+    };
+    let canary = of(Ask::SuccessRatio { tolerance: 0.0 });
+    assert_eq!(standing(&canary), [Standing::Harmed]);
+    assert_eq!(canary.counted(), [10_000, 10_000]);
+    let canary = of(Ask::UserRatio { tolerance: 0.0 });
+    assert_eq!(standing(&canary), [Standing::NotYet]);
+    assert_eq!(canary.counted(), [100, 100]);
+    assert_eq!(canary.requests(), [10_000, 10_000]);
+    let judged = canary.judged()[0];
+    assert_eq!(
+        (judged.control, judged.experiment),
+        (Some(0.95), Some(0.85))
+    );
+}
+
+/// Few users with many requests have as many users answered in both arms, and not as many requests.
+#[test]
+fn answers_are_missed_by_users_where_users_are_asked_about() {
+    let few = |requests| clustered(Outcomes { good: 20, bad: 0 }, requests);
+    let is_missing = |ask: Ask| {
+        let mut canary = Canary::new(&[ask], Alpha::FIVE_PERCENT).unwrap();
+        canary.observe(&few(100), &few(20));
+        canary.answers_are_missing()
+    };
+    assert!(is_missing(Ask::SuccessRatio { tolerance: 0.0 }));
+    assert!(!is_missing(Ask::UserRatio { tolerance: 0.0 }));
+    let mut hangs = Canary::new(&[Ask::UserRatio { tolerance: 0.0 }], Alpha::FIVE_PERCENT).unwrap();
+    hangs.observe(&few(1), &Batch::default());
+    hangs.observe(&few(1), &Batch::default());
+    assert!(hangs.answers_are_missing());
+}
+
 fn asks() -> [Ask; 2] {
     [
         Ask::SuccessRatio { tolerance: 0.0 },
@@ -148,6 +202,10 @@ fn nothing_is_nan_on_nothing_and_on_extremes() {
     let huge = Batch {
         good: u64::MAX,
         bad: u64::MAX,
+        users: Outcomes {
+            good: u64::MAX,
+            bad: u64::MAX,
+        },
         times: vec![(0.0, f64::INFINITY, 3), (f64::MAX, f64::NAN, 2)],
     };
     for (control, experiment) in [(&huge, &Batch::default()), (&Batch::default(), &huge)] {

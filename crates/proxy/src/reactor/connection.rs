@@ -16,13 +16,14 @@ use rustix::io::Errno;
 use super::handshake::{Handshake, Progress};
 use super::side::Side;
 use super::socket::Read;
-use crate::arms::Arm;
+use crate::arms::Member;
 use crate::counters::OfWorker;
 use crate::group::Seat;
 use crate::message::{Answered, Session, Sink};
-use crate::route::Route;
+use crate::route::{InForce, Route};
 use crate::stream::{Direction, End, Lane, Piece};
 use crate::tls::failures::Party;
+use crate::users::Census;
 
 /// Reads of one side in a row, after which others have their turn.
 const TURN: usize = 16;
@@ -44,7 +45,10 @@ pub(super) struct Connection {
     /// Where it leads, if there are several places.
     seat: Option<Seat>,
     number: u64,
-    arm: Option<Arm>,
+    /// Whose it is, where it is in an arm as a whole.
+    member: Option<Member>,
+    /// Who counts the users of the route, where somebody does.
+    census: Option<Arc<Census>>,
     closing: Option<Instant>,
     /// The next time at which a timer will come to it.
     woken: Option<Instant>,
@@ -104,7 +108,8 @@ impl Connection {
             session,
             seat: None,
             number,
-            arm: None,
+            member: None,
+            census: None,
             closing: None,
             woken: None,
         };
@@ -143,17 +148,20 @@ impl Connection {
 
     /// The faults of the route are others now.
     pub(super) fn change(&mut self, now: Instant) {
-        let faults = self.route.faults();
+        let InForce { faults, census, .. } = self.route.in_force();
+        self.census = census;
         let arms = self.route.arms(&faults);
         let client = || self.sides[0].peer();
-        let arm = arms.as_ref();
-        self.arm = arm.and_then(|arms| arms.of_connection(self.number, client));
+        self.member = arms
+            .as_ref()
+            .and_then(|arms| arms.of_connection(self.number, client));
+        let arm = self.member.map(|member| member.arm);
         for direction in [Direction::Upstream, Direction::Downstream] {
-            let on_stream = faults.on_stream(direction, self.arm);
+            let on_stream = faults.on_stream(direction, arm);
             self.lanes[direction as usize].change(&on_stream, now);
         }
         if let Some(session) = &mut self.session {
-            session.change(&faults.on_messages(self.arm));
+            session.change(&faults.on_messages(arm));
             session.divide(arms);
         }
     }
@@ -207,7 +215,8 @@ impl Connection {
     /// It broke off: what was asked has no answer any more, and is counted so.
     pub(super) fn give_up(&mut self, now: Instant, counters: &OfWorker) {
         if let Some(session) = &mut self.session {
-            let mut outlet = Outlet::new(&mut self.sides, &mut self.lanes, self.arm, now, counters);
+            let whose = (self.member, self.census.as_deref());
+            let mut outlet = Outlet::new(&mut self.sides, &mut self.lanes, whose, now, counters);
             session.give_up(now, &mut outlet);
         }
     }
@@ -297,7 +306,8 @@ impl Connection {
         if let Some(session) = &mut self.session
             && session.due().is_some_and(|due| due <= now)
         {
-            let mut outlet = Outlet::new(&mut self.sides, &mut self.lanes, self.arm, now, counters);
+            let whose = (self.member, self.census.as_deref());
+            let mut outlet = Outlet::new(&mut self.sides, &mut self.lanes, whose, now, counters);
             session.wake(now, &mut outlet);
             outlet.stop()?;
         }
@@ -350,7 +360,8 @@ impl Connection {
             if let Read::Bytes(length) = read {
                 counters.received[direction as usize].add(length as u64);
             }
-            let mut outlet = Outlet::new(&mut self.sides, &mut self.lanes, self.arm, now, counters);
+            let whose = (self.member, self.census.as_deref());
+            let mut outlet = Outlet::new(&mut self.sides, &mut self.lanes, whose, now, counters);
             match (read, &mut self.session) {
                 (Read::NotNow, _) => return Ok(false),
                 (Read::Broken, _) => return Err(Stop::Reset),
@@ -372,24 +383,27 @@ impl Connection {
 struct Outlet<'a> {
     sides: &'a mut [Side; 2],
     lanes: &'a mut [Lane; 2],
-    arm: Option<Arm>,
+    whose: Whose<'a>,
     now: Instant,
     counters: &'a OfWorker,
     broken: bool,
 }
 
+/// Whose a connection is, where it is in an arm as a whole, and who counts users.
+type Whose<'a> = (Option<Member>, Option<&'a Census>);
+
 impl<'a> Outlet<'a> {
     fn new(
         sides: &'a mut [Side; 2],
         lanes: &'a mut [Lane; 2],
-        arm: Option<Arm>,
+        whose: Whose<'a>,
         now: Instant,
         counters: &'a OfWorker,
     ) -> Self {
         Self {
             sides,
             lanes,
-            arm,
+            whose,
             now,
             counters,
             broken: false,
@@ -428,8 +442,13 @@ impl Sink for Outlet<'_> {
     }
 
     fn answered(&mut self, answered: Answered) {
-        let arm = self.arm.or(answered.arm);
+        let (of_connection, census) = self.whose;
+        let member = of_connection.or(answered.member);
+        let arm = member.map(|member| member.arm);
         self.counters.requests(arm).answered(answered);
+        if let (Some(census), Some(member)) = (census, member) {
+            census.answered(member, &answered, self.now);
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use crate::message::Protocol;
 use crate::route::{Faults, FlowLimits, Upstream};
 use crate::tls::Tls;
 use crate::tls::authority::Authority;
+use crate::users::Counted;
 
 /// How long a connection to an upstream may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -280,6 +281,11 @@ impl Collection {
         Ok(self.fabric.requests(name, arm)?)
     }
 
+    /// The users of each arm, where they are counted.
+    pub(super) fn users(&self, name: &str) -> Result<Option<Counted>, ApiError> {
+        Ok(self.fabric.users(name)?)
+    }
+
     /// Where the proxy is: endpoints in this zone are preferred, of proxies that are enabled from
     /// now on.
     pub fn be_in(&self, zone: &str) {
@@ -523,13 +529,9 @@ impl Proxy {
 
     fn faults(&self) -> Result<Faults, ApiError> {
         let mut faults = faults(&self.toxics);
-        let split = self.split.as_ref().map(SplitWords::split);
+        let split = self.split.as_ref();
+        let split = split.map(|split| split.split(self.protocol));
         faults.split = split.transpose()?;
-        let by_request = faults.split.as_ref().filter(|one| one.by.is_of_requests());
-        if by_request.is_some() && self.protocol != Protocol::Http {
-            let why = "headers and cookies divide requests where the proxy's protocol is http";
-            return Err(ApiError::body(why.into()));
-        }
         Ok(faults)
     }
 

@@ -18,6 +18,7 @@ use serde_json::{Map, Value, json};
 use super::answer::ApiError;
 use super::collection::{Collection, ProxyView};
 use super::endpoints::EndpointView;
+use super::split::UsersView;
 use super::toxic::Toxic;
 use super::{VERSION, metrics};
 use crate::tls::failures::Failures;
@@ -183,7 +184,11 @@ async fn drain(
 
 async fn read_arms(State(all): Shared, Path(proxy): Path<String>) -> Result<Json<Value>, ApiError> {
     let split = all.proxy(&proxy)?.split;
-    Ok(Json(json!({ "split": split, "arms": all.arms(&proxy)? })))
+    let mut said = json!({ "split": split, "arms": all.arms(&proxy)? });
+    if let Some(users) = all.users(&proxy)? {
+        said["users"] = json!(UsersView::from(&users));
+    }
+    Ok(Json(said))
 }
 
 async fn divide(

@@ -72,6 +72,7 @@ pub(super) fn text(all: &Collection) -> String {
         }
     }
     requests(&mut text, all, &proxies);
+    users(&mut text, all, &proxies);
     text
 }
 
@@ -103,6 +104,37 @@ fn requests(text: &mut String, all: &Collection, proxies: &[(ProxyView, Passed)]
                 );
             }
         }
+    }
+}
+
+/// Users by their arm, of proxies that count them. They begin at zero with each change of the arms'
+/// faults.
+fn users(text: &mut String, all: &Collection, proxies: &[(ProxyView, Passed)]) {
+    let counted: Vec<_> = proxies
+        .iter()
+        .filter_map(|(proxy, _)| Some((escaped(&proxy.name), all.users(&proxy.name).ok()??)))
+        .collect();
+    if counted.is_empty() {
+        return;
+    }
+    let name = "firedrill_proxy_users_total";
+    let help = "Users since the arms have these faults, by whether a bad answer came to them";
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
+    for (proxy, users) in &counted {
+        for (arm, users) in [("control", users.control), ("experiment", users.experiment)] {
+            for (outcome, value) in [("well", users.well), ("badly", users.badly)] {
+                let _ = writeln!(
+                    text,
+                    "{name}{{arm=\"{arm}\",outcome=\"{outcome}\",proxy=\"{proxy}\"}} {value}"
+                );
+            }
+        }
+    }
+    let name = "firedrill_proxy_users_left_out_total";
+    let help = "Answers to users for whom there was no room";
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter");
+    for (proxy, users) in &counted {
+        let _ = writeln!(text, "{name}{{proxy=\"{proxy}\"}} {}", users.left_out);
     }
 }
 

@@ -137,6 +137,18 @@ fn a_split_that_cannot_be_is_refused() {
             "it is connection, client",
         ),
         (json!({ "share": 0.1, "of": "user" }), "unknown field"),
+        (
+            json!({ "share": 0.1, "by": "client", "draw": "both" }),
+            "the service in between",
+        ),
+        (
+            json!({ "share": 0.1, "draw": "both" }),
+            "the service in between",
+        ),
+        (
+            json!({ "share": 0.1, "by": "cookie:a", "draw": "" }),
+            "not empty",
+        ),
     ] {
         let refused = bed.post("/proxies/api/split", &body.to_string());
         assert_eq!(refused.status, 400, "{body}");
@@ -164,4 +176,59 @@ fn all_splits_together_have_a_limit() {
     assert_eq!(bed.post("/proxies/other/split", &split(0.2)).status, 200);
     // A proxy's own split is replaced, not added to.
     assert_eq!(bed.post("/proxies/api/split", &split(0.2)).status, 200);
+}
+
+/// The numbers of the users who meet a fault of the experiment through this route.
+fn hit(through: &Bed) -> Vec<u32> {
+    let meets = |user: &u32| {
+        let header = format!("x-user: {user}\r\n");
+        through.ask("GET", "/version", &header, "").status == 503
+    };
+    (0..60).filter(meets).collect()
+}
+
+#[test]
+fn two_routes_with_one_draw_have_the_same_users_in_the_experiment() {
+    let (bed, web) = Bed::with_http();
+    let payments = json!({
+        "name": "payments", "upstream": bed.address.to_string(), "protocol": "http",
+    });
+    let made = bed.post("/proxies", &payments.to_string()).json();
+    let payments = Bed {
+        address: made["listen"]
+            .as_str()
+            .expect("a place")
+            .parse()
+            .expect("an address"),
+    };
+    let divide = |draw: Option<&str>| {
+        for (route, name) in [("api", "one"), ("payments", "two")] {
+            let mut split = json!({ "share": 0.25, "by": "header:x-user", "name": name });
+            if let Some(draw) = draw {
+                split["draw"] = json!(draw);
+            }
+            let divided = bed.post(&format!("/proxies/{route}/split"), &split.to_string());
+            assert_eq!(divided.status, 200, "{divided:?}");
+            assert_eq!(
+                divided.json()["split"].get("draw"),
+                draw.map(|draw| json!(draw)).as_ref()
+            );
+        }
+    };
+    divide(Some("both"));
+    for route in ["api", "payments"] {
+        let down = json!({ "type": "http_abort", "arm": "experiment" }).to_string();
+        assert_eq!(
+            bed.post(&format!("/proxies/{route}/toxics"), &down).status,
+            200
+        );
+    }
+    let both = hit(&web);
+    assert!(!both.is_empty());
+    assert_eq!(both, hit(&payments));
+    // Each for itself: with this seed they differ, as all but one in 10^15 do.
+    divide(None);
+    assert_ne!(hit(&web), hit(&payments));
+    divide(Some("other"));
+    assert_ne!(both, hit(&web));
 }

@@ -7,3 +7,4 @@ mod http;
 mod proxies;
 mod tls;
 mod toxics;
+mod users;

@@ -15,6 +15,15 @@ pub(super) fn canary(drill: &Drill) -> Markup {
                 p.lead {
                     (who(canary))
                 }
+                @if let Some(behind) = &canary.behind {
+                    p {
+                        (format!(
+                            "The fault was on route {}, behind, divided by the same draw by {}. There came {} requests of the experiment, {} of the control, and {} of no arm.",
+                            behind.route, behind.by, words::count(behind.experiment),
+                            words::count(behind.control), words::count(behind.none)
+                        ))
+                    }
+                }
                 (arms(canary))
                 (effects(canary))
                 p.foot {
@@ -60,10 +69,14 @@ fn arms(canary: &CanaryRecord) -> Markup {
         ("Control", &canary.arms.control),
         ("Experiment, with the fault", &canary.arms.experiment),
     ];
+    let of_users = canary.epoch.is_some();
     html! {
         div.wide {
             table {
-                thead { tr { th { "Arm" } th { "Requests" } th { "Bad" } th { "p50" } th { "p99" } } }
+                thead { tr {
+                    th { "Arm" } th { "Requests" } th { "Bad" } th { "p50" } th { "p99" }
+                    @if of_users { th { "Users" } th { "Met a bad answer" } }
+                } }
                 tbody {
                     @for (name, arm) in rows {
                         tr {
@@ -72,6 +85,12 @@ fn arms(canary: &CanaryRecord) -> Markup {
                             td { (words::count(arm.bad)) }
                             td { (quantile(arm, 0.5)) }
                             td { (quantile(arm, 0.99)) }
+                            @if let Some(users) = &arm.users {
+                                td { (words::count(users.all())) }
+                                td { (words::count(users.bad)) }
+                            } @else if of_users {
+                                td { "–" } td { "–" }
+                            }
                         }
                     }
                 }

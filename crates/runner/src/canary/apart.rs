@@ -12,6 +12,7 @@ use std::time::Duration;
 use firedrill_engine::Event;
 use firedrill_experiment::call::{KpiSource, resolve_kpi};
 use firedrill_experiment::document::{Canary, CanaryAsk, check_arms};
+use firedrill_experiment::journal::ArmsRecord;
 use firedrill_experiment::scope::Scope;
 use firedrill_experiment::units::format_duration;
 use firedrill_judge::canary::{Batch, Before};
@@ -20,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::ask::Asked;
+use super::sense;
 use crate::kpi::{Asks, Streams};
 use pairs::{Pairs, Slack};
 use width::Width;
@@ -43,6 +45,7 @@ pub(super) struct Apart {
     began: Instant,
     /// Of both loads.
     sent: [Sent; 2],
+    last: [Batch; 2],
 }
 
 /// What a load sent: nothing is late of counters.
@@ -134,6 +137,7 @@ impl Apart {
             ),
             began: Instant::now(),
             sent: <[Sent; 2]>::default(),
+            last: <[Batch; 2]>::default(),
         })
     }
 
@@ -158,7 +162,13 @@ impl Apart {
                 batch.times.extend(width.times(&window.latency));
             }
         }
+        self.last.clone_from(&batches);
         Ok(Some(batches))
+    }
+
+    /// Adds what came since the last look to what is recorded.
+    pub(super) fn add_to(&self, record: &mut ArmsRecord) {
+        sense::add(record, self.last.each_ref());
     }
 
     fn hear(&mut self, event: Event) -> Result<(), String> {

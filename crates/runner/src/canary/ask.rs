@@ -15,6 +15,7 @@ use firedrill_undo::{Primitive, PutOnRoute, RouteChange};
 
 use super::apart;
 use super::hours::Hours;
+use super::users;
 use crate::aim::{Aim, named_fault};
 
 /// Beyond the longest duration, so that a canary ends because of what was seen.
@@ -42,22 +43,33 @@ pub struct Asked {
 /// Where the arms are.
 #[derive(Debug, Clone)]
 pub enum Arms {
-    Route(Divided),
+    Route(Shares),
     /// Of control and experiment: others divide the traffic.
     Apart(Box<[KpiSource; 2]>),
 }
 
-/// A route of a proxy that is divided and counted.
+/// Shares of a route's traffic.
 #[derive(Debug, Clone)]
-pub struct Divided {
-    /// The proxy's interface.
+pub struct Shares {
+    /// The proxy's interface, and the route that is divided and counted.
     pub api: SocketAddr,
     pub route: String,
+    /// The fault's own route, where that is another.
+    pub behind: Option<Divided>,
     /// Of each arm.
     pub share: f64,
     pub by: String,
+    /// Where users are counted: how long one is watched at most, before it counts.
+    pub epoch: Option<Duration>,
     /// Places that are always drained.
     pub standby: Vec<SocketAddr>,
+}
+
+/// A route, and by what its traffic is divided.
+#[derive(Debug, Clone)]
+pub struct Divided {
+    pub route: String,
+    pub by: String,
 }
 
 impl Asked {
@@ -101,6 +113,7 @@ impl Asked {
     pub(super) fn asks(&self) -> Vec<Ask> {
         let asks = self.kpis.iter().map(|kpi| match kpi.asks {
             CanaryAsk::SuccessRatio { tolerance } => Ask::SuccessRatio { tolerance },
+            CanaryAsk::UserRatio { tolerance } => Ask::UserRatio { tolerance },
             CanaryAsk::Latency {
                 quantile,
                 tolerance,
@@ -113,7 +126,7 @@ impl Asked {
         asks.collect()
     }
 
-    /// Whether the requests are ours.
+    /// Whose requests are compared.
     pub(super) fn traffic(&self) -> &'static str {
         match (&self.arms, &self.load) {
             (Arms::Apart(sources), None) => sources[1].traffic(),
@@ -123,17 +136,55 @@ impl Asked {
     }
 }
 
-impl Divided {
-    pub(super) fn split(&self) -> Primitive {
-        Primitive::ChangeRoute(RouteChange {
-            api: self.api,
+impl Shares {
+    /// One split, or two with the same draw.
+    pub(super) fn splits(&self) -> Vec<Primitive> {
+        let compared = Divided {
             route: self.route.clone(),
-            put: PutOnRoute::Split(Split {
-                share: self.share,
-                by: self.by.clone(),
-                name: "firedrill".into(),
-            }),
-        })
+            by: self.by.clone(),
+        };
+        let draw = self.behind.is_some().then(|| NAME.to_owned());
+        let split = |divided: Divided| {
+            // Where users are judged.
+            let users = self
+                .epoch
+                .filter(|_| divided.route == self.route)
+                .map(users::count);
+            Primitive::ChangeRoute(RouteChange {
+                api: self.api,
+                route: divided.route,
+                put: PutOnRoute::Split(Split {
+                    share: self.share,
+                    by: divided.by,
+                    name: NAME.into(),
+                    draw: draw.clone(),
+                    users,
+                }),
+            })
+        };
+        let all = [compared].into_iter().chain(self.behind.clone());
+        all.map(split).collect()
+    }
+}
+
+/// Of splits and draws; the guardian adds the drill's.
+const NAME: &str = "firedrill";
+
+/// The route that is compared, and the fault's own where that is another.
+fn front_of(canary: &Canary, own: Divided) -> Result<(Divided, Option<Divided>), String> {
+    match &canary.front {
+        None => Ok((own, None)),
+        Some(front) if front.route == own.route => Err(format!(
+            "`front`: the fault is on route {} itself; leave `front` out, or put the fault on a route behind it",
+            own.route
+        )),
+        Some(front) => {
+            let compared = Divided {
+                route: front.route.clone(),
+                by: front.by.clone(),
+            };
+            Ok((compared, Some(own)))
+        }
     }
 }
 
@@ -185,20 +236,39 @@ fn arms(
             experiment,
         } => apart::sources(canary, [control, experiment], scope, reasons)
             .map(|sources| Arms::Apart(Box::new(sources))),
-        CanaryArms::Split { share, by } => {
-            let (_, Some(change)) = fault? else {
-                reasons.push(format!("`{}` changes no route of a proxy", canary.activity));
-                return None;
-            };
-            Some(Arms::Route(Divided {
-                api: change.api,
-                route: change.route.clone(),
-                share: *share,
-                by: by.clone(),
-                standby: canary.standby.clone(),
-            }))
-        }
+        CanaryArms::Split { share, by } => match shares(canary, *share, by, fault?) {
+            Ok(shares) => Some(Arms::Route(shares)),
+            Err(why) => {
+                reasons.push(why);
+                None
+            }
+        },
     }
+}
+
+fn shares(
+    canary: &Canary,
+    share: f64,
+    by: &str,
+    (_, change): &(FaultCall, Option<RouteChange>),
+) -> Result<Shares, String> {
+    let Some(change) = change else {
+        return Err(format!("`{}` changes no route of a proxy", canary.activity));
+    };
+    let own = Divided {
+        route: change.route.clone(),
+        by: by.to_owned(),
+    };
+    let (compared, behind) = front_of(canary, own)?;
+    Ok(Shares {
+        api: change.api,
+        route: compared.route,
+        behind,
+        share,
+        by: compared.by,
+        epoch: canary.epoch,
+        standby: canary.standby.clone(),
+    })
 }
 
 /// The fault, and what it changes of a route, if it is one's.

@@ -33,6 +33,11 @@ pub(super) fn blank(asked: &Asked) -> CanaryRecord {
                 }
             }
         },
+        behind: None,
+        epoch: match &asked.arms {
+            Arms::Route(of) => of.epoch.map(|epoch| epoch.as_secs_f64()),
+            Arms::Apart(_) => None,
+        },
         traffic: asked.traffic().into(),
         confidence: asked.confidence,
         baseline: ArmsRecord::default(),
@@ -47,7 +52,8 @@ pub(super) fn blank(asked: &Asked) -> CanaryRecord {
 /// Until a request is among what is judged at the next look.
 fn reaction(arms: &Arms) -> Duration {
     match arms {
-        Arms::Route(_) => sense::PATIENCE,
+        // What is told of users is told when their epoch is over.
+        Arms::Route(of) => sense::PATIENCE + of.epoch.unwrap_or_default(),
         Arms::Apart(sources) => {
             let each = sources.iter().map(apart::reaction);
             each.max().unwrap_or_default()
@@ -69,6 +75,7 @@ fn record(kpi: &CanaryKpi, judged: &Judged) -> CanaryKpiRecord {
     let known = |end: f64| end.is_finite().then_some(end);
     let (measure, tolerance) = match kpi.asks {
         CanaryAsk::SuccessRatio { tolerance } => (Compared::SuccessRatio, tolerance),
+        CanaryAsk::UserRatio { tolerance } => (Compared::UserRatio, tolerance),
         CanaryAsk::Latency {
             quantile,
             tolerance,
@@ -107,10 +114,14 @@ pub(super) fn harm(
         let effect = effect(kpi, asked);
         return Some(format!("{effect} {after}; {stopped}"));
     }
-    let [control, experiment] = canary.requests();
+    let [control, experiment] = canary.counted();
+    let whose = match canary.is_of_users() {
+        true => "users",
+        false => "requests",
+    };
     canary.answers_are_missing().then(|| {
         format!(
-            "requests of the experiment get no answers: {experiment} did, and {control} of the control; {stopped}"
+            "{whose} of the experiment get no answers: {experiment} did, and {control} of the control; {stopped}"
         )
     })
 }
@@ -158,11 +169,21 @@ fn effect(kpi: &CanaryKpiRecord, asked: &Asked) -> String {
     )
 }
 
-/// `after 1,204 requests in the control arm and 1,187 in the experiment`.
+/// `after 1,204 requests in the control arm and 1,187 in the experiment`; where users are asked
+/// about, `after 120 users in the control arm and 118 in the experiment`.
 fn after(canary: &Canary) -> String {
-    let [control, experiment] = canary.requests().map(firedrill_judge::words::count);
+    let what = one(canary);
+    let [control, experiment] = canary.counted().map(firedrill_judge::words::count);
     if control == experiment {
-        return format!("after {control} requests per arm");
+        return format!("after {control} {what}s per arm");
     }
-    format!("after {control} requests in the control arm and {experiment} in the experiment")
+    format!("after {control} {what}s in the control arm and {experiment} in the experiment")
+}
+
+/// One of what is counted.
+pub(super) fn one(canary: &Canary) -> &'static str {
+    match canary.is_of_users() {
+        true => "user",
+        false => "request",
+    }
 }

@@ -1,6 +1,6 @@
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use firedrill_kernel::cgroup::{Cgroup, Controller, Hierarchy};
 use firedrill_kernel::signals::start_unblocked;
@@ -25,6 +25,10 @@ const MARK: &str = "FIREDRILL_RESTART";
 
 /// A SIGKILL that was sent may take this long to end its process.
 const DYING: Duration = Duration::from_millis(500);
+
+/// A program that was started has its environment within this time, on a busy machine too.
+const SETTLING: Duration = Duration::from_millis(500);
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 impl KilledProcess {
     pub(super) fn prepare(
@@ -176,13 +180,48 @@ fn cgroups_of(pid: u32) -> Result<Vec<Cgroup>, KernelError> {
     Ok(cgroups)
 }
 
+/// Looks again while a process is about to get its environment: it may be the one.
 fn find_by_environment(mark: &str) -> Option<ProcessIdentity> {
-    process::list().ok()?.into_iter().find_map(|pid| {
-        let environment = process::environment(pid).ok()??;
-        environment
-            .iter()
-            .any(|variable| variable == mark)
-            .then_some(())?;
-        ProcessIdentity::of(pid).ok()?
-    })
+    let limit = Instant::now() + SETTLING;
+    loop {
+        let processes = process::list().ok()?;
+        let is_unsettled = |pid: &&u32| process::is_between_programs(**pid).unwrap_or(false);
+        // Before the environments: what is settled by now has one.
+        let unsettled = processes.iter().find(is_unsettled);
+        let found = processes.iter().find_map(|pid| {
+            let environment = process::environment(*pid).ok()??;
+            let is_marked = environment.iter().any(|variable| variable == mark);
+            is_marked.then(|| ProcessIdentity::of(*pid).ok()?)?
+        });
+        let (None, Some(pid), true) = (found, unsettled, Instant::now() < limit) else {
+            return found;
+        };
+        if let Ok(Some(process)) = ProcessIdentity::of(*pid)
+            && let Ok(Some(pidfd)) = Pidfd::open(&process)
+        {
+            let _ended = pidfd.wait_for_exit(LOOK_AGAIN);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_started_is_found_however_soon_one_looks() {
+        for number in 0..200 {
+            let mark = format!("FIREDRILL_TEST_MARK={}/{number}", std::process::id());
+            let (name, value) = mark.split_once('=').unwrap();
+            let mut started = Command::new("sleep")
+                .arg("300")
+                .env(name, value)
+                .spawn()
+                .unwrap();
+            let found = find_by_environment(&mark);
+            started.kill().unwrap();
+            started.wait().unwrap();
+            assert_eq!(found.map(|process| process.pid), Some(started.id()));
+        }
+    }
 }

@@ -81,21 +81,24 @@ impl ChangedRoute {
                     wanted.all(|(name, value)| found.attributes.get(name) == Some(value))
                 }
             }),
-            PutOnRoute::Split(split) => api
-                .route(route)?
-                .split
-                .is_some_and(|found| found.name == split.name && found.share == split.share),
+            PutOnRoute::Split(split) => api.route(route)?.split.is_some_and(|found| {
+                found.name == split.name && found.share == split.share && found.draw == split.draw
+            }),
         })
     }
 }
 
 /// With the drill's name in its own, so that whoever looks at the proxy sees whose it is.
 fn named(mut change: RouteChange, drill: &DrillId) -> RouteChange {
-    let name = match &mut change.put {
-        PutOnRoute::Toxic(toxic) => &mut toxic.name,
-        PutOnRoute::Split(split) => &mut split.name,
-    };
-    *name = format!("{name}-{drill}");
+    let of_drill = |name: &mut String| *name = format!("{name}-{drill}");
+    match &mut change.put {
+        PutOnRoute::Toxic(toxic) => of_drill(&mut toxic.name),
+        PutOnRoute::Split(split) => {
+            of_drill(&mut split.name);
+            // Each drill divides anew, all of its routes alike.
+            split.draw.as_mut().map(of_drill);
+        }
+    }
     change
 }
 

@@ -57,6 +57,19 @@ pub struct Split {
     /// `connection`, `client`, `header:NAME` or `cookie:NAME`.
     pub by: String,
     pub name: String,
+    /// Splits of several routes that name the same draw put the same user into the same arm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draw: Option<String>,
+    /// Whether users are counted besides requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<CountUsers>,
+}
+
+/// How users are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountUsers {
+    /// Milliseconds that a user is watched at most, before it counts.
+    pub epoch: u64,
 }
 
 /// What requests got since their route was enabled, arm by arm.
@@ -65,6 +78,29 @@ pub struct Arms {
     pub none: Requests,
     pub control: Requests,
     pub experiment: Requests,
+    /// None where they are not counted.
+    #[serde(default)]
+    pub users: Option<Users>,
+}
+
+/// The users of both arms since the arms have the faults that they have, each counted once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Users {
+    /// Another number is another count, which began at zero.
+    pub run: u64,
+    pub control: Met,
+    pub experiment: Met,
+    /// Users that there is room for.
+    pub most: u64,
+    /// Answers to users for whom there was no room.
+    pub left_out: u64,
+}
+
+/// How many users met no bad answer, and how many did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Met {
+    pub well: u64,
+    pub badly: u64,
 }
 
 /// Raw counts of requests that have their answers.
@@ -139,6 +175,17 @@ impl Requests {
             badly: self.badly.checked_sub(earlier.badly)?,
             by_faults: self.by_faults.checked_sub(earlier.by_faults)?,
             times,
+        })
+    }
+}
+
+impl Met {
+    /// What came since an earlier look; none if anything has become fewer.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Option<Self> {
+        Some(Self {
+            well: self.well.checked_sub(earlier.well)?,
+            badly: self.badly.checked_sub(earlier.badly)?,
         })
     }
 }

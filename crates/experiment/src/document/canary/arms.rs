@@ -28,6 +28,16 @@ pub enum CanaryArms {
     },
 }
 
+impl CanaryArms {
+    /// By what a route is divided.
+    pub(super) fn by(&self) -> Option<&str> {
+        match self {
+            Self::Split { by, .. } => Some(by),
+            Self::Apart { .. } => None,
+        }
+    }
+}
+
 const NAMES: [&str; 2] = ["control", "experiment"];
 
 pub(super) fn read(
@@ -85,6 +95,26 @@ fn apart(
         control,
         experiment,
     })
+}
+
+/// What only a proxy that divides a route can do.
+pub(super) fn refuse_of_split(
+    map: &Map<String, Value>,
+    kpis: &[CanaryKpi],
+    path: &Path,
+    reader: &mut Reader,
+) {
+    for key in ["front", "standby"] {
+        if map.get(key).is_some_and(|value| !value.is_null()) {
+            let message = format!("`{key}` is about routes of a proxy, and `arms` have none");
+            reader.error(Code::Value, &path.key(key), message);
+        }
+    }
+    let of_users = |kpi: &CanaryKpi| matches!(kpi.asks, CanaryAsk::UserRatio { .. });
+    if kpis.iter().any(of_users) {
+        let message = "users are counted by the proxy that divides them, and `arms` have none: ask for a ratio of requests";
+        reader.error(Code::Value, &path.key("kpis"), message);
+    }
 }
 
 /// The source, where it does not depend on variables.

@@ -26,6 +26,10 @@ pub enum CanaryAsk {
     SuccessRatio {
         tolerance: f64,
     },
+    /// The same of users, each of them once: whether a bad answer came to it.
+    UserRatio {
+        tolerance: f64,
+    },
     Latency {
         quantile: f64,
         tolerance: Duration,
@@ -75,9 +79,17 @@ fn kpi(item: &Value, path: &Path, reader: &mut Reader) -> Option<CanaryKpi> {
 
 fn success_ratio(of: &Value, path: &Path, reader: &mut Reader) -> Option<CanaryAsk> {
     let of = reader.map(of, path)?;
-    refuse_unknown(of, path, &["tolerance"], reader);
+    refuse_unknown(of, path, &["tolerance", "of"], reader);
     let tolerance = share(of, "tolerance", path, reader).unwrap_or(TOLERANCE_DEFAULT);
-    Some(CanaryAsk::SuccessRatio { tolerance })
+    match of.get("of").map(|of| of.as_str().unwrap_or("")) {
+        None | Some("requests") => Some(CanaryAsk::SuccessRatio { tolerance }),
+        Some("users") => Some(CanaryAsk::UserRatio { tolerance }),
+        Some(_) => {
+            let message = "`of` is requests or users";
+            reader.error(Code::Value, &path.key("of"), message);
+            None
+        }
+    }
 }
 
 fn latency(of: &Value, path: &Path, reader: &mut Reader) -> Option<CanaryAsk> {

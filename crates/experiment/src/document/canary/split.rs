@@ -16,7 +16,7 @@ pub(super) fn read(
 ) -> Option<(f64, String)> {
     let path = path.key("split");
     let split = reader.map(map.get("split")?, &path)?;
-    refuse_unknown(split, &path, &["share", "by"], reader);
+    refuse_unknown(split, &path, &["share", "by", "epoch"], reader);
     require(split, &["share"], &path, reader);
     let part = share(split, "share", &path, reader);
     if part.is_some_and(|part| part <= 0.0 || part > 0.5) {

@@ -57,6 +57,96 @@ fn a_canary_is_read_with_what_was_left_out() {
 }
 
 #[test]
+fn a_front_is_divided_as_the_fault_is_unless_it_says_otherwise() {
+    let front = |front: Value| {
+        let mut canary = canary();
+        canary["front"] = front;
+        document(&canary, &arm()).unwrap().canary.unwrap()
+    };
+    let read = front(json!({"route": "web"})).front.unwrap();
+    assert_eq!(
+        (read.route.as_str(), read.by.as_str()),
+        ("web", "cookie:session")
+    );
+    let own = front(json!({"route": "web", "by": "header:x-user"}));
+    assert_eq!(own.arms.by(), Some("cookie:session"));
+    assert_eq!(own.front.unwrap().by, "header:x-user");
+    assert_eq!(front(Value::Null).front, None);
+}
+
+#[test]
+fn a_front_is_refused_where_nobody_could_be_the_same_behind() {
+    for by in [json!(null), json!("client"), json!("connection")] {
+        let mut wrong = canary();
+        wrong["split"] = json!({"share": 0.05, "by": by});
+        wrong["front"] = json!({"route": "web"});
+        let error = document(&wrong, &arm()).unwrap_err();
+        assert!(error.contains("nobody is the same"), "{by}: {error}");
+    }
+    let mut of_users = canary();
+    of_users["front"] = json!({"route": "web"});
+    of_users["kpis"] = json!([{"name": "users", "success-ratio": {"of": "users"}}]);
+    let error = document(&of_users, &arm()).unwrap_err();
+    assert!(error.contains("counted anew"), "{error}");
+}
+
+#[test]
+fn users_are_counted_where_the_split_tells_them_apart_and_an_epoch_fits_in() {
+    let of = |split: Value, more: Value| {
+        let mut wanted = canary();
+        wanted["split"] = split;
+        wanted["kpis"] = json!([{"name": "users", "success-ratio": {"of": "users"}}]);
+        for (key, value) in more.as_object().unwrap() {
+            wanted[key] = value.clone();
+        }
+        document(&wanted, &arm()).map(|read| read.canary.unwrap())
+    };
+    let by_cookie = json!({"share": 0.05, "by": "cookie:session"});
+    let read = of(by_cookie.clone(), json!({})).unwrap();
+    assert_eq!(read.kpis[0].asks, CanaryAsk::UserRatio { tolerance: 0.01 });
+    assert_eq!(read.epoch, Some(Duration::from_secs(5)));
+    let slow = json!({"share": 0.05, "by": "client", "epoch": "20s"});
+    let read = of(slow.clone(), json!({})).unwrap();
+    assert_eq!(read.epoch, Some(Duration::from_secs(20)));
+    assert_eq!(
+        read.baseline,
+        Duration::from_secs(20),
+        "no less than an epoch"
+    );
+    for (split, more, says) in [
+        (json!({"share": 0.05}), json!({}), "does not say whose"),
+        (
+            slow.clone(),
+            json!({"baseline": "10s"}),
+            "`baseline` ends before",
+        ),
+        (
+            slow,
+            json!({"duration": {"min": "1s", "max": "9s"}}),
+            "`duration` ends before",
+        ),
+        (
+            json!({"share": 0.05, "by": "client", "epoch": "2h"}),
+            json!({"baseline": "3h", "duration": {"max": "3h"}}),
+            "100 ms to an hour",
+        ),
+        (
+            by_cookie,
+            json!({"kpis": [{"name": "x", "success-ratio": {"of": "sessions"}}]}),
+            "requests or users",
+        ),
+        (
+            json!({"share": 0.05, "by": "client", "epoch": "2s"}),
+            json!({"kpis": [{"name": "x", "success-ratio": {"of": "requests"}}]}),
+            "no KPI is `of: users`",
+        ),
+    ] {
+        let error = of(split.clone(), more.clone()).unwrap_err();
+        assert!(error.contains(says), "{split} {more}: {error}");
+    }
+}
+
+#[test]
 fn what_would_not_do_as_it_says_is_refused() {
     let everybody = json!({"route": "web", "delay": "80ms"});
     let error = document(&canary(), &everybody).unwrap_err();
@@ -68,6 +158,14 @@ fn what_would_not_do_as_it_says_is_refused() {
             json!({"share": 0.1, "by": "cookie:"}),
             "cookie:NAME",
         ),
+        ("front", json!({}), "`route` is needed"),
+        ("front", json!({"route": ""}), "name of a route"),
+        (
+            "front",
+            json!({"route": "web", "by": "client"}),
+            "of a front is header:NAME",
+        ),
+        ("front", json!({"route": "web", "api": "x"}), "no such key"),
         ("kpis", json!([]), "at least one KPI"),
         ("kpis", json!([{"name": "x"}]), "one of `success-ratio`"),
         (

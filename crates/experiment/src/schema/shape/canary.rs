@@ -13,6 +13,7 @@ pub struct Canary {
     pub activity: Option<String>,
     pub split: Option<Split>,
     pub arms: Option<Arms>,
+    pub front: Option<Front>,
     #[schemars(length(min = 1))]
     pub kpis: Vec<CanaryKpi>,
     /// How long both arms are watched without the fault.
@@ -43,6 +44,18 @@ pub struct Split {
     pub share: f64,
     /// `connection`, `client`, `header:NAME` or `cookie:NAME`.
     pub by: Option<String>,
+    /// Where a KPI is of users: how long a user is watched at most, before it counts.
+    pub epoch: Option<Duration>,
+}
+
+/// The route whose arms are compared, where the fault is on one behind it. Services in between pass
+/// the header or cookie on.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Front {
+    /// A route of the same proxy.
+    pub route: String,
+    /// `header:NAME` or `cookie:NAME`; that of `split`, if not given.
+    pub by: Option<String>,
 }
 
 /// One of `success-ratio` and `latency`.
@@ -59,6 +72,15 @@ pub struct SuccessRatioOfArms {
     /// How much less it may be in the experiment.
     #[schemars(range(min = 0, max = 1))]
     pub tolerance: Option<f64>,
+    /// Of requests, if not given; or of users, each of them once: whether a bad answer came to it.
+    pub of: Option<RatioOf>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RatioOf {
+    Requests,
+    Users,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -12,6 +12,8 @@ pub(crate) struct Look<'a> {
     out: &'a Out,
     confidence: f64,
     arms: String,
+    /// What is counted.
+    what: &'static str,
     /// When the next line is due.
     next: Duration,
 }
@@ -24,6 +26,10 @@ impl<'a> Look<'a> {
             out,
             confidence: canary.confidence,
             arms: arms(canary),
+            what: match canary.epoch {
+                Some(_) => "users",
+                None => "requests",
+            },
             next: Duration::ZERO,
         }
     }
@@ -38,18 +44,18 @@ impl<'a> Look<'a> {
             Notice::Divided => "divided; both arms are watched without the fault".to_owned(),
             Notice::Watched => "both arms are watched without the fault".into(),
             Notice::Alike {
-                requests: [control, experiment],
-            } => format!("alike: {control} and {experiment} requests"),
+                counted: [control, experiment],
+            } => format!("alike: {control} and {experiment} {}", self.what),
             Notice::Even {
-                requests: [control, experiment],
-            } => format!("even: {control} and {experiment} requests"),
+                counted: [control, experiment],
+            } => format!("even: {control} and {experiment} {}", self.what),
             Notice::InPlace => "the experiment has the fault".into(),
-            Notice::Looked { requests, record } => {
+            Notice::Looked { counted, record } => {
                 if now < self.next {
                     return;
                 }
                 self.next = now + EVERY;
-                self.looked(*requests, record)
+                self.looked(*counted, record)
             }
             Notice::Stopped(why) => format!("{BOLD}stopped{BOLD:#}: {why}"),
         };
@@ -64,7 +70,8 @@ impl<'a> Look<'a> {
             .map(|kpi| format!("{} {}", kpi.name, kpi.effect(self.confidence)))
             .collect();
         format!(
-            "{control} and {experiment} requests; {}",
+            "{control} and {experiment} {}; {}",
+            self.what,
             effects.join("; ")
         )
     }
@@ -72,13 +79,15 @@ impl<'a> Look<'a> {
 
 fn arms(canary: &Canary) -> String {
     let name = &canary.activity;
-    match &canary.arms {
-        CanaryArms::Split { share, by } => format!(
-            "`{name}` for the experiment: {} % of the traffic by {by}, and as much for control",
-            share * 100.0
-        ),
-        CanaryArms::Apart { .. } => {
-            format!("`{name}` for the experiment; each arm has a source of its own")
-        }
-    }
+    let CanaryArms::Split { share, by } = &canary.arms else {
+        return format!("`{name}` for the experiment; each arm has a source of its own");
+    };
+    let front = canary.front.as_ref();
+    let by = front.map_or(by, |front| &front.by);
+    let at = front.map(|front| format!(" at route {}", front.route));
+    format!(
+        "`{name}` for the experiment: {} % of the traffic{} by {by}, and as much for control",
+        share * 100.0,
+        at.unwrap_or_default(),
+    )
 }

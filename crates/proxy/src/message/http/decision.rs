@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{BodyChange, HeaderChange, HttpAction, HttpFault};
-use crate::arms::Arm;
+use crate::arms::Member;
 use crate::chance::Chance;
 use crate::message::{Kind, MessageFault};
 use crate::stream::{Direction, Spread};
@@ -24,7 +24,7 @@ struct Decider {
 /// What becomes of one request and its answer. Nothing, as it begins.
 #[derive(Debug, Default)]
 pub(in crate::message) struct Decision {
-    pub(in crate::message) arm: Option<Arm>,
+    pub(in crate::message) member: Option<Member>,
     pub(in crate::message) delay: Duration,
     /// Instead of going on.
     pub(in crate::message) instead: Option<Instead>,
@@ -86,10 +86,11 @@ impl Deciders {
         method: &[u8],
         path: &[u8],
         headers: &[(&[u8], &[u8])],
-        arm: Option<Arm>,
+        member: Option<Member>,
     ) -> Decision {
+        let arm = member.map(|member| member.arm);
         let mut decision = Decision {
-            arm,
+            member,
             ..Decision::default()
         };
         for Decider { fault, spread } in &self.0 {

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::decision::{Changes, Deciders};
-use crate::arms::{Arm, Arms};
+use crate::arms::{Arms, Member};
 use crate::chance::Chance;
 use crate::message::passing::Passing;
 use crate::message::websocket::{self, WebSocket};
@@ -52,7 +52,7 @@ pub struct Version1 {
 #[derive(Debug)]
 struct Exchange {
     since: Instant,
-    arm: Option<Arm>,
+    member: Option<Member>,
     method: Method,
     /// The rest goes where this one's answer decides.
     may_become_other: bool,
@@ -111,8 +111,9 @@ impl Version1 {
     /// The first request has asked for a WebSocket, and has it, if it had asked.
     fn become_web_socket(&mut self) {
         let first = self.exchanges.front_mut();
-        let asked = first.and_then(|first| Some((first.web_socket.take()?, first.arm)));
-        if let Some((path, arm)) = asked {
+        let asked = first.and_then(|first| Some((first.web_socket.take()?, first.member)));
+        if let Some((path, member)) = asked {
+            let arm = member.map(|member| member.arm);
             let web_socket = WebSocket::new(self.chance, path.into_vec(), arm);
             self.web_socket = Some(Box::new(web_socket));
         }
@@ -136,7 +137,7 @@ impl Version1 {
                 well: status < 500,
                 ours,
                 took: now.saturating_duration_since(exchange.since),
-                arm: exchange.arm,
+                member: exchange.member,
             });
         }
     }
@@ -150,7 +151,7 @@ impl Version1 {
                 well: false,
                 ours: false,
                 took: now.saturating_duration_since(exchange.since),
-                arm: exchange.arm,
+                member: exchange.member,
             });
         }
     }
@@ -177,13 +178,13 @@ impl Session for Version1 {
 
     fn give_up(&mut self, now: Instant, out: &mut dyn Sink) {
         self.leave_unanswered(now, out);
-        if let Some((since, arm)) = self.requests.is_held_back() {
+        if let Some((since, member)) = self.requests.is_held_back() {
             // Whoever gave up did so on the fault.
             out.answered(Answered {
                 well: false,
                 ours: true,
                 took: now.saturating_duration_since(since),
-                arm,
+                member,
             });
         }
     }

@@ -13,7 +13,7 @@ use super::tally::Look;
 use super::turn::Turn;
 use super::way::Block;
 use super::{Http2, Mode};
-use crate::arms::Arm;
+use crate::arms::Member;
 use crate::stream::Direction;
 
 impl Http2 {
@@ -57,13 +57,13 @@ impl Http2 {
     }
 
     /// There is a new request.
-    fn count(&mut self, block: &Block, arm: Option<Arm>, turn: &Turn<'_>) {
+    fn count(&mut self, block: &Block, member: Option<Member>, turn: &Turn<'_>) {
         self.streams.last[0] = block.stream;
         if self.mode == Mode::Clear {
             self.streams.last[1] = block.stream;
         }
         self.requests += 1;
-        self.tally.asked(block.stream, arm, turn.now);
+        self.tally.asked(block.stream, member, turn.now);
     }
 
     /// Headers of an answer go to the client: it is counted, if they are its end.
@@ -87,17 +87,17 @@ impl Http2 {
         turn: &mut Turn<'_>,
     ) -> Result<(), Code> {
         let known = fields.as_deref().unwrap_or_default();
-        let (plan, arm) = self.faults.plan(self.requests, known);
+        let (plan, member) = self.faults.plan(self.requests, known);
         if self.mode == Mode::Clear {
             if plan.is_none() {
-                self.count(block, arm, turn);
+                self.count(block, member, turn);
                 self.way(Direction::Upstream).pass(&block.raw, turn);
                 return Ok(());
             }
             self.streams.begin();
             self.mode = Mode::Managed;
         }
-        self.count(block, arm, turn);
+        self.count(block, member, turn);
         let refused = match &fields {
             None => Some(Code::ENHANCE_YOUR_CALM),
             Some(_) if self.streams.is_full() => Some(Code::REFUSED_STREAM),

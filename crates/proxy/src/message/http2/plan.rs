@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::body::{Break, Changes, Cut};
 use super::error::Code;
 use super::hpack::Field;
-use crate::arms::{Arm, Arms};
+use crate::arms::{Arms, Member};
 use crate::chance::Chance;
 use crate::message::grpc::{GrpcAction, GrpcFault, GrpcStatus, Messages};
 use crate::message::http::decision::{DELAY, Deciders, Decision, Instead};
@@ -86,19 +86,21 @@ impl Faults {
         self.http.is_empty() && self.grpc.is_empty() && self.arms.is_none()
     }
 
-    /// The plan for the request of this number, none if no fault is on it; and the request's arm. Of
+    /// The plan for the request of this number, none if no fault is on it; and whose the request is. Of
     /// several answers the first is given, those in the words of HTTP before those in gRPC's; delays
     /// add up.
-    pub(super) fn plan(&self, number: u64, fields: &[Field]) -> (Option<Plan>, Option<Arm>) {
+    pub(super) fn plan(&self, number: u64, fields: &[Field]) -> (Option<Plan>, Option<Member>) {
         let request = Request::of(fields);
         let Request {
             method,
             path,
             headers,
         } = &request;
-        let arm = self.arms.as_ref().and_then(|arms| arms.of_request(headers));
+        let arms = self.arms.as_ref();
+        let member = arms.and_then(|arms| arms.of_request(headers));
+        let arm = member.map(|member| member.arm);
         let http = &self.http;
-        let decided = http.decide(self.chance, number, method, path, headers, arm);
+        let decided = http.decide(self.chance, number, method, path, headers, member);
         let on_call = |one: &&Grpc| {
             let meant = one.fault.arm.is_none() || one.fault.arm == arm;
             let fits = one.call.matching.fits(path, headers);
@@ -106,7 +108,7 @@ impl Faults {
         };
         let calls: Vec<&Grpc> = self.grpc.iter().filter(on_call).collect();
         if decided.is_none() && calls.is_empty() {
-            return (None, arm);
+            return (None, member);
         }
         let mut plan = Plan::of(decided, *method == b"HEAD");
         for one in calls {
@@ -116,7 +118,7 @@ impl Faults {
             }
             plan.add(&one.call.action);
         }
-        (Some(plan), arm)
+        (Some(plan), member)
     }
 }
 

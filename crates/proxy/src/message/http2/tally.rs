@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::hpack::Field;
-use crate::arms::Arm;
+use crate::arms::Member;
 use crate::message::Answered;
 use crate::message::grpc::is_grpc;
 
@@ -20,7 +20,7 @@ pub(super) struct Tally {
 #[derive(Debug)]
 struct Open {
     since: Instant,
-    arm: Option<Arm>,
+    member: Option<Member>,
     answer: Answer,
 }
 
@@ -66,11 +66,11 @@ impl Look {
 }
 
 impl Tally {
-    pub(super) fn asked(&mut self, key: u32, arm: Option<Arm>, now: Instant) {
+    pub(super) fn asked(&mut self, key: u32, member: Option<Member>, now: Instant) {
         if self.open.len() < OPEN {
             let open = Open {
                 since: now,
-                arm,
+                member,
                 answer: Answer::None,
             };
             self.open.insert(key, open);
@@ -109,7 +109,7 @@ impl Tally {
             well: open.answer == Answer::Begun { well: true },
             ours,
             took: now.saturating_duration_since(open.since),
-            arm: open.arm,
+            member: open.member,
         })
     }
 

@@ -107,7 +107,7 @@ impl<T: Kept> Awaited<T> {
                 well: first.begun.unwrap_or(true),
                 ours: false,
                 took: now.saturating_duration_since(first.since),
-                arm: None,
+                member: None,
             });
         }
         self.forget();
@@ -120,7 +120,7 @@ impl<T: Kept> Awaited<T> {
                 well: false,
                 ours: true,
                 took: now.saturating_duration_since(first.since),
-                arm: None,
+                member: None,
             });
         }
         self.forget();

@@ -227,6 +227,7 @@ mod tests {
             none: requests(&[(0.2, 50)], 0),
             control: requests(&[(0.01, 100)], 0),
             experiment: requests(&[(0.01, 20), (0.11, 80)], 0),
+            ..Arms::default()
         };
         let experiment = Some(Arm::Experiment);
         let one = seen(

@@ -7,7 +7,7 @@ use super::body::Body;
 use super::head::{Head, Request, Wrong};
 use super::responses::Carried;
 use super::{EXCHANGES_MOST, Exchange, HEAD_TIME, Method, Ours, Version1, rewrite};
-use crate::arms::Arm;
+use crate::arms::Member;
 use crate::message::http::BodyChange;
 use crate::message::passing::Passing;
 use crate::message::{Answered, Sink};
@@ -72,12 +72,12 @@ impl Requests {
         self.held = Vec::new();
     }
 
-    /// A request that a fault has wait: since when, in which arm.
-    pub(super) fn is_held_back(&self) -> Option<(Instant, Option<Arm>)> {
+    /// A request that a fault has wait: since when, and whose it is.
+    pub(super) fn is_held_back(&self) -> Option<(Instant, Option<Member>)> {
         match &self.at {
             At::Waiting {
                 since, decision, ..
-            } => Some((*since, decision.arm)),
+            } => Some((*since, decision.member)),
             _ => None,
         }
     }
@@ -269,14 +269,14 @@ impl Version1 {
         }
         let request = head.request()?;
         let headers = request.headers.list();
-        let arm = self
+        let member = self
             .arms
             .as_ref()
             .and_then(|arms| arms.of_request(&headers));
         let (chance, number) = (self.chance, self.requests.count);
         let Request { method, path, .. } = request;
         let deciders = &self.deciders;
-        Ok(deciders.decide(chance, number, method, path, &headers, arm))
+        Ok(deciders.decide(chance, number, method, path, &headers, member))
     }
 
     /// Sends a request on, or answers it. It came at a time, and its head has a length.
@@ -303,7 +303,7 @@ impl Version1 {
         };
         let mut exchange = Exchange {
             since,
-            arm: decision.arm,
+            member: decision.member,
             method,
             may_become_other: request.may_become_other,
             web_socket: request.may_become_web_socket.then(|| request.path.into()),
@@ -317,7 +317,7 @@ impl Version1 {
                     well: false,
                     ours: true,
                     took: now.saturating_duration_since(since),
-                    arm: decision.arm,
+                    member: decision.member,
                 });
                 out.end(Direction::Upstream, End::Reset);
                 self.requests.close();
@@ -394,7 +394,7 @@ impl Version1 {
         let bytes = rewrite::answer(status, &bytes::Bytes::new(), false, true);
         self.exchanges.push_back(Exchange {
             since: now,
-            arm: None,
+            member: None,
             method: Method::Other,
             may_become_other: false,
             web_socket: None,

@@ -491,9 +491,11 @@ fn a_fault_on_one_arm_falls_on_its_requests_and_each_is_counted_in_its_own() {
         name: "split".into(),
         share: 0.5,
         by: arms::Key::Cookie("user".into()),
+        draw: None,
+        users: None,
     };
     let chance = Chance::new(1);
-    let arms = Arms::new(split.clone(), chance);
+    let arms = Arms::new(split.clone(), chance, chance);
     bed.session.divide(Some(arms));
     for number in 0..40_u32 {
         let (key, user) = (2 * number + 1, number.to_string());
@@ -506,12 +508,13 @@ fn a_fault_on_one_arm_falls_on_its_requests_and_each_is_counted_in_its_own() {
             ("cookie", &crumb),
         ];
         bed.client(&headers(key, &fields, true));
-        let arm = split.arm(chance, user.as_bytes());
+        let member = split.member(split.chance(chance, chance), user.as_bytes());
+        let arm = member.map(|member| member.arm);
         if arm != Some(Arm::Experiment) {
             bed.upstream(&headers(key, OK, true));
         }
         let answers = std::mem::take(&mut bed.said.answers);
-        let told: Vec<_> = answers.iter().map(|one| (one.arm, one.ours)).collect();
-        assert_eq!(told, [(arm, arm == Some(Arm::Experiment))], "{user}");
+        let told: Vec<_> = answers.iter().map(|one| (one.member, one.ours)).collect();
+        assert_eq!(told, [(member, arm == Some(Arm::Experiment))], "{user}");
     }
 }

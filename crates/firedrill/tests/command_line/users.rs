@@ -1,0 +1,116 @@
+//! Canaries that count users, of whom each comes more than once.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::canary::{
+    FAILING, LATE, answering, ask, canary, document, is_clean, pause, proxy, reason,
+};
+use crate::place::Place;
+
+/// New users all the time, of whom each asks three times, each time on another connection.
+struct Users(Arc<AtomicBool>);
+
+impl Users {
+    fn of(address: SocketAddr) -> Self {
+        static USER: AtomicU64 = AtomicU64::new(1);
+        let stop = Arc::new(AtomicBool::new(false));
+        for _ in 0..6 {
+            let stop = Arc::clone(&stop);
+            thread::spawn(move || {
+                while !stop.load(Ordering::SeqCst) {
+                    let user = USER.fetch_add(1, Ordering::Relaxed);
+                    for _ in 0..3 {
+                        let request = format!(
+                            "GET / HTTP/1.1\r\nHost: x\r\nCookie: user={user}\r\nConnection: close\r\n\r\n"
+                        );
+                        let _ = ask(address, &request);
+                    }
+                    pause(Duration::from_millis(5));
+                }
+            });
+        }
+        Self(stop)
+    }
+}
+
+impl Drop for Users {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+fn counting(document: &str) -> String {
+    document.replace("'cookie:user'}", "'cookie:user', epoch: 1s}")
+}
+
+const STRICT: &str = "  kpis: [{name: shoppers, success-ratio: {tolerance: 0.01, of: users}}]
+  duration: {max: 60s}";
+
+const LENIENT: &str = "  kpis: [{name: shoppers, success-ratio: {tolerance: 0.3, of: users}}]
+  duration: {min: 2s, max: 60s}";
+
+fn count(arm: &Value, of: &str) -> u64 {
+    arm[of].as_u64().unwrap_or_default()
+}
+
+#[test]
+fn harm_to_users_is_proven_by_users_and_told_of_them() {
+    let place = Place::new();
+    let proxy = proxy(&place, &answering().to_string());
+    let _users = Users::of(proxy.address);
+    let (output, journal) = canary(&place, &counting(&document(&proxy, FAILING, STRICT)));
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(is_clean(&proxy));
+    let says = reason(&journal);
+    assert!(
+        says.starts_with("share of users without a bad answer of shoppers −0."),
+        "{says}"
+    );
+    assert!(says.contains(" users "), "{says}");
+    let record = &journal["firedrill"]["canary"];
+    assert_eq!(record["epoch"], 1.0);
+    assert_eq!(record["kpis"][0]["standing"], "harmed");
+    let [control, experiment] = ["control", "experiment"].map(|arm| &record["arms"][arm]);
+    assert_eq!(count(&control["users"], "bad"), 0, "{record}");
+    let users = &experiment["users"];
+    let all = count(users, "good") + count(users, "bad");
+    assert!(all > 0 && all < count(experiment, "good") + count(experiment, "bad"));
+    // Of three requests each, 60 % fail; 3 epochs may cut the requests of a user in two.
+    assert!(count(users, "bad") * 10 > all * 6, "{record}");
+    let told = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(
+        told.contains("even: ") && told.contains("met a bad answer"),
+        "{told}"
+    );
+    let report = place
+        .command(&["report", "canary.json", "-o", "canary.html"])
+        .output()
+        .unwrap();
+    assert!(report.status.success(), "{report:?}");
+    let page = std::fs::read_to_string(place.work().join("canary.html")).unwrap();
+    assert!(page.contains("Met a bad answer"));
+}
+
+#[test]
+fn that_users_bear_it_is_proven_by_users() {
+    let place = Place::new();
+    let proxy = proxy(&place, &answering().to_string());
+    let _users = Users::of(proxy.address);
+    let (output, journal) = canary(&place, &counting(&document(&proxy, LATE, LENIENT)));
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(journal["firedrill"]["verdict"], "held");
+    let says = reason(&journal);
+    assert!(
+        says.contains("share of users without a bad answer") && says.contains(" users "),
+        "{says}"
+    );
+    let record = &journal["firedrill"]["canary"];
+    assert_eq!(record["kpis"][0]["standing"], "harmless", "{record}");
+    assert!(is_clean(&proxy));
+}
