@@ -12,6 +12,7 @@ mod documents;
 mod drills;
 mod guard;
 mod help;
+mod live;
 mod margin;
 mod mistakes;
 mod newcomers;

@@ -69,7 +69,7 @@ fn harm_to_users_is_proven_by_users_and_told_of_them() {
     assert!(is_clean(&proxy));
     let says = reason(&journal);
     assert!(
-        says.starts_with("share of users without a bad answer of shoppers −0."),
+        says.starts_with("share of users without a bad answer in shoppers −0."),
         "{says}"
     );
     assert!(says.contains(" users "), "{says}");

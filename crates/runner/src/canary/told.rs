@@ -161,8 +161,12 @@ fn all(asked: &Asked, record: &CanaryRecord) -> String {
 
 /// `success ratio of checkouts −0.021 (95 %: −0.034 to −0.009), at most 0.005 worse is allowed`.
 fn effect(kpi: &CanaryKpiRecord, asked: &Asked) -> String {
+    let whose = match kpi.measure {
+        Compared::UserRatio => "in",
+        Compared::SuccessRatio | Compared::Latency(_) => "of",
+    };
     format!(
-        "{} of {} {}",
+        "{} {whose} {} {}",
         kpi.measured(),
         kpi.name,
         kpi.effect(asked.confidence)
