@@ -3,6 +3,7 @@
 //! The top level is Chaos Toolkit's, field by field; everything of ours is under `firedrill`.
 
 mod canary;
+pub mod margin;
 
 use std::collections::BTreeMap;
 

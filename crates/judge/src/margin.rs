@@ -22,6 +22,7 @@
 //! - [`belief`]: the posterior over break point, spread and drift; `prior.rs` is its start;
 //! - `choice.rs`: which magnitudes are safe enough, and which of them teaches most;
 //! - [`machine`]: the search as a state machine, and its journal;
+//! - [`foresight`]: what the answer will take, if all goes well;
 //! - [`answer`]: what was found, with its interval, headroom and cost.
 //!
 //! Deliberately absent: carrying a trial out, and reading numbers of the system.
@@ -30,12 +31,14 @@ pub mod answer;
 mod axis;
 pub mod belief;
 mod choice;
+pub mod foresight;
 pub mod machine;
 mod prior;
 pub mod question;
 pub mod trial;
 
 pub use answer::{Answer, End, Headroom, Hysteresis, Interval, Plotted, Unanswered};
+pub use foresight::{Foreseen, foresee};
 pub use machine::{Entry, Margin, Recovery, Refused, Step};
 pub use question::{Aim, Budget, Dwell, Normal, NormalIs, Question, Scale, Target, Wrong};
 pub use trial::{Approach, Ask, Trial, TrialRecord, Verdict};

@@ -140,6 +140,13 @@ impl Sensor {
         })
     }
 
+    /// When the last reading that was taken was asked for: what happened before that is in the
+    /// windows so far, as far as the source knew of it.
+    #[must_use]
+    pub fn last_asked(&self) -> Option<Duration> {
+        self.last.as_ref().map(|last| last.asked)
+    }
+
     /// There was no reading, for this reason. One that is missing is forgiven while the silence
     /// is not too long, for the next one says what happened meanwhile.
     ///

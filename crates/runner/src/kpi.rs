@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::provider::Providers;
 use crate::provider::http::Client;
+pub(crate) use counters::Heard;
 
 /// The shortest window.
 const WINDOW_MIN: Duration = Duration::from_millis(100);
@@ -47,6 +48,15 @@ impl std::fmt::Debug for Asks {
     }
 }
 
+impl Asks {
+    pub(crate) fn of(providers: &Providers) -> Self {
+        Self {
+            client: providers.http().clone(),
+            verify_tls: providers.verify_tls(),
+        }
+    }
+}
+
 impl Streams {
     pub(crate) fn new(seed: u64, events: mpsc::UnboundedSender<Event>) -> Self {
         Self {
@@ -62,10 +72,7 @@ impl Streams {
 
     /// Counters are asked for as everything else of the drill is.
     pub(crate) fn asking_as(mut self, providers: &Providers) -> Self {
-        self.asks = Asks {
-            client: providers.http().clone(),
-            verify_tls: providers.verify_tls(),
-        };
+        self.asks = Asks::of(providers);
         self
     }
 
@@ -78,17 +85,9 @@ impl Streams {
     }
 
     fn start_counters(&mut self, kpi: usize, call: &CountersCall, now: Duration) {
-        let (stop, stopped) = oneshot::channel();
+        let (stop, heard) = read_counters(call, &self.asks, now);
         self.stops.insert(kpi, stop);
-        let watch = counters::Watch {
-            kpi,
-            call: call.clone(),
-            asks: self.asks.clone(),
-            events: self.events.clone(),
-            began: Instant::now(),
-            offset: now,
-        };
-        tokio::spawn(watch.run(stopped));
+        tokio::spawn(pass_on(kpi, heard, self.events.clone()));
     }
 
     fn start_load(&mut self, kpi: usize, call: &LoadCall, now: Duration) {
@@ -113,6 +112,54 @@ impl Streams {
     pub(crate) fn stop(&mut self, kpi: usize) {
         if let Some(stop) = self.stops.remove(&kpi) {
             let _ = stop.send(());
+        }
+    }
+}
+
+/// Readings that a stretch must have room for: one at either end.
+const READINGS: u32 = 2;
+
+/// The shortest stretch of which a source says anything.
+pub(crate) fn tells_after(source: &KpiSource) -> Duration {
+    match source {
+        KpiSource::Load(_) => Duration::ZERO,
+        KpiSource::Counters(call) => call.interval * READINGS + call.scrape,
+    }
+}
+
+/// Reads counters from `now` on, which is since the drill's start, until the sender is used or gone.
+pub(crate) fn read_counters(
+    call: &CountersCall,
+    asks: &Asks,
+    now: Duration,
+) -> (oneshot::Sender<()>, mpsc::UnboundedReceiver<Heard>) {
+    let (stop, stopped) = oneshot::channel();
+    let (heard, told) = mpsc::unbounded_channel();
+    let watch = counters::Watch {
+        call: call.clone(),
+        asks: asks.clone(),
+        heard,
+        began: Instant::now(),
+        offset: now,
+    };
+    tokio::spawn(watch.run(stopped));
+    (stop, told)
+}
+
+/// To the engine, as its stream of this number.
+async fn pass_on(
+    kpi: usize,
+    mut heard: mpsc::UnboundedReceiver<Heard>,
+    events: mpsc::UnboundedSender<Event>,
+) {
+    while let Some(heard) = heard.recv().await {
+        let event = match heard {
+            Heard::Window { window, .. } => Event::Kpi { kpi, window },
+            Heard::Reset { at } => Event::KpiReset { kpi, at },
+            Heard::Ended { trouble } => Event::KpiEnded { kpi, trouble },
+        };
+        if events.send(event).is_err() {
+            return;
         }
     }
 }

@@ -6,7 +6,9 @@
 //!
 //! - [`ask`]: the question, from the document;
 //! - `facts`: what else the answer holds for;
-//! - [`record`]: what is kept after each step, and taken up again;
+//! - [`source`]: who says whether a magnitude is borne, and what that one can tell;
+//! - `gate`: what has to be well, known and enough before anything is broken;
+//! - `recovery`: the wait after a trial;
 //! - `turn`: the drill's side of the trials;
 //! - `steady`: the hypothesis between trials;
 //! - `stream`: the KPI's windows as good and bad requests;
@@ -14,7 +16,9 @@
 
 pub mod ask;
 mod facts;
-pub mod record;
+mod gate;
+mod recovery;
+pub mod source;
 mod steady;
 mod stream;
 mod trial;
@@ -25,8 +29,9 @@ use std::time::Duration;
 
 use firedrill_engine::Plan;
 use firedrill_engine::effect::{Level, Progress, Signal};
+use firedrill_experiment::journal::margin::{Record, Stopped, TrialReport};
 use firedrill_experiment::journal::{Journal, Verdict};
-use firedrill_judge::margin::{Entry, Margin, Normal, Question, Recovery, Step};
+use firedrill_judge::margin::{Entry, Margin, Step};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -34,14 +39,13 @@ use crate::fault::Faults;
 use crate::provider::{Cancel, Providers};
 use crate::{Notice as OfDrill, Ports, drive};
 use ask::Asked;
-use record::{Record, Stopped, TrialReport};
 use steady::Steady;
 use stream::Stream;
 pub use turn::Trials;
 use turn::{Held, Turn};
 
 /// How long the KPI has to be well before it is believed to be.
-const WELL_FOR: Duration = Duration::from_secs(1);
+pub(crate) const WELL_FOR: Duration = Duration::from_secs(1);
 
 /// For whoever looks on.
 #[derive(Debug)]
@@ -100,7 +104,7 @@ pub async fn hold(
         let mut see = |now, notice: Notice<'_>| (look.borrow_mut())(now, notice);
         let began = Instant::now();
         let mut search = Search {
-            stream: Stream::open(&asked.kpi, asked.seed, began),
+            stream: Stream::open(&asked.kpi, asked.seed, &providers, began),
             asked,
             faults,
             providers,
@@ -169,6 +173,9 @@ impl Search<'_> {
         self.look(Notice::Gate);
         self.know(record).await?;
         let question = self.gate(record).await?;
+        if self.asked.kpi.is_counted_elsewhere() && record.context.rate.is_none() {
+            record.context.rate = self.stream.rate();
+        }
         let mut margin =
             Margin::new(question.clone()).map_err(|wrong| Stopped::Refused(wrong.to_string()))?;
         margin
@@ -184,6 +191,7 @@ impl Search<'_> {
                     let number = record.trials.len() + 1;
                     let magnitude = ask.magnitude;
                     self.look(Notice::Trying { number, magnitude });
+                    let ask = self.as_traffic_is(&ask, margin.question())?;
                     let report = self.trial(number, &ask).await?;
                     self.look(Notice::Tried(&report));
                     let trial = report.trial;
@@ -198,114 +206,6 @@ impl Search<'_> {
                 .map_err(|refused| Stopped::Failed(refused.to_string()))?;
             record.take(&margin);
             self.keep(record)?;
-        }
-    }
-
-    /// Nothing is broken on a system that is not well; and what is normal is seen here.
-    async fn gate(&mut self, record: &Record) -> Result<Question, Stopped> {
-        let question = self.asked.question.clone();
-        if let Some(before) = &record.question {
-            let normal = before.normal;
-            if *before
-                != (Question {
-                    normal,
-                    ..question.clone()
-                })
-            {
-                let why = "the document asks something else than the record answers so far; begin anew without --resume";
-                return Err(Stopped::Refused(why.into()));
-            }
-        }
-        let limit =
-            self.began.elapsed() + self.asked.baseline.max(WELL_FOR) + question.recovery_within;
-        let until = self.began.elapsed() + self.asked.baseline;
-        let from = self.began.elapsed();
-        let mut windows = Vec::new();
-        loop {
-            let window = self.stream.next(&mut self.cancel).await?;
-            windows.push(window);
-            let now = self.began.elapsed();
-            let well = self.stream.well_since(from, &windows, WELL_FOR);
-            if now >= until && well.is_some() {
-                break;
-            }
-            if now > limit {
-                return Err(Stopped::Unhealthy(None));
-            }
-        }
-        let normal = match (record.question.as_ref(), self.asked.normal_latency) {
-            // A search that goes on has the scale it began with.
-            (Some(before), _) => before.normal,
-            (None, Some((quantile, is))) => {
-                let value = stream::latency(&windows, quantile);
-                Some(Normal { value, is })
-            }
-            (None, None) => question.normal,
-        };
-        self.look(Notice::Well {
-            normal: normal.map(|normal| normal.value),
-        });
-        Ok(Question { normal, ..question })
-    }
-
-    /// What the answer is to hold for; a search that goes on has it already, and it is the same.
-    async fn know(&mut self, record: &mut Record) -> Result<(), Stopped> {
-        let now = facts::read(&self.asked.facts, &self.providers, &self.cancel);
-        let now = now.await.map_err(Stopped::Refused)?;
-        match &record.context.facts {
-            Some(before) => facts::changed(before, &now).map_or(Ok(()), Err),
-            None => {
-                record.context.facts = Some(now);
-                Ok(())
-            }
-        }
-    }
-
-    /// An answer is one of one system.
-    async fn still_so(&mut self, record: &Record) -> Result<(), Stopped> {
-        let Some(before) = &record.context.facts else {
-            return Ok(());
-        };
-        let now = facts::read(&self.asked.facts, &self.providers, &self.cancel);
-        let now = now.await.map_err(Stopped::ContextChanged)?;
-        facts::changed(before, &now).map_or(Ok(()), Err)
-    }
-
-    /// Whether the hypothesis is met again in time.
-    async fn is_steady(&mut self, within: Duration) -> Result<bool, Stopped> {
-        let Some(steady) = &self.steady else {
-            return Ok(true);
-        };
-        let complaint = steady.wait(within, &mut self.cancel).await?;
-        if let Some(why) = &complaint {
-            self.look(Notice::Trouble(why));
-        }
-        Ok(complaint.is_none())
-    }
-
-    /// Waits until the KPI is back, and the hypothesis is met.
-    async fn recover(&mut self, within: Duration) -> Result<Recovery, Stopped> {
-        let from = self.began.elapsed();
-        let mut windows = Vec::new();
-        let mut bad = 0;
-        loop {
-            let window = self.stream.next(&mut self.cancel).await?;
-            bad += self.stream.counts(&window).bad;
-            windows.push(window);
-            if let Some(took) = self.stream.well_since(from, &windows, WELL_FOR) {
-                let left = (from + within).saturating_sub(self.began.elapsed());
-                let recovered = self.is_steady(left).await?;
-                if recovered {
-                    self.look(Notice::Recovered(took));
-                }
-                return Ok(Recovery { recovered, bad });
-            }
-            if self.began.elapsed() > from + within + WELL_FOR {
-                return Ok(Recovery {
-                    recovered: false,
-                    bad,
-                });
-            }
         }
     }
 

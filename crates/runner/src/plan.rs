@@ -1,6 +1,7 @@
 //! What a drill would do, before it does anything: targets, undo classes, time, traffic, digest.
 
 mod kpi;
+mod margin;
 
 use firedrill_engine::Options;
 use firedrill_experiment::call::{self, Call};
@@ -15,6 +16,7 @@ use crate::in_force::{Taken, check_together};
 use crate::spare::Spare;
 
 pub use kpi::{PlannedGuardrail, PlannedKpi, PlannedPhase};
+pub use margin::{PlannedMargin, margins};
 
 /// A plan to read, and to approve by its digest.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -25,6 +27,9 @@ pub struct Preview {
     pub kpis: Vec<PlannedKpi>,
     /// Thresholds on streams, each watched from the baseline to the recovery.
     pub guardrails: Vec<PlannedGuardrail>,
+    /// What the document's margins take, where they were asked about.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub margins: Vec<PlannedMargin>,
     /// Whose traffic no fault meets, as `host:port`.
     pub spared: Vec<String>,
     /// Seconds without the recovery, as far as the document tells.
@@ -99,6 +104,7 @@ pub fn preview(
         actions,
         kpis,
         guardrails,
+        margins: Vec::new(),
         spared: spare.names.clone(),
         seconds,
         recovery_seconds,

@@ -8,8 +8,8 @@ mod plot;
 use std::io;
 
 use firedrill_experiment::document::Margin;
+use firedrill_experiment::journal::margin::{Record, Stopped};
 use firedrill_judge::margin::{End, Unanswered};
-use firedrill_runner::margin::record::{Record, Stopped};
 
 use serde_json::Value;
 
@@ -56,7 +56,7 @@ pub(super) fn execute(args: &MarginArgs, global: &GlobalArgs, out: &Out) -> Resu
     if out.is_json() {
         out.json(&kept::Kept::of(&records, is_table))?;
     } else {
-        out.raw(answer::describe(&records)?.as_bytes())?;
+        out.raw(answer::describe(&records).as_bytes())?;
         out.line(format!("  record      {}", args.record.display()))?;
     }
     Ok(Exit::worst(records.iter().map(exit)))
@@ -110,7 +110,12 @@ fn goes_on(record: &Record) -> bool {
 pub(super) fn exit(record: &Record) -> Exit {
     match &record.stopped {
         Some(Stopped::Unhealthy(_) | Stopped::Refused(_)) => return Exit::Refused,
-        Some(Stopped::NoEffect(_) | Stopped::Sensor(_) | Stopped::ContextChanged(_)) => {
+        Some(
+            Stopped::NoEffect(_)
+            | Stopped::Sensor(_)
+            | Stopped::Traffic(_)
+            | Stopped::ContextChanged(_),
+        ) => {
             return Exit::Inconclusive;
         }
         Some(Stopped::NotRecovered(_)) => return Exit::Broken,

@@ -1,9 +1,11 @@
 //! `firedrill plan`: what a drill would do, and a digest to approve.
 
+mod margin;
+
 use firedrill_engine::Options;
 use firedrill_experiment::journal::Phase;
 use firedrill_experiment::scope::Scope;
-use firedrill_runner::plan::{PlannedAction, PlannedKpi, PlannedPhase, Preview, preview};
+use firedrill_runner::plan::{PlannedAction, PlannedKpi, PlannedPhase, Preview, margins, preview};
 use firedrill_runner::prepare::load_scope;
 use firedrill_runner::provider::{Providers, ProvidersConfig};
 use firedrill_runner::spare::Spare;
@@ -42,13 +44,15 @@ pub(super) fn execute(args: &PlanArgs, global: &GlobalArgs, out: &Out) -> Result
         tags: args.tags.clone(),
         ..Options::default()
     };
-    let preview = preview(
+    let seed = args.seed.unwrap_or(SEED);
+    let mut preview = preview(
         &document.experiment,
         &scope,
         &options,
-        args.seed.unwrap_or(SEED),
+        seed,
         &Spare::of(&document.experiment, &scope, &settings),
     );
+    preview.margins = margins(&document.experiment, &scope, seed, &mut preview.refusals);
     if out.is_json() {
         out.json(&preview)?;
     } else {
@@ -79,6 +83,9 @@ fn show(preview: &Preview, out: &Out) -> Result<(), Failure> {
             "  guard    {}: {}{reaction}{stops}",
             guardrail.guardrail, guardrail.source
         ))?;
+    }
+    for one in &preview.margins {
+        margin::show(one, out)?;
     }
     out.line(format!(
         "  time     {:.1} s, and up to {:.1} s of recovery; about {} synthetic requests",

@@ -2,7 +2,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use firedrill_experiment::journal::Journal;
-use firedrill_report::margin::{self, Dimension};
+use firedrill_experiment::journal::margin::Record;
+use firedrill_report::margin;
 use firedrill_report::{HtmlOptions, html, json as as_json, junit, markdown, read};
 use serde_json::json;
 
@@ -41,7 +42,7 @@ pub(super) fn execute(args: &ReportArgs, out: &Out) -> Result<Exit, Failure> {
 }
 
 /// The dimensions of all records, where records of margins were given and no journals.
-fn margins(args: &ReportArgs) -> Result<Option<Vec<Dimension>>, Failure> {
+fn margins(args: &ReportArgs) -> Result<Option<Vec<Record>>, Failure> {
     let mut dimensions = Vec::new();
     let mut journals = 0;
     for path in &args.journals {
@@ -66,7 +67,7 @@ fn margins(args: &ReportArgs) -> Result<Option<Vec<Dimension>>, Failure> {
 
 fn of_margins(
     format: ReportFormat,
-    dimensions: &[Dimension],
+    dimensions: &[Record],
     args: &ReportArgs,
 ) -> Result<String, Failure> {
     let options = HtmlOptions {

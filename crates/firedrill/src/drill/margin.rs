@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use firedrill_engine::Plan;
 use firedrill_experiment::document::{Experiment, Margin};
+use firedrill_experiment::journal::margin::{Context, FORM, Record};
 use firedrill_experiment::scope::Scope;
 use firedrill_runner::Ports;
 use firedrill_runner::control::Controls;
 use firedrill_runner::fault::Faults;
 use firedrill_runner::margin::ask::Asked;
-use firedrill_runner::margin::record::{Context, FORM, Record};
 use firedrill_runner::margin::{Notice, hold as search};
 use firedrill_runner::plan::preview;
 use firedrill_runner::prepare;
@@ -146,17 +146,24 @@ fn begin(order: &Order, margin: &Margin, asked: &Asked) -> Record {
             argument: asked.argument.clone(),
             unit: asked.unit.clone(),
             kpi: asked.kpi.name.clone(),
-            rate: asked.kpi.call.rate,
-            traffic: "synthetic".into(),
-            url: asked.kpi.call.url.clone(),
+            rate: match asked.kpi.is_counted_elsewhere() {
+                true => None,
+                false => asked.kpi.source.rate(),
+            },
+            traffic: asked.kpi.source.traffic().into(),
+            url: asked.kpi.url().to_owned(),
+            source: asked
+                .kpi
+                .is_counted_elsewhere()
+                .then(|| asked.kpi.source.describe()),
             node: identity::node(),
             facts: None,
         },
         question: None,
         journal: Vec::new(),
         trials: Vec::new(),
-        answer: Value::Null,
-        plotted: Value::Null,
+        answer: None,
+        plotted: None,
         stopped: None,
         drill: Value::Null,
     }

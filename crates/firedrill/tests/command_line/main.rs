@@ -11,6 +11,7 @@ mod documents;
 mod drills;
 mod guard;
 mod help;
+mod live;
 mod margin;
 mod mistakes;
 mod newcomers;

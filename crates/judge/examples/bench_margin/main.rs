@@ -1,7 +1,7 @@
 //! Searches on simulated systems whose break point is known, beside bisection and a ramp:
 //! how often the interval covers it, and what that costs; and certificates of a target that is
 //! a tenth of the axis below or above the break point. `cargo xtask bench margin` runs it;
-//! `runs=500` and `seed=20261123` are its settings.
+//! And the same searches where others count, and are read every so often. `runs=500` and `seed=20261123` are its settings.
 //!
 //! Bisection and ramp use the same trials, cut short by the same test, and stop at the same
 //! width, so that only the searches differ.
@@ -11,6 +11,7 @@
 )]
 
 mod certificate;
+mod read;
 mod search;
 mod system;
 
@@ -70,6 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let all = measure(kind, runs, seed)?;
         let covered = print(name, &all);
         certificates(name, kind, runs, seed)?;
+        too_few.extend(read::by_counters(name, kind, runs, seed)?);
         if covered < COVERAGE_MIN {
             too_few.push(format!("{name}: {covered:.1} %"));
         }
@@ -78,7 +80,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     Err(format!(
-        "the interval covers the break point too seldom: {}",
+        "the interval covers the break point too seldom, or more was spent than was allowed: {}",
         too_few.join(", ")
     )
     .into())

@@ -13,6 +13,7 @@ pub(crate) struct Found {
     pub(crate) truth: f64,
     pub(crate) cost: Cost,
     pub(crate) answered: bool,
+    pub(crate) within_budget: bool,
 }
 
 impl Found {
@@ -33,7 +34,7 @@ pub(crate) fn adaptive(
             Step::Try(ask) => Entry::Trial(system.trial(ask, question, &mut cost)),
             Step::Recover { .. } => Entry::Recovery(Recovery {
                 recovered: true,
-                bad: 0,
+                bad: system.unseen(),
             }),
             Step::Stop(end) => break !matches!(end, firedrill_judge::margin::End::NotAnswered(_)),
         };
@@ -46,6 +47,7 @@ pub(crate) fn adaptive(
         truth: system.break_point(),
         cost,
         answered,
+        within_budget: cost.bad <= question.budget.bad_events_max,
     })
 }
 
@@ -82,6 +84,7 @@ fn found(low: f64, high: f64, system: &System, cost: Cost) -> Found {
         truth: system.break_point(),
         cost,
         answered: true,
+        within_budget: true,
     }
 }
 

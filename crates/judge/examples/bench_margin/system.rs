@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use firedrill_judge::margin::{
-    Aim, Approach, Ask, Budget, Dwell, Question, Scale, Trial, TrialRecord,
+    Aim, Approach, Ask, Budget, Dwell, Question, Scale, Trial, TrialRecord, Verdict,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -50,7 +50,48 @@ pub(crate) struct System {
     /// The lower break point of a system that is broken already, if it remembers.
     broken_at: Option<f64>,
     is_broken: bool,
+    reading: Option<Reading>,
+    /// Bad requests of the last trial that were not told when it ended.
+    unseen: u64,
     random: ChaCha8Rng,
+}
+
+/// Counters that are read every so often, and are as old as the last scrape: both in requests.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reading {
+    pub(crate) every: u64,
+    pub(crate) scrape: u64,
+}
+
+impl Reading {
+    pub(crate) fn seconds(every: u64, scrape: u64) -> Self {
+        Self {
+            every: every * REQUESTS_PER_SECOND,
+            scrape: scrape * REQUESTS_PER_SECOND,
+        }
+    }
+
+    /// Until an event is seen, or the source is called missing: three readings, and the answer to
+    /// the last.
+    fn blind(self) -> u64 {
+        self.scrape + 4 * self.every
+    }
+
+    /// Until a window is of the fault alone.
+    fn before(self) -> u64 {
+        self.scrape + 2 * self.every
+    }
+
+    /// A question whose budget can hold what is not seen.
+    pub(crate) fn asks(self, scale: Scale) -> Question {
+        let mut question = question(scale);
+        let budget = &mut question.budget;
+        (budget.unseen_max, budget.before_max) = (self.blind(), self.before());
+        let each = budget.unseen_max + budget.before_max;
+        budget.bad_events_per_trial_max += each;
+        budget.bad_events_max += u64::from(budget.trials_max) * each;
+        question
+    }
 }
 
 /// What a run has cost so far.
@@ -80,8 +121,21 @@ impl System {
             crossing: break_point,
             broken_at: None,
             is_broken: false,
+            reading: None,
+            unseen: 0,
             random,
         }
+    }
+
+    /// Its requests are counted by others.
+    pub(crate) fn read(mut self, reading: Reading) -> Self {
+        self.reading = Some(reading);
+        self
+    }
+
+    /// What is told after the last trial's end.
+    pub(crate) fn unseen(&self) -> u64 {
+        self.unseen
     }
 
     /// Once broken, it is well again only below this place, until it has rested.
@@ -117,9 +171,12 @@ impl System {
         let at = place(question, ask.magnitude);
         cost.beyond = cost.beyond.max(at - self.break_point);
         cost.trials += 1;
+        if let Some(reading) = self.reading {
+            return self.read_trial(at, reading, trial, cost);
+        }
         let mut requests = 0;
         loop {
-            let bad = self.requests(at);
+            let bad = self.requests(at, LOOK);
             requests += LOOK;
             let elapsed = Duration::from_millis(requests * 1000 / REQUESTS_PER_SECOND);
             if let Some(record) = trial.observe(elapsed, bad, LOOK - bad) {
@@ -130,18 +187,61 @@ impl System {
         }
     }
 
+    /// The fault is in place at 0, at any time between two readings and two scrapes.
+    fn read_trial(
+        &mut self,
+        at: f64,
+        reading: Reading,
+        mut trial: Trial,
+        cost: &mut Cost,
+    ) -> TrialRecord {
+        let Reading { every, scrape } = reading;
+        let mut read = self.random.random_range(0..every);
+        let ago = self.random.random_range(0..scrape.max(1));
+        // All that a reading at this time knows of: what was there at the last scrape.
+        let known = |read: u64| match scrape {
+            0 => read,
+            scrape => ((read + ago) / scrape * scrape).saturating_sub(ago),
+        };
+        let (mut told, mut before, mut first) = (0, None::<u64>, None::<u64>);
+        loop {
+            let requests = known(read) - told;
+            told = known(read);
+            let bad = self.requests(at, requests);
+            let since = before.and_then(|before| before.checked_sub(scrape));
+            let ended = match since {
+                None => trial
+                    .observe_before(bad)
+                    .then(|| trial.ended(Verdict::NotYet)),
+                Some(since) => {
+                    let watched = read - scrape - *first.get_or_insert(since);
+                    let elapsed = Duration::from_millis(watched * 1000 / REQUESTS_PER_SECOND);
+                    trial.observe(elapsed, bad, requests - bad)
+                }
+            };
+            if let Some(record) = ended {
+                self.unseen = self.requests(at, read - told);
+                cost.bad += record.bad + record.bad_before + self.unseen;
+                cost.requests += read;
+                return record;
+            }
+            before = Some(read);
+            read += every;
+        }
+    }
+
     /// A few looks at a magnitude that breaks it.
     fn bring_above(&mut self, at: f64, trial: &mut Trial, cost: &mut Cost) {
         self.is_broken = true;
-        let bad = self.requests(at);
+        let bad = self.requests(at, LOOK);
         cost.requests += LOOK;
         trial.observe_before(bad);
     }
 
-    /// How many of the next requests are bad.
-    fn requests(&mut self, at: f64) -> u64 {
+    /// How many of the next so many requests are bad.
+    fn requests(&mut self, at: f64, many: u64) -> u64 {
         let rate = self.bad_rate(at);
-        (0..LOOK)
+        (0..many)
             .map(|_| u64::from(self.random.random::<f64>() < rate))
             .sum()
     }
@@ -198,6 +298,8 @@ pub(crate) fn question(scale: Scale) -> Question {
             bad_events_max: 1_000,
             bad_events_per_trial_max: 50,
             trials_max: 60,
+            unseen_max: 0,
+            before_max: 0,
         },
         recovery_within: Duration::from_secs(30),
     }

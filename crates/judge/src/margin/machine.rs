@@ -277,7 +277,7 @@ impl Margin {
         {
             return Some(Unanswered::NotRecovered);
         }
-        if self.bad_events >= budget.bad_events_max {
+        if self.bad_events.saturating_add(budget.blind()) >= budget.bad_events_max {
             return Some(Unanswered::BadEventsSpent);
         }
         (self.trials().count() >= budget.trials_max as usize).then_some(Unanswered::TrialsSpent)
@@ -430,7 +430,12 @@ impl Margin {
             magnitude: self.axis.magnitude(at),
             approach,
             dwell: question.dwell,
-            bad_events_max: question.budget.bad_events_per_trial_max.min(left),
+            // What is not seen yet when it ends is spent all the same.
+            bad_events_max: question
+                .budget
+                .bad_events_per_trial_max
+                .min(left)
+                .saturating_sub(question.budget.unseen_max),
             bad_rate_max: question.bad_rate_max,
             alpha_break: question.alpha,
             alpha_hold: question.alpha,

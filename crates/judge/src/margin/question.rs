@@ -99,6 +99,27 @@ pub struct Budget {
     /// No single trial may spend more.
     pub bad_events_per_trial_max: u64,
     pub trials_max: u32,
+    /// What may be spent before whoever counts can tell of it. No trial begins that the rest of the
+    /// budget could not pay for with this on top, and a trial ends so much before its own limit.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub unseen_max: u64,
+    /// What a trial may spend before the first count that is of its fault alone is told. A trial
+    /// that could not pay for it would say nothing where it breaks, and only there, which would
+    /// make a search believe that it holds; so none begins.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub before_max: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_nothing(count: &u64) -> bool {
+    *count == 0
+}
+
+impl Budget {
+    /// What a trial spends beside what it is judged by, at the most.
+    pub(super) fn blind(&self) -> u64 {
+        self.unseen_max.saturating_add(self.before_max)
+    }
 }
 
 /// Why a question cannot be asked.
@@ -142,6 +163,11 @@ pub enum Wrong {
     },
     /// A limit of 0.
     Budget,
+    /// A trial could spend all that it may before anybody sees the first of it.
+    Unseen {
+        blind: u64,
+        most: u64,
+    },
 }
 
 impl std::error::Error for Wrong {}
@@ -193,6 +219,10 @@ impl fmt::Display for Wrong {
             Wrong::Budget => f.write_str(
                 "a budget without bad events or without trials answers nothing: one bad event per trial, in all, and one trial are the least",
             ),
+            Wrong::Unseen { blind, most } => write!(
+                f,
+                "{blind} bad events may be spent before a trial can be judged or after, unseen, and a trial may spend {most}: none can begin"
+            ),
         }
     }
 }
@@ -239,6 +269,17 @@ impl Question {
             }
         }
         enough
+    }
+
+    /// The fewest requests, all of them bad, after which a trial is said to break.
+    #[must_use]
+    pub fn requests_to_break(&self) -> u64 {
+        let mut test = BadRateTest::new(self.bad_rate_max, self.alpha);
+        let mut bad = 1;
+        while !test.observe(1, 0) && bad < 1 << 20 {
+            bad += 1;
+        }
+        bad
     }
 
     /// The axis to search on. A certificate needs nothing beyond its target.
@@ -320,8 +361,15 @@ impl Question {
             bad_events_max,
             bad_events_per_trial_max,
             trials_max,
+            ..
         } = self.budget;
-        let has_some = bad_events_max > 0 && bad_events_per_trial_max > 0 && trials_max > 0;
-        has_some.then_some(()).ok_or(Wrong::Budget)
+        if bad_events_max == 0 || bad_events_per_trial_max == 0 || trials_max == 0 {
+            return Err(Wrong::Budget);
+        }
+        let most = bad_events_per_trial_max.min(bad_events_max);
+        let blind = self.budget.blind();
+        (blind < most)
+            .then_some(())
+            .ok_or(Wrong::Unseen { blind, most })
     }
 }

@@ -16,7 +16,7 @@ use firedrill_judge::margin::{
     Aim, Ask, End, Entry, Margin, Normal, NormalIs, Question, Recovery, Refused, Scale, Step,
     Target, TrialRecord, Unanswered, Verdict, Wrong,
 };
-use system::{Cost, KINDS, Kind, System};
+use system::{Cost, KINDS, Kind, Reading, System};
 
 const RECOVERED: Entry = Entry::Recovery(Recovery {
     recovered: true,
@@ -65,6 +65,23 @@ fn trials(margin: &Margin) -> Vec<TrialRecord> {
         Entry::Recovery(_) => None,
     });
     trials.collect()
+}
+
+/// As `cargo xtask bench margin` has it with 500 runs each.
+#[test]
+fn a_source_that_is_read_now_and_then_is_no_less_right_and_never_beyond_the_budget() {
+    for reading in [Reading::seconds(1, 0), Reading::seconds(5, 15)] {
+        for (name, kind) in KINDS {
+            let runs = (0..6_u64).map(|seed| {
+                let mut system = System::draw(kind, seed).read(reading);
+                search::adaptive(&reading.asks(Scale::Log), &mut system).unwrap()
+            });
+            let runs: Vec<_> = runs.collect();
+            assert!(runs.iter().all(|run| run.within_budget), "{name}");
+            let covered = runs.iter().filter(|run| run.covers()).count();
+            assert!(covered >= 5, "{name}, {reading:?}: {covered} of 6");
+        }
+    }
 }
 
 /// `cargo xtask bench margin` has 500 runs each; a few are enough to see it break.

@@ -2,17 +2,18 @@
 
 use maud::{Markup, html as markup};
 
+use firedrill_experiment::journal::margin::{Record, TrialReport};
+
 use super::plot::plot;
 use super::text::verdict as word;
 use super::words::{COLUMNS, between, figures, heading, spent, table, told};
-use super::{Dimension, Trial};
 use crate::html::verdict::{capitalised, mark};
 use crate::html::{HtmlOptions, page};
 use crate::{times, words};
 
 /// One self-contained page; several dimensions begin with their table.
 #[must_use]
-pub fn html(dimensions: &[Dimension], options: &HtmlOptions) -> String {
+pub fn html(dimensions: &[Record], options: &HtmlOptions) -> String {
     let title = options.title.clone().unwrap_or_else(|| match dimensions {
         [one] => heading(one),
         several => several
@@ -27,7 +28,7 @@ pub fn html(dimensions: &[Dimension], options: &HtmlOptions) -> String {
 }
 
 /// The margin table.
-fn margins(title: &str, dimensions: &[Dimension]) -> Markup {
+fn margins(title: &str, dimensions: &[Record]) -> Markup {
     let rows = table(dimensions);
     markup! {
         header.aggregate {
@@ -52,7 +53,7 @@ fn margins(title: &str, dimensions: &[Dimension]) -> Markup {
     }
 }
 
-fn dimension(at: usize, of: &Dimension) -> Markup {
+fn dimension(at: usize, of: &Record) -> Markup {
     let told = told(of);
     let took = of.trials.last().map(|last| last.reverted);
     markup! {
@@ -78,7 +79,7 @@ fn dimension(at: usize, of: &Dimension) -> Markup {
     }
 }
 
-fn key_figures(of: &Dimension) -> Markup {
+fn key_figures(of: &Record) -> Markup {
     let Some(answer) = &of.answer else {
         return markup! {};
     };
@@ -109,7 +110,7 @@ fn figure(name: &str, value: &str, sub: &str) -> Markup {
     markup! { div { dt { (name) } dd.value { (value) } dd.sub { (sub) } } }
 }
 
-fn trials(of: &Dimension) -> Markup {
+fn trials(of: &Record) -> Markup {
     markup! {
         section {
             h2 { "Trials" }
@@ -124,7 +125,7 @@ fn trials(of: &Dimension) -> Markup {
     }
 }
 
-fn row(of: &Dimension, trial: &Trial) -> Markup {
+fn row(of: &Record, trial: &TrialReport) -> Markup {
     use firedrill_judge::margin::Verdict;
     let record = &trial.trial;
     let class = match record.verdict {
@@ -146,7 +147,7 @@ fn row(of: &Dimension, trial: &Trial) -> Markup {
 }
 
 /// What it holds for, and how it can be repeated.
-fn made(of: &Dimension) -> Markup {
+fn made(of: &Record) -> Markup {
     let mut facts: Vec<(String, String)> = figures(of)
         .into_iter()
         .map(|(name, value)| (capitalised(name), value))

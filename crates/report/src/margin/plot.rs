@@ -1,10 +1,10 @@
 //! A search, drawn: where it breaks as far as is known, above the trials in their order.
 
+use firedrill_experiment::journal::margin::{Record, TrialReport};
 use firedrill_experiment::units::Unit;
 use firedrill_judge::margin::{NormalIs, Plotted, Scale as Spaced, Verdict};
 use maud::{Markup, html};
 
-use super::{Dimension, Trial};
 use crate::svg::{Anchor, Path, Scale, Svg};
 
 const WIDTH: f64 = 1120.0;
@@ -19,7 +19,7 @@ const TRIALS: f64 = 222.0;
 const TRIALS_HEIGHT_MAX: f64 = 420.0;
 
 /// Nothing before there was a question.
-pub(super) fn plot(of: &Dimension) -> Option<Markup> {
+pub(super) fn plot(of: &Record) -> Option<Markup> {
     let plotted = of
         .plotted
         .as_ref()
@@ -112,7 +112,7 @@ fn belief(plotted: &Plotted, x: &Scale, svg: &mut Svg) {
 }
 
 /// The break point and its ends; an end that is open is the end of what may be tried.
-fn interval(of: &Dimension, x: &Scale, bottom: f64, svg: &mut Svg) {
+fn interval(of: &Record, x: &Scale, bottom: f64, svg: &mut Svg) {
     let Some(found) = of.answer.as_ref().map(|answer| answer.break_point) else {
         return;
     };
@@ -134,7 +134,7 @@ fn interval(of: &Dimension, x: &Scale, bottom: f64, svg: &mut Svg) {
 }
 
 /// What replaces it has its place on the axis; what is added has none, unless it falls within.
-fn normal(of: &Dimension, ends: (f64, f64), x: &Scale, bottom: f64, svg: &mut Svg) {
+fn normal(of: &Record, ends: (f64, f64), x: &Scale, bottom: f64, svg: &mut Svg) {
     let Some(normal) = of.question.as_ref().and_then(|question| question.normal) else {
         return;
     };
@@ -159,7 +159,7 @@ fn beside(at: f64) -> (Anchor, f64) {
     }
 }
 
-fn mark(trial: &Trial, unit: &Unit, x: Scale, y: f64, step: f64, svg: &mut Svg) {
+fn mark(trial: &TrialReport, unit: &Unit, x: Scale, y: f64, step: f64, svg: &mut Svg) {
     let class = match trial.trial.verdict {
         Verdict::Hold => "mark-good",
         Verdict::Break => "mark-bad",

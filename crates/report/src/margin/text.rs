@@ -2,15 +2,15 @@
 
 use std::fmt::Write as _;
 
+use firedrill_experiment::journal::margin::{Record, TrialReport};
 use firedrill_judge::margin::{Approach, Verdict};
 use serde_json::{Value, json};
 
 use super::words::{COLUMNS, figures, heading, table, told};
-use super::{Dimension, Trial};
 
 /// The margin table where there are several dimensions, then each with its trials.
 #[must_use]
-pub fn markdown(dimensions: &[Dimension]) -> String {
+pub fn markdown(dimensions: &[Record]) -> String {
     let mut out = String::new();
     if dimensions.len() > 1 {
         let _ = writeln!(out, "# Margins\n\n| {} |", COLUMNS.join(" | "));
@@ -28,10 +28,11 @@ pub fn markdown(dimensions: &[Dimension]) -> String {
 
 /// `{"margins": n, "rows": [{…}]}`: a row holds `title`, `dimension`, `answer` (a word),
 /// `sentence`, `unit`, `break-point`, `headroom`, `held`, `trials`, `bad-events`, `facts`, `rate`
-/// (requests per second), `began`, `seed` and `version`; what is not known is null.
+/// (requests per second), `traffic`, `source` (of counters), `began`, `seed` and `version`; what is
+/// not known is null.
 #[must_use]
-pub fn json(dimensions: &[Dimension]) -> Value {
-    let row = |of: &Dimension| {
+pub fn json(dimensions: &[Record]) -> Value {
+    let row = |of: &Record| {
         let told = told(of);
         let answer = of.answer.as_ref();
         json!({
@@ -47,6 +48,8 @@ pub fn json(dimensions: &[Dimension]) -> Value {
             "bad-events": answer.map(|answer| answer.bad_events),
             "facts": of.context.facts,
             "rate": of.context.rate,
+            "traffic": of.context.traffic,
+            "source": of.context.source,
             "began": of.began,
             "seed": of.seed,
             "version": of.version,
@@ -56,7 +59,7 @@ pub fn json(dimensions: &[Dimension]) -> Value {
     json!({"margins": rows.len(), "rows": rows})
 }
 
-fn one(of: &Dimension, out: &mut String) {
+fn one(of: &Record, out: &mut String) {
     let told = told(of);
     let _ = writeln!(out, "# {}\n", escaped(&heading(of)));
     let _ = writeln!(out, "**{}**: {}\n", told.word, escaped(&told.sentence));
@@ -87,7 +90,7 @@ fn one(of: &Dimension, out: &mut String) {
 }
 
 /// `borne`, `not borne`, `not clear`, and from which side.
-pub(super) fn verdict(trial: &Trial) -> String {
+pub(super) fn verdict(trial: &TrialReport) -> String {
     let word = match trial.trial.verdict {
         Verdict::Hold => "borne",
         Verdict::Break => "not borne",

@@ -1,10 +1,10 @@
 //! The answer in words that a manager can read, and the figures behind it.
 
+use firedrill_experiment::journal::margin::Record;
 use firedrill_experiment::units::Unit;
 use firedrill_judge::margin::{Aim, Answer, End, Headroom, Interval, Unanswered};
 use serde_json::Value;
 
-use super::Dimension;
 use crate::summary::Tone;
 use crate::words::count;
 
@@ -29,7 +29,7 @@ impl Told {
 
 /// The document's title, and the dimension's name where it has one.
 #[must_use]
-pub fn heading(of: &Dimension) -> String {
+pub fn heading(of: &Record) -> String {
     match &of.context.name {
         Some(name) => format!("{}: {name}", of.title),
         None => of.title.clone(),
@@ -38,7 +38,7 @@ pub fn heading(of: &Dimension) -> String {
 
 /// The answer, with what it holds for.
 #[must_use]
-pub fn told(of: &Dimension) -> Told {
+pub fn told(of: &Record) -> Told {
     let (good, word, what) = answer(of);
     let sentence = match good {
         Some(_) => {
@@ -58,15 +58,9 @@ pub fn told(of: &Dimension) -> Told {
     }
 }
 
-fn answer(of: &Dimension) -> (Option<bool>, &'static str, String) {
+fn answer(of: &Record) -> (Option<bool>, &'static str, String) {
     if let Some(stopped) = &of.stopped {
-        let text = stopped.text.clone();
-        let text = text.unwrap_or_else(|| match stopped.why.as_str() {
-            "halted" => "it was stopped from outside".into(),
-            "unhealthy" => "the KPI was not well before anything was broken".into(),
-            other => other.to_owned(),
-        });
-        return (None, "stopped", text);
+        return (None, "stopped", stopped.to_string());
     }
     let Some(answer) = &of.answer else {
         return (None, "stopped", "nothing was asked".to_owned());
@@ -117,7 +111,7 @@ fn unanswered(why: Unanswered) -> &'static str {
     }
 }
 
-fn target(of: &Dimension) -> Option<f64> {
+fn target(of: &Record) -> Option<f64> {
     let question = of.question.as_ref()?;
     matches!(question.aim, Aim::Certify { .. })
         .then(|| question.target().ok().flatten())
@@ -125,8 +119,8 @@ fn target(of: &Dimension) -> Option<f64> {
 }
 
 /// `at 40 requests/s, version 1.4, 6 replicas`.
-fn holds_at(of: &Dimension) -> String {
-    let mut text = format!("at {} requests/s", of.context.rate);
+fn holds_at(of: &Record) -> String {
+    let mut text = format!("at {}", traffic(of));
     for (name, value) in of.context.facts.iter().flatten() {
         text.push_str(", ");
         text.push_str(&match value {
@@ -136,6 +130,22 @@ fn holds_at(of: &Dimension) -> String {
         });
     }
     text
+}
+
+/// `40 requests/s`; of what others send it is about so many.
+fn traffic(of: &Record) -> String {
+    let context = &of.context;
+    match (context.rate, &context.source) {
+        (Some(rate), None) => format!("{rate} requests/s"),
+        (Some(rate), Some(_)) => {
+            let digits = if rate < 10.0 { 1 } else { 0 };
+            format!(
+                "about {rate:.digits$} requests/s of {} traffic",
+                context.traffic
+            )
+        }
+        (None, _) => format!("{} traffic", context.traffic),
+    }
 }
 
 /// `201 ms (95 %: 193 ms to 209 ms)`.
@@ -155,7 +165,7 @@ pub(super) fn between(interval: &Interval, unit: &Unit) -> String {
 
 /// The figures behind the answer, by name.
 #[must_use]
-pub fn figures(of: &Dimension) -> Vec<(&'static str, String)> {
+pub fn figures(of: &Record) -> Vec<(&'static str, String)> {
     let Some(answer) = &of.answer else {
         return Vec::new();
     };
@@ -216,12 +226,17 @@ pub(super) fn spent(answer: &Answer) -> String {
     )
 }
 
-fn holds_for(of: &Dimension) -> String {
+fn holds_for(of: &Record) -> String {
     let context = &of.context;
-    let load = format!(
-        "{} requests/s of {} traffic to {}",
-        context.rate, context.traffic, context.url
-    );
+    let load = match &context.source {
+        Some(source) => format!("{}, {source}", traffic(of)),
+        None => format!(
+            "{} of {} traffic to {}",
+            traffic(of),
+            context.traffic,
+            context.url
+        ),
+    };
     let facts: Vec<_> = (context.facts.iter().flatten())
         .map(|(name, value)| match value {
             Value::String(value) => format!("{name} {value}"),
@@ -247,8 +262,8 @@ pub const COLUMNS: [&str; 6] = [
 
 /// The margin table: a row for each dimension, in the order of [`COLUMNS`].
 #[must_use]
-pub fn table(dimensions: &[Dimension]) -> Vec<[String; 6]> {
-    let row = |of: &Dimension| {
+pub fn table(dimensions: &[Record]) -> Vec<[String; 6]> {
+    let row = |of: &Record| {
         let unit = &of.context.unit;
         let nothing = || "—".to_owned();
         let name = of.context.name.clone();

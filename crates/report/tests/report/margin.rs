@@ -34,6 +34,8 @@ fn searched(name: &str) -> Value {
             bad_events_max: 500,
             bad_events_per_trial_max: 50,
             trials_max: 60,
+            unseen_max: 0,
+            before_max: 0,
         },
         recovery_within: Duration::from_secs(10),
     };

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use firedrill_engine::Event;
 use firedrill_experiment::call::{Counters, CountersCall};
+use firedrill_judge::Window;
 use firedrill_judge::sensor::{Ailment, Reading, Rules, Sensor, Told};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -12,13 +12,27 @@ use super::{Asks, json, prometheus, proxy};
 
 /// One stream's source.
 pub(super) struct Watch {
-    pub(super) kpi: usize,
     pub(super) call: CountersCall,
     pub(super) asks: Asks,
-    pub(super) events: mpsc::UnboundedSender<Event>,
+    pub(super) heard: mpsc::UnboundedSender<Heard>,
     /// When the stream began, and when that was since the drill's start.
     pub(super) began: Instant,
     pub(super) offset: Duration,
+}
+
+/// What is heard of counters, in order.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    Window {
+        window: Window,
+        /// When its first and its last reading were asked for: nothing in it was counted before
+        /// the one, and all that was counted before the other is told.
+        asked: (Duration, Duration),
+    },
+    /// The counters began anew.
+    Reset { at: Duration },
+    /// The last word; with what is wrong with them, if that is why.
+    Ended { trouble: Option<String> },
 }
 
 /// What the counters stand at, without times.
@@ -50,17 +64,17 @@ impl Watch {
                 _ = &mut stopped => true,
                 _ = ticks.tick() => false,
             };
+            let since = sensor.last_asked();
             let read = self.read(&mut sensor).await;
             let trouble = match read {
                 Ok(told) => {
-                    self.tell(told);
+                    self.tell(told, (since, sensor.last_asked()));
                     None
                 }
                 Err(ailment) => Some(ailment.to_string()),
             };
             if is_last || trouble.is_some() {
-                let kpi = self.kpi;
-                let _ = self.events.send(Event::KpiEnded { kpi, trouble });
+                let _ = self.heard.send(Heard::Ended { trouble });
                 return;
             }
         }
@@ -113,18 +127,21 @@ impl Watch {
         }
     }
 
-    fn tell(&self, told: Told) {
-        let kpi = self.kpi;
+    fn tell(&self, told: Told, asked: (Option<Duration>, Option<Duration>)) {
         let window = match told {
             Told::Nothing => return,
             Told::Window(window) => window,
             Told::Reset(window) => {
                 let at = window.start;
-                let _ = self.events.send(Event::KpiReset { kpi, at });
+                let _ = self.heard.send(Heard::Reset { at });
                 window
             }
         };
+        let asked = (
+            asked.0.unwrap_or(window.start),
+            asked.1.unwrap_or(window.counts().end()),
+        );
         // The drill may be over already.
-        let _ = self.events.send(Event::Kpi { kpi, window });
+        let _ = self.heard.send(Heard::Window { window, asked });
     }
 }

@@ -2,19 +2,18 @@
 
 use std::time::Duration;
 
-use firedrill_experiment::call::{self, FaultCall, KpiSource, LoadCall};
+use firedrill_experiment::call::FaultCall;
 use firedrill_experiment::document::{
-    Expected, Experiment, Kpi, Margin, MarginAim, MarginScale, MarginTarget, NormalFrom,
-    NormalIs as Is,
+    Experiment, Margin, MarginAim, MarginScale, MarginTarget, NormalFrom, NormalIs as Is,
 };
 use firedrill_experiment::scope::Scope;
 use firedrill_experiment::units::Unit;
 use firedrill_judge::margin::{
     Aim as Of, Budget, Dwell, Margin as Search, Normal, NormalIs, Question, Scale, Target,
 };
-use firedrill_judge::{Degraded, Objective};
 
 use super::facts::{Fact, facts};
+use super::source::Watched;
 use crate::aim::{Aim, named_fault};
 
 /// How long the system may take to be well again, unless the document says.
@@ -39,15 +38,6 @@ pub struct Asked {
     pub seed: u64,
 }
 
-/// The KPI, and what is well of it.
-#[derive(Debug, Clone)]
-pub struct Watched {
-    pub name: String,
-    pub call: LoadCall,
-    pub objective: Objective,
-    pub count_degraded_as: Degraded,
-}
-
 impl Asked {
     /// One of the document's dimensions, which may spend `bad_events_max` of what the blast radius
     /// allows.
@@ -62,17 +52,23 @@ impl Asked {
         seed: u64,
     ) -> Result<Self, Vec<String>> {
         let mut reasons = unplayable(experiment, margin);
-        let fault = fault(experiment, margin, scope, seed, &mut reasons);
-        let kpi = watched(experiment, margin, scope, &mut reasons);
-        let question = question(experiment, margin, bad_events_max);
+        let kpi = Watched::of(experiment, margin, scope, &mut reasons);
+        let late = kpi.as_ref().map(Watched::tells_late_by).unwrap_or_default();
+        let fault = fault(experiment, margin, (scope, seed), late, &mut reasons);
+        let mut question = question(experiment, margin, bad_events_max);
         if bad_events_max == Some(0) {
             reasons.push(
                 "the blast radius' `bad-events-max` is spent: nothing is left for this dimension"
                     .into(),
             );
         }
-        if let Some(kpi) = &kpi {
-            reasons.extend(too_slow(&question, kpi));
+        // Where the document does not say how much traffic there is, the search itself sees it.
+        if let Some((kpi, rate)) = kpi.as_ref().and_then(|kpi| Some((kpi, kpi.source.rate()?)))
+            && bad_events_max != Some(0)
+        {
+            reasons.extend(kpi.too_slow(&question, rate));
+            reasons.extend(kpi.too_blind(&question, rate));
+            kpi.keep_back(&mut question, rate);
         }
         let (Some(fault), Some(kpi), true) = (fault, kpi, reasons.is_empty()) else {
             return Err(reasons);
@@ -149,12 +145,13 @@ fn unplayable(experiment: &Experiment, margin: &Margin) -> Vec<String> {
 fn fault(
     experiment: &Experiment,
     margin: &Margin,
-    scope: &Scope,
-    seed: u64,
+    (scope, seed): (&Scope, u64),
+    late: Duration,
     reasons: &mut Vec<String>,
 ) -> Option<FaultCall> {
     let mut call = named_fault(experiment, &margin.activity, scope, reasons)?;
-    let longest = margin.dwell.1 + BEYOND_DWELL;
+    let needed = margin.dwell.1 + late;
+    let longest = needed + BEYOND_DWELL;
     let most = experiment
         .blast_radius
         .and_then(|radius| radius.duration_max);
@@ -172,55 +169,17 @@ fn fault(
             reasons.push(why);
         }
     }
-    if call.duration < margin.dwell.1 {
+    if call.duration < needed {
+        let of_late = match late.is_zero() {
+            true => String::new(),
+            false => format!(" ({late:?} of it until its KPI can tell)"),
+        };
         reasons.push(format!(
-            "a trial lasts up to {:?}, and the blast radius allows a fault {:?}: make `dwell.max` shorter, or `duration-max` longer",
-            margin.dwell.1, call.duration
+            "a trial lasts up to {needed:?}{of_late}, and the blast radius allows a fault {:?}: make `dwell.max` shorter, or `duration-max` longer",
+            call.duration
         ));
     }
     Some(call)
-}
-
-fn watched(
-    experiment: &Experiment,
-    margin: &Margin,
-    scope: &Scope,
-    reasons: &mut Vec<String>,
-) -> Option<Watched> {
-    let kpi = experiment.kpis.get(margin.kpi)?;
-    match call::resolve_kpi(&kpi.provider, scope) {
-        Ok(KpiSource::Load(call)) => Some(Watched {
-            name: kpi.name.clone(),
-            call,
-            objective: objective(kpi),
-            count_degraded_as: match experiment.expect.during {
-                Expected::Degrade => Degraded::Good,
-                Expected::Continue | Expected::Stop { .. } => Degraded::Bad,
-            },
-        }),
-        Ok(KpiSource::Counters(_)) => {
-            reasons.push(format!(
-                "KPI `{}`: a margin is searched with a load of its own, whose rate it knows; give the KPI a `load` provider",
-                kpi.name
-            ));
-            None
-        }
-        Err(error) => {
-            reasons.push(format!("KPI `{}`: {error}", kpi.name));
-            None
-        }
-    }
-}
-
-/// Worst windows are for drills that last: a trial ends when it is clear.
-fn objective(kpi: &Kpi) -> Objective {
-    Objective {
-        success_ratio_min: kpi.objective.success_ratio_min,
-        success_ratio_max: None,
-        latency: kpi.objective.latency,
-        worst_window: None,
-        bad_max: None,
-    }
 }
 
 fn question(experiment: &Experiment, margin: &Margin, bad_events_max: Option<u64>) -> Question {
@@ -272,6 +231,8 @@ fn question(experiment: &Experiment, margin: &Margin, bad_events_max: Option<u64
             bad_events_max: margin.bad_events_max.min(most),
             bad_events_per_trial_max: margin.bad_events_per_trial_max.min(most),
             trials_max: margin.trials_max,
+            unseen_max: 0,
+            before_max: 0,
         },
         recovery_within: experiment
             .recovery
@@ -284,18 +245,4 @@ fn normal_is(is: Is) -> NormalIs {
         Is::AddedTo => NormalIs::AddedTo,
         Is::Replaced => NormalIs::Replaced,
     }
-}
-
-/// A trial that could never be said to hold answers nothing.
-fn too_slow(question: &Question, kpi: &Watched) -> Option<String> {
-    let needed = question.requests_to_hold();
-    let seen = kpi.call.rate * question.dwell.max.as_secs_f64();
-    (seen < needed as f64).then(|| {
-        format!(
-            "KPI `{}` cannot answer: the longest trial sees about {seen:.0} requests, and to say that a magnitude is borne takes {needed} at the least; make `dwell.max` {:.0} s longer, or send more than {}/s",
-            kpi.name,
-            ((needed as f64 - seen) / kpi.call.rate).ceil(),
-            kpi.call.rate,
-        )
-    })
 }

@@ -4,13 +4,13 @@
 use firedrill_engine::effect::Outcome;
 use firedrill_experiment::call;
 use firedrill_experiment::document::{ContextFrom, MarginContext};
+use firedrill_experiment::journal::margin::Stopped;
 use firedrill_experiment::jsonpath::JsonPath;
 use firedrill_experiment::mask::Mask;
 use firedrill_experiment::scope::Scope;
 use firedrill_experiment::substitute::substitute;
 use serde_json::{Map, Value};
 
-use super::record::Stopped;
 use crate::provider::{Cancel, Providers};
 
 /// Longer ones are no facts to tell beside a figure.

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use firedrill_engine::{Options, Plan, effect::Signal};
 use firedrill_experiment::document::HypothesisStrategy;
+use firedrill_experiment::journal::margin::Stopped;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::record::Stopped;
 use crate::control::Controls;
 use crate::fault::Faults;
 use crate::provider::{Cancel, Providers};

@@ -1,18 +1,19 @@
-//! The KPI's windows, and what is good and bad of them.
+//! The KPI's windows, of which time each of them tells, and what is good and bad of them.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use firedrill_engine::Event;
 use firedrill_experiment::call::KpiSource;
+use firedrill_experiment::journal::margin::Stopped;
 use firedrill_judge::margin::Verdict;
 use firedrill_judge::{Degraded, Window, recovered};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::ask::Watched;
-use super::record::Stopped;
-use crate::kpi::Streams;
-use crate::provider::Cancel;
+use super::source::Watched;
+use crate::kpi::{Asks, Heard, Streams, read_counters};
+use crate::provider::{Cancel, Providers};
 
 /// A window is told once its last request has ended; this much later, nobody is there to tell.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -20,11 +21,35 @@ const SILENCE: Duration = Duration::from_secs(10);
 const LATE_MAX: f64 = 0.01;
 /// More than this, and the load was another than was asked for.
 const LATE_EVEN_IF_GOOD_MAX: f64 = 0.1;
+/// Windows that say how much traffic there is now.
+const PACE: usize = 20;
 
 pub(super) struct Stream {
     watched: Watched,
-    streams: Streams,
-    inbox: mpsc::UnboundedReceiver<Event>,
+    from: From,
+    pace: VecDeque<(Duration, u64)>,
+}
+
+/// Whose windows these are.
+enum From {
+    Load {
+        streams: Streams,
+        inbox: mpsc::UnboundedReceiver<Event>,
+    },
+    Counters {
+        stop: Option<oneshot::Sender<()>>,
+        inbox: mpsc::UnboundedReceiver<Heard>,
+    },
+}
+
+/// A window, and its times since the search began.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    pub(super) window: Window,
+    /// Nothing in it happened before this.
+    pub(super) since: Duration,
+    /// All that happened before this is in it, or in one before.
+    pub(super) until: Duration,
 }
 
 /// Of a window.
@@ -35,35 +60,76 @@ pub(super) struct Counted {
 }
 
 impl Stream {
-    pub(super) fn open(watched: &Watched, seed: u64, began: Instant) -> Self {
-        let (events, inbox) = mpsc::unbounded_channel();
-        let mut streams = Streams::new(seed, events);
-        let source = KpiSource::Load(watched.call.clone());
-        streams.start(0, &source, began.elapsed());
+    pub(super) fn open(
+        watched: &Watched,
+        seed: u64,
+        providers: &Providers,
+        began: Instant,
+    ) -> Self {
+        let now = began.elapsed();
+        let from = match &watched.source {
+            source @ KpiSource::Load(_) => {
+                let (events, inbox) = mpsc::unbounded_channel();
+                let mut streams = Streams::new(seed, events);
+                streams.start(0, source, now);
+                From::Load { streams, inbox }
+            }
+            KpiSource::Counters(call) => {
+                let (stop, inbox) = read_counters(call, &Asks::of(providers), now);
+                From::Counters {
+                    stop: Some(stop),
+                    inbox,
+                }
+            }
+        };
         Self {
             watched: watched.clone(),
-            streams,
-            inbox,
+            from,
+            pace: VecDeque::new(),
         }
     }
 
-    /// The next window; the end of the drill comes first.
-    pub(super) async fn next(&mut self, cancel: &mut Cancel) -> Result<Window, Stopped> {
-        let silence = SILENCE + self.watched.call.timeout;
-        tokio::select! {
-            event = tokio::time::timeout(silence, self.inbox.recv()) => match event {
-                Ok(Some(Event::Kpi { window, .. })) => Ok(window),
-                Ok(Some(Event::KpiEnded { trouble: Some(why), .. })) => {
-                    Err(Stopped::Sensor(format!("KPI `{}`: {why}", self.watched.name)))
-                }
-                Ok(_) => Err(Stopped::Sensor(format!("KPI `{}` ended", self.watched.name))),
-                Err(_) => Err(Stopped::Sensor(format!(
-                    "nothing was heard of KPI `{}` for {silence:?}",
-                    self.watched.name
-                ))),
-            },
-            _ = cancel.cancelled() => Err(Stopped::Halted),
+    /// The next window; the end of the drill comes first. A source that cannot be believed any
+    /// more has no next one, and neither has one that began anew: what it lost, nobody knows.
+    pub(super) async fn next(&mut self, cancel: &mut Cancel) -> Result<Seen, Stopped> {
+        let silence = SILENCE + self.watched.source.patience();
+        let name = &self.watched.name;
+        let sensor = |why: String| Err(Stopped::Sensor(format!("KPI `{name}`: {why}")));
+        let heard = async {
+            let told = tokio::time::timeout(silence, self.from.next()).await;
+            match told {
+                Ok(Some(Heard::Window { window, asked })) => Ok((window, asked)),
+                Ok(Some(Heard::Reset { at })) => sensor(format!(
+                    "its counters began anew after {:.1} s, and what they had counted since the reading before is lost",
+                    at.as_secs_f64()
+                )),
+                Ok(Some(Heard::Ended { trouble: Some(why) })) => sensor(why),
+                Ok(Some(Heard::Ended { trouble: None }) | None) => sensor("it ended".into()),
+                Err(_) => sensor(format!("nothing was heard of it for {silence:?}")),
+            }
+        };
+        let (window, asked) = tokio::select! {
+            heard = heard => heard?,
+            _ = cancel.cancelled() => return Err(Stopped::Halted),
+        };
+        let lag = self.watched.source.lag();
+        self.pace
+            .push_back((window.length, window.counts().requests()));
+        if self.pace.len() > PACE {
+            self.pace.pop_front();
         }
+        Ok(Seen {
+            since: asked.0.saturating_sub(lag),
+            until: asked.1.saturating_sub(lag),
+            window,
+        })
+    }
+
+    /// Requests per second of late; nothing before a window was seen.
+    pub(super) fn rate(&self) -> Option<f64> {
+        let time: Duration = self.pace.iter().map(|(length, _)| *length).sum();
+        let requests: u64 = self.pace.iter().map(|(_, requests)| requests).sum();
+        (!time.is_zero()).then(|| requests as f64 / time.as_secs_f64())
     }
 
     pub(super) fn counts(&self, window: &Window) -> Counted {
@@ -82,6 +148,15 @@ impl Stream {
         Counted { good, bad }
     }
 
+    /// Whether it may be of a system without the fault that ended at `from`. A generator's window
+    /// with that moment in it is; what others counted may be from before it.
+    pub(super) fn may_be_well(&self, seen: &Seen, from: Duration) -> bool {
+        match self.from {
+            From::Load { .. } => true,
+            From::Counters { .. } => seen.since >= from,
+        }
+    }
+
     /// How long after `from` it was well, for so long.
     pub(super) fn well_since(
         &self,
@@ -98,11 +173,38 @@ impl Stream {
     }
 
     pub(super) async fn close(&mut self) {
-        self.streams.stop(0);
-        while let Ok(Some(event)) = tokio::time::timeout(SILENCE, self.inbox.recv()).await {
-            if matches!(event, Event::KpiEnded { .. }) {
+        let patience = SILENCE + self.watched.source.patience();
+        self.from.stop();
+        while let Ok(Some(heard)) = tokio::time::timeout(patience, self.from.next()).await {
+            if matches!(heard, Heard::Ended { .. }) {
                 return;
             }
+        }
+    }
+}
+
+impl From {
+    async fn next(&mut self) -> Option<Heard> {
+        match self {
+            Self::Counters { inbox, .. } => inbox.recv().await,
+            Self::Load { inbox, .. } => loop {
+                return Some(match inbox.recv().await? {
+                    Event::Kpi { window, .. } => Heard::Window {
+                        asked: (window.start, window.counts().end()),
+                        window,
+                    },
+                    Event::KpiEnded { trouble, .. } => Heard::Ended { trouble },
+                    _ => continue,
+                });
+            },
+        }
+    }
+
+    fn stop(&mut self) {
+        match self {
+            Self::Load { streams, .. } => streams.stop(0),
+            // Gone is as good as told.
+            Self::Counters { stop, .. } => drop(stop.take()),
         }
     }
 }

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use firedrill_engine::effect::FaultReport;
 use firedrill_experiment::journal::Interruption;
+use firedrill_experiment::journal::margin::{Stopped, TrialReport};
 use firedrill_judge::margin::{Approach, Ask, Trial, TrialRecord, Verdict};
 use firedrill_judge::{Window, sequential::BadRateTest};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::record::{Stopped, TrialReport, seconds};
-use super::stream::on_time;
+use super::stream::{Seen, on_time};
 use super::{Notice, Search};
 use crate::provider::{Canceller, canceller};
 
@@ -126,20 +126,21 @@ impl Search<'_> {
         let place = self.put(from, trial).await?;
         let mut breaks = BadRateTest::new(ask.bad_rate_max, ask.alpha_break);
         let mut ended = Ok(None);
-        while self.began.elapsed() < place.since + ask.dwell.max {
-            let window = match self.stream.next(&mut self.cancel).await {
-                Ok(window) => window,
+        let until = place.since + ask.dwell.max + self.asked.kpi.tells_late_by();
+        while self.began.elapsed() < until {
+            let seen = match self.stream.next(&mut self.cancel).await {
+                Ok(seen) => seen,
                 Err(stopped) => {
                     ended = Err(stopped);
                     break;
                 }
             };
-            let counted = self.stream.counts(&window);
+            let counted = self.stream.counts(&seen.window);
             if trial.observe_before(counted.bad) {
                 ended = Ok(Some(trial.ended(Verdict::NotYet)));
                 break;
             }
-            if window.start >= place.since && breaks.observe(counted.bad, counted.good) {
+            if self.is_of(&seen, &place) && breaks.observe(counted.bad, counted.good) {
                 break;
             }
         }
@@ -173,9 +174,9 @@ impl Search<'_> {
                     let since = self.began.elapsed();
                     return Ok(InPlace { since, canceller, task });
                 }
-                window = self.stream.next(&mut self.cancel) => match window {
-                    Ok(window) => {
-                        trial.observe_before(self.stream.counts(&window).bad);
+                seen = self.stream.next(&mut self.cancel) => match seen {
+                    Ok(seen) => {
+                        trial.observe_before(self.stream.counts(&seen.window).bad);
                     }
                     Err(stopped) => {
                         canceller.cancel(Interruption::cancelled("the search was stopped"));
@@ -189,6 +190,11 @@ impl Search<'_> {
         }
     }
 
+    /// Whether all of it is of this magnitude.
+    fn is_of(&self, seen: &Seen, place: &InPlace) -> bool {
+        seen.since >= place.since + self.asked.kpi.settles()
+    }
+
     /// Until the answer is clear, with the windows that gave it.
     async fn watch(
         &mut self,
@@ -196,21 +202,35 @@ impl Search<'_> {
         trial: &mut Trial,
     ) -> Result<(TrialRecord, Vec<Window>), Stopped> {
         let mut windows = Vec::new();
+        let mut first = None;
         loop {
             if place.task.is_finished() {
                 // Its time was over before anything was clear.
                 return Ok((trial.ended(Verdict::NotYet), windows));
             }
-            let window = self.stream.next(&mut self.cancel).await?;
-            let counted = self.stream.counts(&window);
-            if window.start < place.since {
-                if trial.observe_before(counted.bad) {
-                    return Ok((trial.ended(Verdict::NotYet), windows));
+            let seen = self.stream.next(&mut self.cancel).await?;
+            let counted = self.stream.counts(&seen.window);
+            if !self.is_of(&seen, place) {
+                if !trial.observe_before(counted.bad) {
+                    continue;
                 }
-                continue;
+                if self.asked.kpi.is_counted_elsewhere() {
+                    // Only a trial that breaks ends so, and as one that is not clear it would have
+                    // the search believe that it may hold.
+                    return Err(Stopped::Traffic(format!(
+                        "a trial spent what it may before KPI `{}` told of it alone; a larger budget, or a shorter `interval`, goes on",
+                        self.asked.kpi.name
+                    )));
+                }
+                return Ok((trial.ended(Verdict::NotYet), windows));
             }
-            let elapsed = window.counts().end().saturating_sub(place.since);
-            windows.push(window);
+            // How long it was watched is what was told of it, and not what time it is.
+            let began = match self.asked.kpi.is_counted_elsewhere() {
+                true => *first.get_or_insert(seen.since),
+                false => place.since,
+            };
+            let elapsed = seen.until.saturating_sub(began);
+            windows.push(seen.window);
             if let Some(record) = trial.observe(elapsed, counted.bad, counted.good) {
                 return Ok((record, windows));
             }
@@ -243,4 +263,8 @@ fn check_gone(report: &FaultReport) -> Result<(), Stopped> {
         return Err(Stopped::Residue(report.residue.join("; ")));
     }
     Ok(())
+}
+
+fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e3).round() / 1e3
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use firedrill_engine::effect::FaultReport;
 use firedrill_experiment::call::FaultCall;
+use firedrill_experiment::journal::margin::{Record, Stopped};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::record::{Record, Stopped};
 use crate::provider::Cancel;
 
 /// The way from the drill to the search. Cheap to clone.

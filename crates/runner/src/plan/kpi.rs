@@ -1,7 +1,5 @@
 //! What each phase asks of a KPI, and whether there is traffic and time enough for an answer.
 
-use std::time::Duration;
-
 use firedrill_engine::asked::expected;
 use firedrill_experiment::call::{self, KpiSource};
 use firedrill_experiment::document::{Expected, Experiment, GuardedStream, Kpi};
@@ -9,6 +7,8 @@ use firedrill_experiment::journal::Phase;
 use firedrill_experiment::scope::Scope;
 use firedrill_judge::{Objective, requests_needed_for};
 use serde::Serialize;
+
+use crate::kpi::tells_after;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -51,9 +51,6 @@ pub struct PlannedGuardrail {
     /// Of one that is broken from now on, the fewest requests that prove it.
     pub bad_requests_to_stop: Option<u64>,
 }
-
-/// Readings that a phase must have room for: one at either end.
-const READINGS: u32 = 2;
 
 pub(super) fn planned(
     kpi: &Kpi,
@@ -139,14 +136,6 @@ fn of_phase(
         seconds_needed: rate
             .zip(needed)
             .map(|(rate, needed)| (needed as f64 / rate).max(tells_after(source).as_secs_f64())),
-    }
-}
-
-/// The shortest stretch of which a source says anything.
-fn tells_after(source: &KpiSource) -> Duration {
-    match source {
-        KpiSource::Load(_) => Duration::ZERO,
-        KpiSource::Counters(call) => call.interval * READINGS + call.scrape,
     }
 }
 

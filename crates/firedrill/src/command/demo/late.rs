@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use firedrill_demo::{Addresses, tour};
 use firedrill_experiment::document::{Experiment, Strictness};
+use firedrill_experiment::journal::margin::{Record, Stopped};
 use firedrill_judge::margin::{Interval, Verdict};
 use firedrill_runner::margin::Notice;
-use firedrill_runner::margin::record::{Record, Stopped};
 use firedrill_undo::ControlApi;
 use serde_json::{Value, json};
 
@@ -127,7 +127,7 @@ impl Late {
 
     /// `whose`: the time-out, of the shop or of whoever set it.
     pub(super) fn describe(&self, whose: &str, configured: Duration) -> String {
-        let mut text = describe(std::slice::from_ref(&self.record)).unwrap_or_default();
+        let mut text = describe(std::slice::from_ref(&self.record));
         let (Some((low, at, high)), Some(call)) = (self.timeout_ms(), self.call_ms) else {
             return text;
         };

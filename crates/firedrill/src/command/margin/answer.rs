@@ -2,29 +2,25 @@
 
 use std::fmt::Write as _;
 
-use firedrill_report::margin::{COLUMNS, Dimension, figures, heading, table, told};
-use firedrill_runner::margin::record::Record;
+use firedrill_experiment::journal::margin::Record;
+use firedrill_report::margin::{COLUMNS, figures, heading, table, told};
 
 use super::plot;
 use crate::output::{BAD, BOLD, CAUTION, DIM, GOOD};
 
 /// Everything, for standard output.
-pub(in crate::command) fn describe(records: &[Record]) -> serde_json::Result<String> {
-    let dimensions: Vec<Dimension> = records
-        .iter()
-        .map(|record| serde_json::to_value(record).and_then(serde_json::from_value))
-        .collect::<Result<_, _>>()?;
+pub(in crate::command) fn describe(records: &[Record]) -> String {
     let mut text = String::new();
-    for (record, of) in records.iter().zip(&dimensions) {
-        one(record, of, records.len() > 1, &mut text);
+    for record in records {
+        one(record, records.len() > 1, &mut text);
     }
-    if dimensions.len() > 1 {
-        as_table(&dimensions, &mut text);
+    if records.len() > 1 {
+        as_table(records, &mut text);
     }
-    Ok(text)
+    text
 }
 
-fn one(record: &Record, of: &Dimension, is_named: bool, text: &mut String) {
+fn one(of: &Record, is_named: bool, text: &mut String) {
     let told = told(of);
     let style = match told.good {
         Some(true) => GOOD,
@@ -41,12 +37,12 @@ fn one(record: &Record, of: &Dimension, is_named: bool, text: &mut String) {
     for (name, value) in figures(of) {
         let _ = writeln!(text, "  {name:<10}  {value}");
     }
-    if let Some(search) = record.search() {
-        text.push_str(&plot::draw(&search, &record.context.unit));
+    if let Some(search) = of.search() {
+        text.push_str(&plot::draw(&search, &of.context.unit));
     }
 }
 
-fn as_table(dimensions: &[Dimension], text: &mut String) {
+fn as_table(dimensions: &[Record], text: &mut String) {
     let rows = table(dimensions);
     let long = |cell: &str| cell.chars().count();
     let width = |at: usize| {

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 use std::path::Path;
 
 use atomic_write_file::AtomicWriteFile;
-use firedrill_runner::margin::record::{FORM, Record, Table};
+use firedrill_experiment::journal::margin::{FORM, Record, Table};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::MarginArgs;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use firedrill_experiment::document::Margin;
+use firedrill_experiment::journal::margin::{Record, TrialReport};
 use firedrill_experiment::units::Unit;
 use firedrill_judge::margin::{Approach, Verdict};
 use firedrill_runner::margin::Notice;
-use firedrill_runner::margin::record::{Record, TrialReport};
 
 use crate::output::{BAD, BOLD, CAUTION, DIM, GOOD, Out};
 

@@ -1,11 +1,10 @@
-//! What is kept of a search: enough to go on, to show, and to check.
+//! What is kept of a margin: enough to go on, to show, and to check.
 
-use std::time::Duration;
-
-use firedrill_experiment::units::Unit;
-use firedrill_judge::margin::{Entry, Margin, Question, TrialRecord};
+use firedrill_judge::margin::{Answer, Entry, Margin, Plotted, Question, TrialRecord};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::units::Unit;
 
 /// The version of this form.
 pub const FORM: u32 = 1;
@@ -26,10 +25,10 @@ pub struct Record {
     /// What the judge has been told, in order.
     pub journal: Vec<Entry>,
     pub trials: Vec<TrialReport>,
-    /// What is known: [`firedrill_judge::margin::Answer`].
-    pub answer: Value,
-    /// Where the break point lies: [`firedrill_judge::margin::Plotted`].
-    pub plotted: Value,
+    /// What is known; absent before anything was asked.
+    pub answer: Option<Answer>,
+    /// Where the break point lies.
+    pub plotted: Option<Plotted>,
     /// Why it ended without having come to its end.
     pub stopped: Option<Stopped>,
     /// The journal of the drill that held it: hypothesis, guardrails, controls, rollbacks.
@@ -61,10 +60,17 @@ pub struct Context {
     /// What magnitudes are counted in.
     pub unit: Unit,
     pub kpi: String,
-    /// Requests per second.
-    pub rate: f64,
+    /// Requests per second: as the generator sends them, or as a source of counters showed them
+    /// before anything was broken. Absent before that.
+    #[serde(default)]
+    pub rate: Option<f64>,
+    /// `live`, `synthetic` or `shadow`.
     pub traffic: String,
+    /// Where the requests go, or where their counters are read.
     pub url: String,
+    /// Who counts, in words; absent where the generator does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     pub node: String,
     /// What else the document names: version, replicas. Absent before they were read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -80,6 +86,7 @@ pub struct TrialReport {
     /// Since the search began, in seconds: in place, and gone.
     pub applied: f64,
     pub reverted: f64,
+    #[serde(default)]
     pub mechanism: String,
     pub achieved: Option<String>,
 }
@@ -94,8 +101,10 @@ pub enum Stopped {
     Refused(String),
     /// A trial's fault had no effect that was seen, so the trial says nothing.
     NoEffect(String),
-    /// The generator lagged, or nothing was heard of it.
+    /// The generator lagged, or whoever counts cannot be believed, or was not heard.
     Sensor(String),
+    /// The traffic has grown so far that the budget cannot hold what is spent before it is seen.
+    Traffic(String),
     /// What the answer would hold for is not what it was.
     ContextChanged(String),
     /// A guardrail broke.
@@ -132,15 +141,11 @@ impl Record {
     }
 
     /// What is known now.
-    pub(super) fn take(&mut self, margin: &Margin) {
+    pub fn take(&mut self, margin: &Margin) {
         self.journal = margin.journal().to_vec();
-        self.answer = serde_json::to_value(margin.answer()).unwrap_or_default();
-        self.plotted = serde_json::to_value(margin.plotted()).unwrap_or_default();
+        self.answer = Some(margin.answer());
+        self.plotted = Some(margin.plotted());
     }
-}
-
-pub(super) fn seconds(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e3).round() / 1e3
 }
 
 impl std::fmt::Display for Stopped {
@@ -152,6 +157,7 @@ impl std::fmt::Display for Stopped {
             Self::Refused(why)
             | Self::NoEffect(why)
             | Self::Sensor(why)
+            | Self::Traffic(why)
             | Self::ContextChanged(why)
             | Self::Guardrail(why)
             | Self::NotRecovered(why)
@@ -160,3 +166,6 @@ impl std::fmt::Display for Stopped {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
