@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-pub use canary::{Canary, CanaryAsk, CanaryFront, CanaryKpi, CanaryWindow};
+pub use canary::{Canary, CanaryArms, CanaryAsk, CanaryFront, CanaryKpi, CanaryWindow, check_arms};
 pub use experiment::{Reading, Strictness};
 pub use margin::{
     ContextFrom, Margin, MarginAim, MarginContext, MarginNormal, MarginScale, MarginTarget,

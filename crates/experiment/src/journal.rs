@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 pub use canary::{
     ArmRecord, ArmUsers, ArmsPoint, ArmsRecord, BehindRecord, CanaryKpiRecord, CanaryRecord,
-    CanaryStanding, Compared,
+    CanaryStanding, Compared, DividedRecord, SourcesRecord,
 };
 
 use crate::document::UndoClass;

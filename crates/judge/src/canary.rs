@@ -13,19 +13,25 @@
 //!   of the error rate;
 //! - always: whether the experiment's requests still get answers, by a rate of answers that is
 //!   less than two thirds of the control's ([`crate::excess`]). Requests that hang are counted
-//!   nowhere else. Where users are asked about, it is their numbers that are compared.
+//!   nowhere else. Where the arms get different amounts, the rates are relative to those
+//!   [`Before`] the fault; where users are asked about, it is their numbers that are compared.
 //!
 //! Several KPIs: the error rate is split evenly among them and that last question (Bonferroni, as
 //! in [`crate::several`]), for the claim of any harm. That *nothing* is harmed is claimed when every
 //! KPI is harmless, each at its own part.
 //!
-//! Assumptions: equal arms; given the past, requests are independent and alike in an arm. Where a
-//! user makes many requests, and users differ much, intervals of requests are too narrow: ask about
-//! users then, of which only that is assumed. Units: shares; seconds.
+//! Assumptions: arms that get equal amounts of the traffic, or keep the proportion of [`Before`];
+//! given the past, requests are independent and alike in an arm. Where a user makes many requests,
+//! and users differ much, intervals of requests are too narrow: ask about users then, of which only
+//! that is assumed. Units: shares; seconds.
+
+mod before;
 
 use std::num::NonZeroU32;
 
 use hdrhistogram::{CreationError, Histogram};
+
+pub use before::Before;
 
 use crate::allocation::{Allocation, AllocationCheck};
 use crate::counts::Shares;
@@ -82,11 +88,13 @@ pub enum Standing {
     NotYet,
 }
 
-/// Both arms of one canary. About 400 kB for each latency.
+/// Both arms of one canary. About 800 kB for each latency.
 #[derive(Debug, Clone)]
 pub struct Canary {
     kpis: Vec<Kpi>,
     answers: ExcessTest,
+    /// At what the last is proven.
+    answers_at: Alpha,
     /// Whether answers are counted by the users who got them.
     of_users: bool,
     totals: [u64; 2],
@@ -109,7 +117,10 @@ enum Kpi {
 struct Latency {
     quantile: Probability,
     tolerance: f64,
+    /// Of control and experiment, all at their slowest.
     arms: [Histogram<u64>; 2],
+    /// All at their quickest.
+    quickest: [Histogram<u64>; 2],
     /// Of the experiment at its quickest, and the control at its slowest with the tolerance added.
     slower: DistributionTest,
 }
@@ -135,15 +146,37 @@ impl Canary {
     /// # Errors
     /// A tolerance that is negative or not finite.
     pub fn new(asks: &[Ask], alpha: Alpha) -> Result<Self, CanaryError> {
+        Self::with(asks, alpha, |part| Ok((Shares::two_equal(), part)))
+    }
+
+    /// For arms that others lead traffic to, in whatever proportion.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; or there is too little before the fault to compare with.
+    pub fn relative_to(before: &Before, asks: &[Ask], alpha: Alpha) -> Result<Self, CanaryError> {
+        // Half for what the proportion is, half for whether it is kept.
+        Self::with(asks, alpha, |part| {
+            Ok((before.shares(part.half())?, part.half()))
+        })
+    }
+
+    fn with(
+        asks: &[Ask],
+        alpha: Alpha,
+        shares: impl FnOnce(Alpha) -> Result<(Shares, Alpha), Unusable>,
+    ) -> Result<Self, CanaryError> {
         let claims = u32::try_from(asks.len() + 1).unwrap_or(u32::MAX);
         let part = alpha.split(NonZeroU32::new(claims).unwrap_or(NonZeroU32::MIN));
         let kpis = asks
             .iter()
             .map(|ask| Kpi::new(*ask, part))
             .collect::<Result<_, _>>()?;
+        let (shares, answers_at) = shares(part)?;
         Ok(Self {
             kpis,
-            answers: ExcessTest::new(&Shares::two_equal(), ANSWERS_RATIO)?,
+            // The control has the excess where the experiment's requests hang.
+            answers: ExcessTest::new(&shares.turned(), ANSWERS_RATIO)?,
+            answers_at,
             of_users: asks.iter().any(|ask| matches!(ask, Ask::UserRatio { .. })),
             totals: [0, 0],
             users: [0, 0],
@@ -162,7 +195,6 @@ impl Canary {
             *sum = sum.saturating_add(more);
         }
         let [of_control, of_experiment] = if self.of_users { users } else { totals };
-        // The control has the excess where the experiment's requests hang.
         self.answers.observe(of_experiment, of_control);
         for kpi in &mut self.kpis {
             kpi.observe([control, experiment]);
@@ -206,7 +238,7 @@ impl Canary {
     /// Whether it is proven that requests of the experiment get too few answers.
     #[must_use]
     pub fn answers_are_missing(&self) -> bool {
-        self.answers.is_proven(self.part)
+        self.answers.is_proven(self.answers_at)
     }
 }
 
@@ -246,6 +278,7 @@ impl Kpi {
                 quantile,
                 tolerance,
                 arms: [latency_histogram()?, latency_histogram()?],
+                quickest: [latency_histogram()?, latency_histogram()?],
                 slower: DistributionTest::new()?,
             }))),
         }
@@ -315,12 +348,10 @@ fn ratio(seen: Outcomes) -> Option<f64> {
 
 impl Latency {
     fn observe(&mut self, [control, experiment]: [&Batch; 2]) {
-        for (arm, batch) in self.arms.iter_mut().zip([control, experiment]) {
-            for (_, most, count) in &batch.times {
-                // It grows as needed; beyond what it can grow to, it takes its largest value.
-                if arm.record_n(micros(*most), *count).is_err() {
-                    arm.saturating_record_n(micros(*most), *count);
-                }
+        for (at, batch) in [control, experiment].into_iter().enumerate() {
+            for (least, most, count) in &batch.times {
+                record(&mut self.arms[at], *most, *count);
+                record(&mut self.quickest[at], *least, *count);
             }
         }
         for (_, most, count) in &control.times {
@@ -336,8 +367,12 @@ impl Latency {
     fn judged(&self, part: Alpha) -> Judged {
         let [control, experiment] = &self.arms;
         let half = part.half();
-        let [was, is] = [control, experiment]
-            .map(|values| quantile_sequence(values, self.quantile, half.half()));
+        let sequence = |values| quantile_sequence(values, self.quantile, half.half());
+        // The width of what was counted is part of what is not known.
+        let [was, is] = [0, 1].map(|at| {
+            let quickest = sequence(&self.quickest[at]).low();
+            Interval::new(quickest, sequence(&self.arms[at]).high())
+        });
         // Without observations, both ends of one are open.
         let difference =
             Interval::new((is.low() - was.high()) / 1e6, (is.high() - was.low()) / 1e6);
@@ -362,6 +397,13 @@ impl Latency {
             difference,
             standing,
         }
+    }
+}
+
+/// It grows as needed; beyond what it can grow to, it takes its largest value.
+fn record(values: &mut Histogram<u64>, seconds: f64, count: u64) {
+    if values.record_n(micros(seconds), count).is_err() {
+        values.saturating_record_n(micros(seconds), count);
     }
 }
 

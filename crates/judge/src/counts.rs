@@ -69,6 +69,12 @@ impl Shares {
         Self(Box::new([0.5, 0.5]))
     }
 
+    /// The same in the opposite order.
+    #[must_use]
+    pub(crate) fn turned(&self) -> Self {
+        Self(self.0.iter().rev().copied().collect())
+    }
+
     #[must_use]
     pub fn arms(&self) -> usize {
         self.0.len()

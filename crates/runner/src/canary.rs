@@ -1,7 +1,10 @@
-//! A canary, carried out: a route of a proxy is divided, one arm gets a fault, and both are compared
-//! at every look until something is proven or time is up. Fault and split are the guardian's to undo.
+//! A canary, carried out: a route of a proxy is divided, or others divide the traffic; one arm gets a
+//! fault, and both are compared at every look until something is proven or time is up. Fault and
+//! split are the guardian's to undo.
 //!
 //! - [`ask`]: the question, from the document;
+//! - `apart`: arms with sources of their own, divided by others;
+//! - `sensors`: what both kinds of arms tell;
 //! - [`propose`]: which canaries the routes of a proxy suggest;
 //! - `behind`: the fault's own route, where that is not the one that is compared;
 //! - `hours`: when it may run;
@@ -9,11 +12,13 @@
 //! - `users`: the same of users;
 //! - `told`: what came of it, in words.
 
+mod apart;
 pub mod ask;
 mod behind;
 mod hours;
 pub mod propose;
 mod sense;
+mod sensors;
 mod told;
 mod users;
 
@@ -22,7 +27,7 @@ use std::time::Duration;
 use firedrill_engine::effect::{FaultReport, Signal};
 use firedrill_experiment::journal::{ArmsPoint, CanaryRecord, Interruption, Verdict};
 use firedrill_judge::Alpha;
-use firedrill_judge::canary::{Canary, Standing, are_even};
+use firedrill_judge::canary::{Before, Canary, Standing, are_even};
 use firedrill_load::LoadHandle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -30,9 +35,11 @@ use tokio::time::Instant;
 
 use crate::fault::Faults;
 use crate::provider::{Canceller, canceller};
-use ask::Asked;
+use apart::Apart;
+use ask::{Arms, Asked, Shares};
 use behind::Behind;
 use sense::Sense;
+use sensors::{OfRoute, Sensors};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(250);
@@ -45,7 +52,13 @@ const STILL_MAX: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub enum Notice<'a> {
     Divided,
-    /// Both arms are alike so far. Users, where they are asked about; requests otherwise.
+    /// Others divide; both arms are watched.
+    Watched,
+    /// Both arms are alike so far, whatever each got.
+    Alike {
+        counted: [u64; 2],
+    },
+    /// Both arms are alike so far, and got as much as each other. Users, where they are asked about; requests otherwise.
     Even {
         counted: [u64; 2],
     },
@@ -127,20 +140,39 @@ impl Course<'_> {
             Ok(load) => load,
             Err(end) => return end,
         };
-        let divided = self.faults.put(self.asked.splits()).await;
-        let end = match divided {
-            Err(why) => refused(why),
-            Ok(id) => {
-                (self.look)(self.began.elapsed(), Notice::Divided);
-                let end = self.compare().await;
-                // At once, whatever the fault's end may still take.
-                self.residue.extend(self.faults.take_back(id).await);
-                end
-            }
+        let end = match self.asked.arms.clone() {
+            Arms::Route(shares) => self.divided(&shares).await,
+            Arms::Apart(sources) => match Apart::begin(&self.asked, &sources).await {
+                Ok(apart) => {
+                    (self.look)(self.began.elapsed(), Notice::Watched);
+                    self.compare(Sensors::Apart(Box::new(apart))).await
+                }
+                Err(why) => inconclusive(why),
+            },
         };
         if let Some(load) = load {
             let _ = load.halt().await;
         }
+        end
+    }
+
+    /// With a route that is divided as long as this takes.
+    async fn divided(&mut self, shares: &Shares) -> End {
+        let id = match self.faults.put(shares.splits()).await {
+            Ok(id) => id,
+            Err(why) => return refused(why),
+        };
+        (self.look)(self.began.elapsed(), Notice::Divided);
+        let sensors = Behind::begin(shares).and_then(|behind| {
+            let sense = Sense::begin(shares)?;
+            Ok(Sensors::Route(Box::new(OfRoute { sense, behind })))
+        });
+        let end = match sensors {
+            Ok(sensors) => self.compare(sensors).await,
+            Err(why) => inconclusive(why),
+        };
+        // At once, whatever the fault's end may still take.
+        self.residue.extend(self.faults.take_back(id).await);
         end
     }
 
@@ -150,7 +182,10 @@ impl Course<'_> {
         {
             return Err(refused(why));
         }
-        match tokio::task::block_in_place(|| sense::failover(&self.asked)) {
+        let Arms::Route(shares) = &self.asked.arms else {
+            return Ok(());
+        };
+        match tokio::task::block_in_place(|| sense::failover(shares)) {
             Ok(None) => Ok(()),
             Ok(Some(why)) => Err(refused(format!("a failover is in progress: {why}"))),
             Err(why) => Err(refused(why)),
@@ -161,38 +196,31 @@ impl Course<'_> {
         let Some(call) = &self.asked.load else {
             return Ok(None);
         };
-        // What clients see is told by the proxy; nobody reads the windows.
+        // What clients see is told by the arms; nobody reads the windows.
         let (windows, _unread) = mpsc::unbounded_channel();
         firedrill_load::start(&crate::kpi::load_config(call, self.asked.seed), windows)
             .map(Some)
             .map_err(|error| refused(format!("the load cannot begin: {error}")))
     }
 
-    /// With the route divided.
-    async fn compare(&mut self) -> End {
-        let behind = match Behind::begin(&self.asked) {
-            Ok(behind) => behind,
-            Err(why) => return inconclusive(why),
+    /// Until the end; the fault is gone then.
+    async fn compare(&mut self, mut sensors: Sensors) -> End {
+        let before = match self.baseline(&mut sensors).await {
+            Ok(before) => before,
+            Err(end) => return end,
         };
-        let mut sense = match Sense::begin(&self.asked) {
-            Ok(sense) => sense,
-            Err(why) => return inconclusive(why),
-        };
-        if let Err(end) = self.baseline(&mut sense, behind.as_ref()).await {
-            return end;
-        }
         let place = match self.put().await {
             Ok(place) => place,
             Err(end) => return end,
         };
-        sense.begin_anew();
+        sensors.begin_anew();
         (self.look)(self.began.elapsed(), Notice::InPlace);
-        let end = match self.watch(&mut sense, &place).await {
+        let end = match self.watch(&mut sensors, before, &place).await {
             Ok(end) | Err(end) => end,
         };
         self.record.lasted = place.since.elapsed().as_secs_f64();
         // What cannot be read any more was told already.
-        let _kept = self.look_behind(behind.as_ref());
+        let _kept = self.look_behind(&sensors);
         (self.look)(self.began.elapsed(), Notice::Stopped(&end.why));
         place
             .canceller
@@ -203,17 +231,24 @@ impl Course<'_> {
                 .residue
                 .push(format!("the fault's task ended: {error}")),
         }
-        self.with_effect(end)
+        let end = self.with_effect(end);
+        match sensors.doubt(end.verdict) {
+            Some(why) => inconclusive(why),
+            None => end,
+        }
     }
 
-    /// Both arms without the fault: they have to be even, and alike.
-    async fn baseline(&mut self, sense: &mut Sense, behind: Option<&Behind>) -> Result<(), End> {
+    /// Both arms without the fault: they have to be alike, and even where they were divided evenly.
+    /// Where they were not, how much each got.
+    async fn baseline(&mut self, sensors: &mut Sensors) -> Result<Option<Before>, End> {
         let mut canary = self.canary()?;
         let until = Instant::now() + self.asked.baseline;
         while Instant::now() < until {
             self.rest(EVERY.min(until - Instant::now())).await?;
-            let point = self.next(sense, &mut canary)?;
-            sense.add_to(&mut self.record.baseline);
+            let Some(point) = self.next(sensors, &mut canary)? else {
+                continue;
+            };
+            sensors.add_to(&mut self.record.baseline);
             self.record.series.push(point);
             if canary
                 .judged()
@@ -228,11 +263,20 @@ impl Course<'_> {
         let counted = canary.counted();
         if counted.contains(&0) {
             let [control, experiment] = counted;
-            let by = &self.asked.by;
+            let why = match &self.asked.arms {
+                Arms::Route(shares) => {
+                    format!("nobody is divided by {}, or too few come", shares.by)
+                }
+                Arms::Apart(_) => "nobody comes, or the source does not count them".into(),
+            };
             return Err(inconclusive(format!(
-                "no {} came into an arm before the fault (control {control}, experiment {experiment}): nobody is divided by {by}, or too few come",
+                "no {} came into an arm before the fault (control {control}, experiment {experiment}): {why}",
                 told::one(&canary)
             )));
+        }
+        if let Sensors::Apart(apart) = sensors {
+            (self.look)(self.began.elapsed(), Notice::Alike { counted });
+            return Ok(Some(apart.turn()));
         }
         let alpha = Alpha::new(MISMATCH_ALPHA).map_err(|error| failed(&error))?;
         if !are_even(counted, alpha).map_err(|error| failed(&error))? {
@@ -242,17 +286,19 @@ impl Course<'_> {
                 told::one(&canary)
             )));
         }
-        self.look_behind(behind).map_err(inconclusive)?;
+        self.look_behind(sensors).map_err(inconclusive)?;
         if let Some(why) = self.record.behind.as_ref().and_then(behind::why_not) {
             return Err(inconclusive(why));
         }
         (self.look)(self.began.elapsed(), Notice::Even { counted });
-        Ok(())
+        Ok(None)
     }
 
-    fn look_behind(&mut self, behind: Option<&Behind>) -> Result<(), String> {
-        if let Some(behind) = behind {
-            self.record.behind = Some(behind.look(&self.asked)?);
+    fn look_behind(&mut self, sensors: &Sensors) -> Result<(), String> {
+        if let (Sensors::Route(route), Arms::Route(shares)) = (sensors, &self.asked.arms)
+            && let Some(behind) = &route.behind
+        {
+            self.record.behind = Some(behind.look(shares)?);
         }
         Ok(())
     }
@@ -280,15 +326,26 @@ impl Course<'_> {
     }
 
     /// With the fault in one arm, until something is proven, or time is up.
-    async fn watch(&mut self, sense: &mut Sense, place: &InPlace) -> Result<End, End> {
-        let mut canary = self.canary()?;
+    async fn watch(
+        &mut self,
+        sensors: &mut Sensors,
+        before: Option<Before>,
+        place: &InPlace,
+    ) -> Result<End, End> {
+        let mut canary = match before {
+            Some(before) => Canary::relative_to(&before, &self.asked.asks(), self.asked.alpha)
+                .map_err(|error| failed(&error))?,
+            None => self.canary()?,
+        };
         let mut moved = Instant::now();
         let (min, max) = self.asked.duration;
         loop {
             self.rest(EVERY).await?;
-            let point = self.next(sense, &mut canary)?;
-            sense.add_to(&mut self.record.arms);
-            self.record.series.push(point);
+            let point = self.next(sensors, &mut canary)?;
+            if let Some(point) = point {
+                sensors.add_to(&mut self.record.arms);
+                self.record.series.push(point);
+            }
             self.record.kpis = told::kpis(&self.asked, &canary);
             let counted = canary.counted();
             (self.look)(
@@ -313,13 +370,16 @@ impl Course<'_> {
                 let why = told::harmless(&self.asked, &canary, &self.record, lasted);
                 return Ok(End { verdict, why });
             }
-            if point.control != (0, 0) {
+            // A sensor of its own says by itself that it stands still.
+            let is_moving = point.is_some_and(|point| point.control != (0, 0));
+            if is_moving || matches!(sensors, Sensors::Apart(_)) {
                 moved = Instant::now();
             }
             if moved.elapsed() > STILL_MAX {
-                let why =
-                    "no request of the control got an answer for 15 s: the counters stand still";
-                return Err(inconclusive(why.into()));
+                return Err(inconclusive(format!(
+                    "no request of the control got an answer for {} s: the counters stand still",
+                    STILL_MAX.as_secs()
+                )));
             }
             if lasted >= max {
                 let why = told::unclear(&self.asked, &canary, &self.record, lasted);
@@ -342,7 +402,8 @@ impl Course<'_> {
         let Some(report) = &self.fault else {
             return end;
         };
-        let may_be_unseen = self.record.arms.experiment.requests() == 0;
+        let is_of_route = matches!(self.asked.arms, Arms::Route(_));
+        let may_be_unseen = is_of_route && self.record.arms.experiment.requests() == 0;
         let is_enough = report.observed || (end.verdict == Verdict::Broken && may_be_unseen);
         match end.verdict {
             Verdict::Held | Verdict::Broken if !is_enough => inconclusive(format!(
@@ -357,16 +418,17 @@ impl Course<'_> {
         Canary::new(&self.asked.asks(), self.asked.alpha).map_err(|error| failed(&error))
     }
 
-    /// The next look at both arms.
-    fn next(&self, sense: &mut Sense, canary: &mut Canary) -> Result<ArmsPoint, End> {
-        tokio::task::block_in_place(|| sense.look(&self.asked)).map_err(inconclusive)?;
-        let (control, experiment) = sense.batches();
-        canary.observe(&control, &experiment);
-        Ok(ArmsPoint {
-            at: self.began.elapsed().as_secs_f64(),
-            control: (control.good, control.bad),
-            experiment: (experiment.good, experiment.bad),
-        })
+    /// The next look at both arms; none where nothing more is known.
+    fn next(&self, sensors: &mut Sensors, canary: &mut Canary) -> Result<Option<ArmsPoint>, End> {
+        let seen = sensors.look(&self.asked.arms).map_err(inconclusive)?;
+        Ok(seen.map(|[control, experiment]| {
+            canary.observe(&control, &experiment);
+            ArmsPoint {
+                at: self.began.elapsed().as_secs_f64(),
+                control: (control.good, control.bad),
+                experiment: (experiment.good, experiment.bad),
+            }
+        }))
     }
 
     async fn rest(&mut self, time: Duration) -> Result<(), End> {

@@ -5,6 +5,8 @@ mod json;
 mod prometheus;
 mod proxy;
 
+pub(crate) use counters::bucket_ends;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -49,6 +51,13 @@ impl std::fmt::Debug for Asks {
 }
 
 impl Asks {
+    pub(crate) fn new(verify_tls: bool) -> Self {
+        Self {
+            client: Client::new(),
+            verify_tls,
+        }
+    }
+
     pub(crate) fn of(providers: &Providers) -> Self {
         Self {
             client: providers.http().clone(),
@@ -63,11 +72,13 @@ impl Streams {
             seed,
             events,
             stops: BTreeMap::new(),
-            asks: Asks {
-                client: Client::new(),
-                verify_tls: true,
-            },
+            asks: Asks::new(true),
         }
+    }
+
+    /// Counters are asked for like this.
+    pub(crate) fn with_asks(self, asks: Asks) -> Self {
+        Self { asks, ..self }
     }
 
     /// Counters are asked for as everything else of the drill is.
@@ -185,7 +196,8 @@ pub(crate) fn load_config(call: &LoadCall, seed: u64) -> LoadConfig {
     }
 }
 
-fn window(rate: f64) -> Duration {
+/// Of the load's windows.
+pub(crate) fn window(rate: f64) -> Duration {
     Duration::try_from_secs_f64(REQUESTS_PER_WINDOW / rate)
         .map_or(WINDOW_MAX, |w| w.clamp(WINDOW_MIN, WINDOW_MAX))
 }

@@ -1,12 +1,16 @@
 //! Where the numbers of a KPI come from: the load generator, or counters that are read.
 
+mod arms;
+mod json;
+mod prometheus;
+mod proxy;
+
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::load::{self, duration, missing, text, wrong};
 use super::{FieldError, LoadCall, ResolveError, fails, filled};
-use crate::jsonpath::JsonPath;
 use crate::scope::Scope;
 
 /// A KPI's provider with its variables filled in.
@@ -96,17 +100,6 @@ const COMMON_KEYS: [&str; 8] = [
     "rate",
     "traffic",
 ];
-const PROXY_KEYS: [&str; 3] = ["url", "proxy", "arm"];
-const PROMETHEUS_KEYS: [&str; 5] = ["url", "good", "bad", "degraded", "latency"];
-const JSON_KEYS: [&str; 7] = [
-    "url",
-    "headers",
-    "verify_tls",
-    "good",
-    "bad",
-    "degraded",
-    "stamp",
-];
 
 /// The providers that a KPI may have.
 pub const KPI_TYPES: [&str; 4] = ["load", "proxy", "prometheus", "http"];
@@ -120,18 +113,6 @@ const INTERVAL_MIN: Duration = Duration::from_millis(50);
 const SILENCE_INTERVALS: u32 = 3;
 const IDLE_INTERVALS: u32 = 10;
 const RATE_MAX: f64 = 1e9;
-
-/// What makes a rate of a counter.
-const RATES: [&str; 8] = [
-    "rate",
-    "irate",
-    "increase",
-    "delta",
-    "idelta",
-    "deriv",
-    "avg_over_time",
-    "sum_over_time",
-];
 
 impl KpiSource {
     /// The longest time between an event and the judge's seeing it, after which the source is
@@ -216,9 +197,9 @@ pub fn resolve_kpi(raw: &Map<String, Value>, scope: &Scope) -> Result<KpiSource,
 pub fn read(raw: &Map<String, Value>) -> Result<KpiSource, FieldError> {
     let from = match text(raw, "type")?.as_deref() {
         Some("load") => return load::read(raw).map(KpiSource::Load),
-        Some("proxy") => proxy(raw)?,
-        Some("prometheus") => prometheus(raw)?,
-        Some("http") => json(raw)?,
+        Some("proxy") => proxy::read(raw)?,
+        Some("prometheus") => prometheus::read(raw)?,
+        Some("http") => json::read(raw)?,
         _ => {
             let types = KPI_TYPES.join(", ");
             return Err(wrong("type", format!("a KPI's provider is one of {types}")));
@@ -269,9 +250,9 @@ pub fn read(raw: &Map<String, Value>) -> Result<KpiSource, FieldError> {
 pub fn keys(kind: &str) -> Vec<&'static str> {
     let own: &[&str] = match kind {
         "load" => return load::KEYS.to_vec(),
-        "proxy" => &PROXY_KEYS,
-        "prometheus" => &PROMETHEUS_KEYS,
-        "http" => &JSON_KEYS,
+        "proxy" => &proxy::KEYS,
+        "prometheus" => &prometheus::KEYS,
+        "http" => &json::KEYS,
         _ => return Vec::new(),
     };
     COMMON_KEYS.iter().chain(own).copied().collect()
@@ -313,251 +294,5 @@ fn url(raw: &Map<String, Value>, message: &str) -> Result<String, FieldError> {
     Ok(url)
 }
 
-fn proxy(raw: &Map<String, Value>) -> Result<Counters, FieldError> {
-    Ok(Counters::Proxy {
-        url: url(
-            raw,
-            "a proxy's counters need the `url` of its interface, such as http://127.0.0.1:8474",
-        )?,
-        proxy: text(raw, "proxy")?
-            .filter(|name| !name.is_empty())
-            .ok_or_else(|| {
-                missing(
-                    "proxy",
-                    "a proxy's counters need `proxy`: the name of its route",
-                )
-            })?,
-        arm: match text(raw, "arm")?.as_deref() {
-            None | Some("all") => ProxyArm::All,
-            Some("none") => ProxyArm::None,
-            Some("control") => ProxyArm::Control,
-            Some("experiment") => ProxyArm::Experiment,
-            Some(other) => {
-                let message = format!("`arm` is all, none, control or experiment, not `{other}`");
-                return Err(wrong("arm", message));
-            }
-        },
-    })
-}
-
-fn prometheus(raw: &Map<String, Value>) -> Result<Counters, FieldError> {
-    let query = |key: &'static str| {
-        let query = text(raw, key)?.filter(|query| !query.is_empty());
-        if let Some(rate) = query.as_deref().and_then(makes_a_rate) {
-            return Err(wrong(
-                key,
-                format!(
-                    "`{rate}(…)` makes overlapping rates of a counter, and a KPI is judged on raw counters: write what is inside of it, without the range"
-                ),
-            ));
-        }
-        Ok(query)
-    };
-    let required = |key: &'static str| {
-        query(key)?.ok_or_else(|| {
-            missing(
-                key,
-                "counters in Prometheus need two queries, `good` and `bad`, each for raw counters",
-            )
-        })
-    };
-    Ok(Counters::Prometheus {
-        url: url(
-            raw,
-            "prometheus needs a `url`, such as http://127.0.0.1:9090",
-        )?,
-        good: required("good")?,
-        bad: required("bad")?,
-        degraded: query("degraded")?,
-        latency: query("latency")?,
-    })
-}
-
-/// The function of the query that does.
-fn makes_a_rate(query: &str) -> Option<&'static str> {
-    RATES.into_iter().find(|name| {
-        query.match_indices(name).any(|(at, _)| {
-            let before = query[..at].chars().next_back();
-            let is_word = before.is_some_and(|c| c.is_alphanumeric() || "_:".contains(c));
-            let after = query[at + name.len()..].trim_start();
-            !is_word && after.starts_with('(')
-        })
-    })
-}
-
-fn json(raw: &Map<String, Value>) -> Result<Counters, FieldError> {
-    let headers = match raw.get("headers") {
-        None | Some(Value::Null) => Map::new(),
-        Some(Value::Object(headers)) => headers.clone(),
-        Some(_) => {
-            let message = "`headers` is a mapping of strings".to_owned();
-            return Err(wrong("headers", message));
-        }
-    };
-    let needed = |key: &'static str| {
-        let found = paths(raw, key)?;
-        match found.is_empty() {
-            true => Err(missing(
-                key,
-                "counters at an endpoint need JSONPaths to them, `good` and `bad`",
-            )),
-            false => Ok(found),
-        }
-    };
-    let stamp = text(raw, "stamp")?;
-    if let Some(path) = &stamp {
-        check_path("stamp", path)?;
-    }
-    Ok(Counters::Json {
-        url: url(
-            raw,
-            "counters at an endpoint need its `url`, which answers with JSON",
-        )?,
-        headers,
-        verify_tls: raw.get("verify_tls").is_none_or(crate::python::is_true),
-        good: needed("good")?,
-        bad: needed("bad")?,
-        degraded: paths(raw, "degraded")?,
-        stamp,
-    })
-}
-
-/// One, or a list of them.
-fn paths(raw: &Map<String, Value>, key: &'static str) -> Result<Vec<String>, FieldError> {
-    let listed = match raw.get(key) {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::String(path)) => vec![path.clone()],
-        Some(Value::Array(paths)) => paths
-            .iter()
-            .map(|path| path.as_str().map(str::to_owned))
-            .collect::<Option<_>>()
-            .ok_or_else(|| wrong(key, format!("`{key}` is a JSONPath, or a list of them")))?,
-        Some(_) => {
-            return Err(wrong(
-                key,
-                format!("`{key}` is a JSONPath, or a list of them"),
-            ));
-        }
-    };
-    for path in &listed {
-        check_path(key, path)?;
-    }
-    Ok(listed)
-}
-
-fn check_path(key: &'static str, path: &str) -> Result<(), FieldError> {
-    match JsonPath::parse_ours(path) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(wrong(key, format!("`{path}` is no JSONPath: {error}"))),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn source(value: &Value) -> Result<KpiSource, FieldError> {
-        read(value.as_object().unwrap())
-    }
-
-    fn counters(value: &Value) -> CountersCall {
-        match source(value) {
-            Ok(KpiSource::Counters(call)) => call,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn what_is_not_said_follows_from_the_interval() {
-        let call = counters(
-            &json!({"type": "proxy", "url": "http://h:1", "proxy": "shop", "interval": "2s"}),
-        );
-        let s = Duration::from_secs;
-        assert_eq!(
-            (call.timeout, call.silence_max, call.idle_max, call.scrape),
-            (s(2), s(6), Some(s(20)), s(0))
-        );
-        let never = counters(
-            &json!({"type": "proxy", "url": "http://h:1", "proxy": "shop", "idle-max": "never"}),
-        );
-        assert_eq!(never.idle_max, None);
-    }
-
-    #[test]
-    fn how_late_an_event_may_be_seen_is_the_sum_of_what_may_delay_it() {
-        let call = source(
-            &json!({"type": "prometheus", "url": "http://p", "good": "a", "bad": "b",
-            "interval": "5s", "timeout": "2s", "scrape": "15s"}),
-        )
-        .unwrap();
-        assert_eq!(call.reaction(), Some(Duration::from_secs(15 + 15 + 2)));
-    }
-
-    #[test]
-    fn a_rate_is_no_counter() {
-        for query in [
-            "rate(x[1m])",
-            "sum(increase (x[5m]))",
-            "sum by (le) (irate(x[1m]))",
-        ] {
-            let error = source(
-                &json!({"type": "prometheus", "url": "http://p", "good": query, "bad": "b"}),
-            )
-            .unwrap_err();
-            assert_eq!(error.key, "good");
-            assert!(error.message.contains("raw counters"), "{error:?}");
-        }
-        for query in [
-            "sum(http_rate (x))",
-            "rate_total{a=\"rate\"}",
-            "sum(job:rate)",
-        ] {
-            assert!(
-                source(
-                    &json!({"type": "prometheus", "url": "http://p", "good": query, "bad": "b"})
-                )
-                .is_ok(),
-                "{query}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_missing_or_cannot_be_is_named() {
-        let key = |value: Value| source(&value).unwrap_err().key;
-        assert_eq!(key(json!({"type": "python"})), "type");
-        assert_eq!(key(json!({"type": "proxy", "proxy": "shop"})), "url");
-        assert_eq!(key(json!({"type": "proxy", "url": "http://h:1"})), "proxy");
-        assert_eq!(
-            key(json!({"type": "proxy", "url": "http://h:1", "proxy": "shop", "arm": "left"})),
-            "arm"
-        );
-        assert_eq!(
-            key(json!({"type": "prometheus", "url": "http://p", "good": "a"})),
-            "bad"
-        );
-        assert_eq!(
-            key(json!({"type": "http", "url": "http://h", "good": "$.a"})),
-            "bad"
-        );
-        assert_eq!(
-            key(json!({"type": "http", "url": "http://h", "good": "$.[", "bad": "$.b"})),
-            "good"
-        );
-        let base = json!({"type": "http", "url": "http://h", "good": "$.a", "bad": "$.b"});
-        for (field, value) in [
-            ("interval", json!("1ms")),
-            ("silence-max", json!("10ms")),
-            ("rate", json!(0)),
-            ("traffic", json!("mine")),
-            ("idle-max", json!("sometimes")),
-            ("scrape", json!("soon")),
-        ] {
-            let mut raw = base.clone();
-            raw[field] = value;
-            assert_eq!(key(raw), field);
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! Top-level `canary`: a fault for one arm of a route's traffic, compared with another.
+//! Top-level `canary`: a fault for one of two arms, compared with the other.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use super::{Activity, Provider};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::path::Path;
 
+mod arms;
 mod front;
 mod kpi;
 mod split;
@@ -20,6 +21,7 @@ mod tests;
 mod users;
 mod window;
 
+pub use arms::{CanaryArms, check_pair as check_arms};
 pub use front::CanaryFront;
 pub use kpi::{CanaryAsk, CanaryKpi};
 pub use window::CanaryWindow;
@@ -29,10 +31,7 @@ pub use window::CanaryWindow;
 pub struct Canary {
     /// The fault of the method that the experiment arm has, by name.
     pub activity: String,
-    /// Of the route's traffic, that each arm is.
-    pub share: f64,
-    /// `connection`, `client`, `header:NAME` or `cookie:NAME`.
-    pub by: String,
+    pub arms: CanaryArms,
     /// Whose arms are compared; those of the fault's own route, if not given.
     pub front: Option<CanaryFront>,
     /// How long a user is watched at most, before it counts; none where no KPI is of users.
@@ -50,9 +49,10 @@ pub struct Canary {
     pub window: Option<CanaryWindow>,
 }
 
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "activity",
     "split",
+    "arms",
     "front",
     "kpis",
     "baseline",
@@ -72,13 +72,21 @@ pub(super) fn read(
 ) -> Option<Canary> {
     let (map, path) = block(raw, "canary", &KEYS, reader)?;
     refuse_unknown(map, &path, &KEYS, reader);
-    require(map, &["split", "kpis"], &path, reader);
+    require(map, &["kpis"], &path, reader);
     let activity = activity(map, &path, method, reader);
-    let split = split::read(map, &path, reader);
     let kpis = kpi::read(map, &path, reader);
-    let by = split.as_ref().map(|(_, by)| by.as_str());
-    let front = front::read(map, by.unwrap_or_default(), &kpis, &path, reader);
-    let epoch = users::read(map, &path, by, &kpis, reader);
+    let arms = arms::read(map, &path, &kpis, reader);
+    let by = arms.as_ref().and_then(CanaryArms::by);
+    let (front, epoch) = match &arms {
+        Some(CanaryArms::Apart { .. }) => {
+            arms::refuse_of_split(map, &kpis, &path, reader);
+            (None, None)
+        }
+        _ => (
+            front::read(map, by.unwrap_or_default(), &kpis, &path, reader),
+            users::read(map, &path, by, &kpis, reader),
+        ),
+    };
     let baseline = duration(map, "baseline", &path, reader)
         .unwrap_or_else(|| BASELINE_DEFAULT.max(epoch.unwrap_or_default()));
     let duration = limits(map, &path, reader);
@@ -93,11 +101,9 @@ pub(super) fn read(
     }
     let standby = standby(map, &path, reader);
     let window = window::read(map, &path, reader);
-    let (share, by) = split?;
     Some(Canary {
         activity: activity?,
-        share,
-        by,
+        arms: arms?,
         front,
         epoch,
         kpis,
@@ -117,8 +123,8 @@ fn refuse_unknown(map: &Map<String, Value>, path: &Path, known: &[&str], reader:
     }
 }
 
-/// The only fault of the method, or the one that is named. That it is for the experiment arm stands
-/// in the document, so that `firedrill run` cannot have it for everybody.
+/// The only fault of the method, or the one that is named. For an arm of a route that stands in the
+/// document, so that `firedrill run` cannot have it for everybody.
 fn activity(
     map: &Map<String, Value>,
     path: &Path,
@@ -142,7 +148,10 @@ fn activity(
         return None;
     };
     let arm = arguments.get("arm");
-    if !name.starts_with("application.") || arm.and_then(Value::as_str) != Some("experiment") {
+    let is_split = !map.contains_key("arms");
+    let is_for_arm =
+        name.starts_with("application.") && arm.and_then(Value::as_str) == Some("experiment");
+    if is_split && !is_for_arm {
         let diagnostic = Diagnostic::error(
             Code::Value,
             &path.key("activity"),
@@ -152,7 +161,7 @@ fn activity(
             ),
         );
         reader.push(diagnostic.hint(
-            "a canary's fault is application.latency, http-error or reset, with `arm: experiment` among its arguments",
+            "with `split` the fault is application.latency, http-error or reset, with `arm: experiment` among its arguments; any other needs `arms`",
         ));
         return None;
     }

@@ -93,7 +93,16 @@ pub(super) fn provider(
         reader.error(Code::Missing, &here, message);
         return None;
     };
-    let provider = reader.map(provider, &here)?;
+    source(provider, &here, reader)
+}
+
+/// What says where numbers come from.
+pub(super) fn source(
+    value: &Value,
+    here: &Path,
+    reader: &mut Reader,
+) -> Option<Map<String, Value>> {
+    let provider = reader.map(value, here)?;
     let kind = provider.get("type").and_then(Value::as_str);
     let Some(kind) = kind.filter(|kind| call::KPI_TYPES.contains(kind)) else {
         let kind = kind.unwrap_or_default();
@@ -102,18 +111,38 @@ pub(super) fn provider(
         reader.push(said);
         return None;
     };
-    reader.known_keys(provider, &here, &call::kpi_keys(kind));
+    reader.known_keys(provider, here, &call::kpi_keys(kind));
     // Label sets in a query look nothing like variables, but `$` may stand in a regular expression.
     if provider.values().all(|value| names(value).is_empty())
         && let Err(error) = call::read_kpi(provider)
     {
-        super::provider::report(&error, &here, reader);
+        super::provider::report(&error, here, reader);
     }
     if kind == "load" && provider.contains_key("duration") {
         let message = "a KPI is watched as long as the drill lasts; this is ignored";
         reader.warning(Code::Surprise, &here.key("duration"), message);
     }
     Some(provider.clone())
+}
+
+/// That the source knows how long requests took.
+pub(super) fn check_latencies(provider: &Map<String, Value>, path: &Path, reader: &mut Reader) {
+    let kind = provider.get("type").and_then(Value::as_str);
+    let has_none = match kind {
+        Some("http") => true,
+        Some("prometheus") => !provider.contains_key("latency"),
+        _ => false,
+    };
+    if has_none {
+        let said = Diagnostic::error(
+            Code::Value,
+            path,
+            "nobody measures latencies here: the provider has counters of requests alone",
+        );
+        reader.push(said.hint(
+            "use `load`, `proxy`, or `prometheus` with `latency`: the buckets of a histogram",
+        ));
+    }
 }
 
 /// That the source sees what the objective is about.
@@ -123,21 +152,8 @@ pub(super) fn check_seen(
     path: &Path,
     reader: &mut Reader,
 ) {
-    let kind = provider.get("type").and_then(Value::as_str);
-    let has_none = match kind {
-        Some("http") => true,
-        Some("prometheus") => !provider.contains_key("latency"),
-        _ => false,
-    };
-    if objective.latency.is_some() && has_none {
-        let said = Diagnostic::error(
-            Code::Value,
-            &path.key("latency"),
-            "nobody measures latencies here: the provider has counters of requests alone",
-        );
-        reader.push(said.hint(
-            "use `load`, `proxy`, or `prometheus` with `latency`: the buckets of a histogram",
-        ));
+    if objective.latency.is_some() {
+        check_latencies(provider, &path.key("latency"), reader);
     }
     let Ok(KpiSource::Counters(call)) = call::read_kpi(provider) else {
         return;

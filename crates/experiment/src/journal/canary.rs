@@ -4,16 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Two arms of one route, of which one had the fault.
+/// Two arms, of which one had the fault.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct CanaryRecord {
-    /// The proxy's HTTP interface, and its route.
-    pub proxy: String,
-    pub route: String,
-    /// Of the traffic, that each arm was.
-    pub share: f64,
-    pub by: String,
+    #[serde(flatten)]
+    pub divided: DividedRecord,
     /// The fault's own route, where the arms of another are compared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub behind: Option<BehindRecord>,
@@ -34,6 +30,30 @@ pub struct CanaryRecord {
     /// Worst case from a request's answer to its being judged, in milliseconds.
     pub reaction_ms: f64,
     pub series: Vec<ArmsPoint>,
+}
+
+/// Who divided the traffic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum DividedRecord {
+    /// A proxy did.
+    Split {
+        /// Its HTTP interface, and the route.
+        proxy: String,
+        route: String,
+        /// Of the traffic, that each arm was.
+        share: f64,
+        by: String,
+    },
+    /// Others did.
+    Apart { sources: SourcesRecord },
+}
+
+/// Where the counts of each arm are from, in words.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SourcesRecord {
+    pub control: String,
+    pub experiment: String,
 }
 
 /// A route behind, divided by the same draw, and the requests that came to it since.

@@ -9,7 +9,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-pub use canary::{Canary, CanaryKpi, Front, LatencyOfArms, Split, SuccessRatioOfArms, Window};
+pub use canary::{
+    Arms, Canary, CanaryKpi, Front, LatencyOfArms, Split, SuccessRatioOfArms, Window,
+};
 pub use margin::{Dwell, Margin, MarginBudget, MarginScale, Margins, NormalIs, Search, Vary};
 
 /// An experiment: what we believe, what we break, how we clean up. Open Chaos, and the keys of

@@ -7,8 +7,8 @@ use super::run::VariableArgs;
 /// Compare two arms of live traffic, of which one has a fault
 ///
 /// Divides a route of a running proxy into two small, equal, sticky arms as the document's `canary`
-/// says, watches both, gives the fault to the experiment arm, and compares. The first proof of harm
-/// stops it. The fault and the split are undone even when this process is killed.
+/// says, or takes two places that others lead traffic to; watches both, gives the fault to the
+/// experiment arm, and compares. The first proof of harm stops it. The fault and the split are undone even when this process is killed.
 #[derive(Debug, Clone, Args)]
 #[command(
     args_conflicts_with_subcommands = true,

@@ -10,6 +10,7 @@ use firedrill_runner::canary::ask::Asked;
 use firedrill_runner::canary::{Notice, Outcome, hold};
 use firedrill_runner::fault::Faults;
 use firedrill_runner::prepare;
+use firedrill_runner::spare::Spare;
 use firedrill_undo::{DrillId, Guardian};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -39,7 +40,7 @@ async fn run(
     signals::listen(&signal)?;
     let radius = order.experiment.blast_radius.unwrap_or_default();
     let faults = Faults::new(guardian, radius, order.seed, signal.clone());
-    let asked = match ask(order, signal).await {
+    let asked = match ask(order, &faults, signal).await {
         Ok(asked) => asked,
         Err(failure) => {
             faults.finish().await;
@@ -51,14 +52,23 @@ async fn run(
     Ok(journal(order, drill, began, outcome))
 }
 
-/// The question, once configuration and secrets are loaded.
-async fn ask(order: &Order, signal: mpsc::UnboundedSender<Signal>) -> Result<Asked, Failure> {
+/// The question, once configuration and secrets are loaded; what watches is spared from now on.
+async fn ask(
+    order: &Order,
+    faults: &Faults,
+    signal: mpsc::UnboundedSender<Signal>,
+) -> Result<Asked, Failure> {
     let providers = providers(order, signal);
     let loaded = prepare::load_scope(&order.experiment, &order.overrides, &providers).await;
     providers.shutdown().await;
     let scope = loaded.or_exit(Exit::Usage)?;
-    tokio::task::block_in_place(|| Asked::of(&order.experiment, &scope, order.seed))
-        .map_err(|reasons| Failure::new(Exit::Refused, reasons.join("\n  ")))
+    let asked = tokio::task::block_in_place(|| {
+        faults.spare(Spare::of(&order.experiment, &scope, &order.settings));
+        Asked::of(&order.experiment, &scope, order.seed)
+    });
+    let mut asked = asked.map_err(|reasons| Failure::new(Exit::Refused, reasons.join("\n  ")))?;
+    asked.verify_tls = order.verify_tls;
+    Ok(asked)
 }
 
 fn journal(order: &Order, drill: &DrillId, began: Timestamp, outcome: Outcome) -> Journal {

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on has failed; one that is skipped says so"
 )]
 
+mod apart;
 mod canary;
 mod documents;
 mod drills;

@@ -220,3 +220,90 @@ fn nothing_is_nan_on_nothing_and_on_extremes() {
         assert!(Canary::new(&asks, Alpha::FIVE_PERCENT).is_err());
     }
 }
+
+/// The experiment's counts in each batch are a tenth of the control's, as they were before.
+fn unequal(before: [u64; 2], then: [u64; 2], batches: usize) -> Canary {
+    let before = Before {
+        requests: before,
+        seconds: [1.0, 1.0],
+    };
+    let asks = [Ask::SuccessRatio { tolerance: 0.5 }];
+    let mut canary = Canary::relative_to(&before, &asks, Alpha::FIVE_PERCENT).unwrap();
+    let of = |good| Batch {
+        good,
+        ..Batch::default()
+    };
+    for _ in 0..batches {
+        canary.observe(&of(then[0]), &of(then[1]));
+    }
+    canary
+}
+
+#[test]
+fn arms_may_get_different_amounts_and_only_a_change_of_the_proportion_is_missed() {
+    // Equal arms would have missed them at once.
+    assert!(!unequal([10_000, 1_000], [1_000, 100], 100).answers_are_missing());
+    assert!(unequal([10_000, 1_000], [1_000, 40], 10).answers_are_missing());
+    assert!(!unequal([10_000, 1_000], [1_000, 400], 10).answers_are_missing());
+    // The busier one is the experiment: half of what came is missing, though it has more.
+    assert!(unequal([1_000, 10_000], [100, 500], 10).answers_are_missing());
+    // Little is known before, so little is expected.
+    assert!(!unequal([20, 4], [1_000, 100], 3).answers_are_missing());
+}
+
+/// Counters that are behind by a second in ten: of the same traffic, an arm may seem to have more.
+#[test]
+fn what_may_have_come_at_another_time_is_not_expected() {
+    let strict = Before {
+        requests: [1_000, 1_000],
+        seconds: [10.0, 10.0],
+    };
+    let behind = Before {
+        seconds: [6.0, 14.0],
+        ..strict
+    };
+    let missing = |before: &Before| {
+        let asks = [Ask::SuccessRatio { tolerance: 0.5 }];
+        let mut canary = Canary::relative_to(before, &asks, Alpha::FIVE_PERCENT).unwrap();
+        let [control, experiment] = [1_000, 500].map(|good| Batch {
+            good,
+            ..Batch::default()
+        });
+        canary.observe(&control, &experiment);
+        canary.answers_are_missing()
+    };
+    assert!(missing(&strict) && !missing(&behind));
+    let nobody = Before {
+        requests: [10, 0],
+        ..strict
+    };
+    let asks = [Ask::SuccessRatio { tolerance: 0.5 }];
+    assert!(Canary::relative_to(&nobody, &asks, Alpha::FIVE_PERCENT).is_err());
+}
+
+/// Buckets from 0.1 to 0.5 s: both arms in the same one may be 0.4 s apart, and be so in different
+/// ones without any difference.
+#[test]
+fn the_width_of_a_bucket_is_neither_harm_nor_its_absence() {
+    let asks = [Ask::Latency {
+        quantile: Probability::HALF,
+        tolerance: 0.2,
+    }];
+    let of = |least, most| Batch {
+        good: 5_000,
+        times: vec![(least, most, 5_000)],
+        ..Batch::default()
+    };
+    let standing_of = |control: &Batch, experiment: &Batch| {
+        let mut canary = Canary::new(&asks, Alpha::FIVE_PERCENT).unwrap();
+        canary.observe(control, experiment);
+        standing(&canary)[0]
+    };
+    assert_eq!(standing_of(&of(0.1, 0.5), &of(0.1, 0.5)), Standing::NotYet);
+    assert_eq!(standing_of(&of(0.0, 0.1), &of(0.1, 0.5)), Standing::NotYet);
+    assert_eq!(
+        standing_of(&of(0.0, 0.1), &of(0.0, 0.1)),
+        Standing::Harmless
+    );
+    assert_eq!(standing_of(&of(0.0, 0.1), &of(0.5, 1.0)), Standing::Harmed);
+}

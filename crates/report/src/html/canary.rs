@@ -1,6 +1,8 @@
 //! Both arms of a canary, and the effect with its interval.
 
-use firedrill_experiment::journal::{ArmRecord, CanaryRecord, CanaryStanding, Drill};
+use firedrill_experiment::journal::{
+    ArmRecord, CanaryRecord, CanaryStanding, DividedRecord, Drill,
+};
 use maud::{Markup, html};
 
 use crate::words;
@@ -11,11 +13,7 @@ pub(super) fn canary(drill: &Drill) -> Markup {
             section {
                 h2 { "Two arms" }
                 p.lead {
-                    (format!(
-                        "{} % of the {} traffic of route {} in each arm, by {}; the experiment had the fault for {}.",
-                        canary.share * 100.0, canary.traffic, canary.route, canary.by,
-                        words::seconds(canary.lasted)
-                    ))
+                    (who(canary))
                 }
                 @if let Some(behind) = &canary.behind {
                     p {
@@ -30,12 +28,37 @@ pub(super) fn canary(drill: &Drill) -> Markup {
                 (effects(canary))
                 p.foot {
                     (format!(
-                        "The intervals hold at every look, all KPIs together, with {} confidence. What is compared are raw counts of the proxy at {}.",
-                        words::percent(canary.confidence), canary.proxy
+                        "The intervals hold at every look, all KPIs together, with {} confidence. What is compared are raw counts{}.",
+                        words::percent(canary.confidence), counted(canary)
                     ))
                 }
             }
         }
+    }
+}
+
+/// Who was in which arm, and for how long.
+fn who(canary: &CanaryRecord) -> String {
+    let traffic = &canary.traffic;
+    let lasted = words::seconds(canary.lasted);
+    match &canary.divided {
+        DividedRecord::Split {
+            route, share, by, ..
+        } => format!(
+            "{} % of the {traffic} traffic of route {route} in each arm, by {by}; the experiment had the fault for {lasted}.",
+            share * 100.0
+        ),
+        DividedRecord::Apart { sources } => format!(
+            "Control: {}. Experiment: {}, which had the fault for {lasted}. The traffic is {traffic}, and was not divided by Firedrill.",
+            sources.control, sources.experiment
+        ),
+    }
+}
+
+fn counted(canary: &CanaryRecord) -> String {
+    match &canary.divided {
+        DividedRecord::Split { proxy, .. } => format!(" of the proxy at {proxy}"),
+        DividedRecord::Apart { .. } => " of each arm's own source".into(),
     }
 }
 

@@ -3,14 +3,17 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use firedrill_experiment::call::{self, Call, FaultCall, LoadCall};
-use firedrill_experiment::document::{Canary, CanaryAsk, CanaryKpi, Experiment, Kpi, Provider};
+use firedrill_experiment::call::{self, Call, FaultCall, KpiSource, LoadCall};
+use firedrill_experiment::document::{
+    Canary, CanaryArms, CanaryAsk, CanaryKpi, Experiment, Kpi, Provider,
+};
 use firedrill_experiment::scope::Scope;
 use firedrill_judge::canary::Ask;
 use firedrill_judge::{Alpha, Probability};
 use firedrill_undo::fault_proxy::Split;
 use firedrill_undo::{Primitive, PutOnRoute, RouteChange};
 
+use super::apart;
 use super::hours::Hours;
 use super::users;
 use crate::aim::{Aim, named_fault};
@@ -21,28 +24,45 @@ const BEYOND: Duration = Duration::from_secs(5);
 /// A canary that can be held.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// The proxy's interface, and the route that is divided and counted.
-    pub api: SocketAddr,
-    pub route: String,
-    /// The fault's own route, where that is another.
-    pub behind: Option<Divided>,
+    pub arms: Arms,
     pub fault: FaultCall,
-    pub share: f64,
-    pub by: String,
-    /// Where users are counted: how long one is watched at most, before it counts.
-    pub epoch: Option<Duration>,
     pub kpis: Vec<CanaryKpi>,
     pub confidence: f64,
     pub baseline: Duration,
     /// At least, and at most.
     pub duration: (Duration, Duration),
-    /// Places that are always drained.
-    pub standby: Vec<SocketAddr>,
     pub seed: u64,
+    /// Check certificates of whoever is asked for counters.
+    pub verify_tls: bool,
     pub(super) alpha: Alpha,
     pub(super) window: Option<Hours>,
     /// None where the traffic is live.
     pub(super) load: Option<LoadCall>,
+}
+
+/// Where the arms are.
+#[derive(Debug, Clone)]
+pub enum Arms {
+    Route(Shares),
+    /// Of control and experiment: others divide the traffic.
+    Apart(Box<[KpiSource; 2]>),
+}
+
+/// Shares of a route's traffic.
+#[derive(Debug, Clone)]
+pub struct Shares {
+    /// The proxy's interface, and the route that is divided and counted.
+    pub api: SocketAddr,
+    pub route: String,
+    /// The fault's own route, where that is another.
+    pub behind: Option<Divided>,
+    /// Of each arm.
+    pub share: f64,
+    pub by: String,
+    /// Where users are counted: how long one is watched at most, before it counts.
+    pub epoch: Option<Duration>,
+    /// Places that are always drained.
+    pub standby: Vec<SocketAddr>,
 }
 
 /// A route, and by what its traffic is divided.
@@ -61,6 +81,7 @@ impl Asked {
         };
         let mut reasons = unheeded(experiment, &canary.activity);
         let fault = fault(experiment, scope, seed, &mut reasons);
+        let arms = arms(canary, scope, fault.as_ref(), &mut reasons);
         let load = load(experiment, scope, &mut reasons);
         let window = canary.window.as_ref().map(Hours::of).transpose();
         let window = window.unwrap_or_else(|why| {
@@ -68,28 +89,20 @@ impl Asked {
             None
         });
         let alpha = Alpha::new(1.0 - canary.confidence);
-        let (Some((fault, change)), Ok(alpha), true) = (fault, alpha, reasons.is_empty()) else {
+        let (Some((fault, _)), Some(arms), Ok(alpha), true) =
+            (fault, arms, alpha, reasons.is_empty())
+        else {
             return Err(reasons);
         };
-        let own = Divided {
-            route: change.route,
-            by: canary.by.clone(),
-        };
-        let (compared, behind) = front_of(canary, own)?;
         Ok(Self {
-            api: change.api,
-            route: compared.route,
-            behind,
+            arms,
             fault,
-            share: canary.share,
-            by: compared.by,
-            epoch: canary.epoch,
             kpis: canary.kpis.clone(),
             confidence: canary.confidence,
             baseline: canary.baseline,
             duration: canary.duration,
-            standby: canary.standby.clone(),
             seed,
+            verify_tls: true,
             alpha,
             window,
             load,
@@ -113,6 +126,17 @@ impl Asked {
         asks.collect()
     }
 
+    /// Whose requests are compared.
+    pub(super) fn traffic(&self) -> &'static str {
+        match (&self.arms, &self.load) {
+            (Arms::Apart(sources), None) => sources[1].traffic(),
+            (Arms::Route(_), None) => "live",
+            (_, Some(_)) => "synthetic",
+        }
+    }
+}
+
+impl Shares {
     /// One split, or two with the same draw.
     pub(super) fn splits(&self) -> Vec<Primitive> {
         let compared = Divided {
@@ -147,13 +171,13 @@ impl Asked {
 const NAME: &str = "firedrill";
 
 /// The route that is compared, and the fault's own where that is another.
-fn front_of(canary: &Canary, own: Divided) -> Result<(Divided, Option<Divided>), Vec<String>> {
+fn front_of(canary: &Canary, own: Divided) -> Result<(Divided, Option<Divided>), String> {
     match &canary.front {
         None => Ok((own, None)),
-        Some(front) if front.route == own.route => Err(vec![format!(
+        Some(front) if front.route == own.route => Err(format!(
             "`front`: the fault is on route {} itself; leave `front` out, or put the fault on a route behind it",
             own.route
-        )]),
+        )),
         Some(front) => {
             let compared = Divided {
                 route: front.route.clone(),
@@ -200,13 +224,60 @@ fn unheeded(experiment: &Experiment, activity: &str) -> Vec<String> {
     .collect()
 }
 
-/// The fault, and what it changes on which route.
+fn arms(
+    canary: &Canary,
+    scope: &Scope,
+    fault: Option<&(FaultCall, Option<RouteChange>)>,
+    reasons: &mut Vec<String>,
+) -> Option<Arms> {
+    match &canary.arms {
+        CanaryArms::Apart {
+            control,
+            experiment,
+        } => apart::sources(canary, [control, experiment], scope, reasons)
+            .map(|sources| Arms::Apart(Box::new(sources))),
+        CanaryArms::Split { share, by } => match shares(canary, *share, by, fault?) {
+            Ok(shares) => Some(Arms::Route(shares)),
+            Err(why) => {
+                reasons.push(why);
+                None
+            }
+        },
+    }
+}
+
+fn shares(
+    canary: &Canary,
+    share: f64,
+    by: &str,
+    (_, change): &(FaultCall, Option<RouteChange>),
+) -> Result<Shares, String> {
+    let Some(change) = change else {
+        return Err(format!("`{}` changes no route of a proxy", canary.activity));
+    };
+    let own = Divided {
+        route: change.route.clone(),
+        by: by.to_owned(),
+    };
+    let (compared, behind) = front_of(canary, own)?;
+    Ok(Shares {
+        api: change.api,
+        route: compared.route,
+        behind,
+        share,
+        by: compared.by,
+        epoch: canary.epoch,
+        standby: canary.standby.clone(),
+    })
+}
+
+/// The fault, and what it changes of a route, if it is one's.
 fn fault(
     experiment: &Experiment,
     scope: &Scope,
     seed: u64,
     reasons: &mut Vec<String>,
-) -> Option<(FaultCall, RouteChange)> {
+) -> Option<(FaultCall, Option<RouteChange>)> {
     let canary = experiment.canary.as_ref()?;
     let mut call = named_fault(experiment, &canary.activity, scope, reasons)?;
     call.duration = canary.duration.1 + BEYOND;
@@ -221,7 +292,7 @@ fn fault(
                     Primitive::ChangeRoute(change) => Some(change),
                     _ => None,
                 });
-            Some((call, change?))
+            Some((call, change))
         }
         Err(why) => {
             reasons.push(format!("`{}`: {why}", canary.activity));

@@ -5,7 +5,7 @@ use firedrill_experiment::journal::BehindRecord;
 use firedrill_undo::fault_proxy::Arms;
 use tokio::task::block_in_place;
 
-use super::ask::{Asked, Divided};
+use super::ask::{Divided, Shares};
 use super::sense;
 
 /// What had come to a route when it was divided.
@@ -17,17 +17,17 @@ pub(super) struct Behind {
 
 impl Behind {
     /// None where the fault is on the route that is compared.
-    pub(super) fn begin(asked: &Asked) -> Result<Option<Self>, String> {
-        let Some(divided) = asked.behind.clone() else {
+    pub(super) fn begin(shares: &Shares) -> Result<Option<Self>, String> {
+        let Some(divided) = shares.behind.clone() else {
             return Ok(None);
         };
-        let before = block_in_place(|| sense::read(asked, &divided.route))?;
+        let before = block_in_place(|| sense::read(shares, &divided.route))?;
         Ok(Some(Self { divided, before }))
     }
 
     /// What came to it since.
-    pub(super) fn look(&self, asked: &Asked) -> Result<BehindRecord, String> {
-        let now = block_in_place(|| sense::read(asked, &self.divided.route))?;
+    pub(super) fn look(&self, shares: &Shares) -> Result<BehindRecord, String> {
+        let now = block_in_place(|| sense::read(shares, &self.divided.route))?;
         let came = |now, before| sense::since(now, before).map(|since| since.total());
         Ok(BehindRecord {
             route: self.divided.route.clone(),

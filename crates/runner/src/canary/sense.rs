@@ -8,14 +8,14 @@ use firedrill_judge::share::Outcomes;
 use firedrill_undo::ControlApi;
 use firedrill_undo::fault_proxy::{Arms, Met, Requests};
 
-use super::ask::Asked;
+use super::ask::Shares;
 use super::users;
 
 /// For one look. It takes some milliseconds; what takes longer lags.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A bucket of the proxy's times is at most this part of them wide.
-const WIDTH: f64 = 1.0 / 32.0;
+pub(super) const WIDTH: f64 = 1.0 / 32.0;
 
 /// The counters of a route.
 #[derive(Debug)]
@@ -28,9 +28,9 @@ pub(super) struct Sense {
 }
 
 impl Sense {
-    pub(super) fn begin(asked: &Asked) -> Result<Self, String> {
-        let all = tokio::task::block_in_place(|| read(asked, &asked.route))?;
-        let users = asked.epoch.map(|_| users::Counted::begin(all.users));
+    pub(super) fn begin(shares: &Shares) -> Result<Self, String> {
+        let all = tokio::task::block_in_place(|| read(shares, &shares.route))?;
+        let users = shares.epoch.map(|_| users::Counted::begin(all.users));
         Ok(Self {
             users: users.transpose()?,
             all,
@@ -47,8 +47,8 @@ impl Sense {
 
     /// # Errors
     /// When nothing is heard, or what is heard cannot be: counts that fell.
-    pub(super) fn look(&mut self, asked: &Asked) -> Result<(), String> {
-        let now = read(asked, &asked.route)?;
+    pub(super) fn look(&mut self, shares: &Shares) -> Result<(), String> {
+        let now = read(shares, &shares.route)?;
         self.last = [
             since(&now.control, &self.all.control)?,
             since(&now.experiment, &self.all.experiment)?,
@@ -62,7 +62,8 @@ impl Sense {
 
     /// Adds what came since the last look to what is recorded.
     pub(super) fn add_to(&self, record: &mut ArmsRecord) {
-        add(record, &self.last);
+        let [control, experiment] = self.last.each_ref().map(batch);
+        add(record, [&control, &experiment]);
         if let Some(users) = &self.users {
             let [control, experiment] = users.last();
             let arms = [
@@ -94,8 +95,8 @@ pub(super) fn since(now: &Requests, before: &Requests) -> Result<Requests, Strin
     })
 }
 
-pub(super) fn read(asked: &Asked, route: &str) -> Result<Arms, String> {
-    ControlApi::at(asked.api, PATIENCE)
+pub(super) fn read(shares: &Shares, route: &str) -> Result<Arms, String> {
+    ControlApi::at(shares.api, PATIENCE)
         .arms(route)
         .map_err(|error| format!("the counters cannot be read: {}", crate::chain(&error)))?
         .ok_or_else(|| format!("route {route:?} is gone, or counts no arms"))
@@ -113,12 +114,15 @@ fn batch(requests: &Requests) -> Batch {
     }
 }
 
-fn add(record: &mut ArmsRecord, [control, experiment]: &[Requests; 2]) {
+/// Requests and times.
+pub(super) fn add(record: &mut ArmsRecord, [control, experiment]: [&Batch; 2]) {
     for (arm, more) in [
         (&mut record.control, control),
         (&mut record.experiment, experiment),
     ] {
-        let sum = requests(arm).and(more);
+        let ends = more.times.iter().map(|(_, end, count)| (*end, *count));
+        let more = requests(more.good, more.bad, ends.collect());
+        let sum = requests(arm.good, arm.bad, arm.times.clone()).and(&more);
         *arm = ArmRecord {
             good: sum.well,
             bad: sum.badly,
@@ -128,23 +132,23 @@ fn add(record: &mut ArmsRecord, [control, experiment]: &[Requests; 2]) {
     }
 }
 
-fn requests(arm: &ArmRecord) -> Requests {
+fn requests(well: u64, badly: u64, times: Vec<(f64, u64)>) -> Requests {
     Requests {
-        well: arm.good,
-        badly: arm.bad,
+        well,
+        badly,
         by_faults: 0,
-        times: arm.times.clone(),
+        times,
     }
 }
 
 /// A place of any route of this proxy that is left alone, and is no standby.
-pub(super) fn failover(asked: &Asked) -> Result<Option<String>, String> {
-    let api = ControlApi::at(asked.api, PATIENCE);
+pub(super) fn failover(shares: &Shares) -> Result<Option<String>, String> {
+    let api = ControlApi::at(shares.api, PATIENCE);
     let routes = api.routes().map_err(|error| crate::chain(&error))?;
     for route in routes.iter().filter(|route| route.enabled) {
         let places = api.endpoints(&route.name);
         for place in places.map_err(|error| crate::chain(&error))? {
-            let is_known = asked.standby.contains(&place.address) && place.ejected <= 0.0;
+            let is_known = shares.standby.contains(&place.address) && place.ejected <= 0.0;
             if place.is_out() && !is_known {
                 let how = match (place.drained, place.ejected > 0.0) {
                     (true, _) => "drained",

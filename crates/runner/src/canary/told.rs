@@ -2,38 +2,62 @@
 
 use std::time::Duration;
 
+use firedrill_experiment::call::KpiSource;
 use firedrill_experiment::document::{CanaryAsk, CanaryKpi};
 use firedrill_experiment::journal::{
-    ArmsRecord, CanaryKpiRecord, CanaryRecord, CanaryStanding, Compared,
+    ArmsRecord, CanaryKpiRecord, CanaryRecord, CanaryStanding, Compared, DividedRecord,
+    SourcesRecord,
 };
 use firedrill_judge::canary::{Canary, Judged, Standing};
 
-use super::ask::Asked;
-use super::{EVERY, sense};
+use super::ask::{Arms, Asked};
+use super::{EVERY, apart, sense};
 
 /// Before anything was counted.
 pub(super) fn blank(asked: &Asked) -> CanaryRecord {
     CanaryRecord {
-        proxy: format!("http://{}", asked.api),
-        route: asked.route.clone(),
-        share: asked.share,
-        by: asked.by.clone(),
+        divided: match &asked.arms {
+            Arms::Route(of) => DividedRecord::Split {
+                proxy: format!("http://{}", of.api),
+                route: of.route.clone(),
+                share: of.share,
+                by: of.by.clone(),
+            },
+            Arms::Apart(sources) => {
+                let [control, experiment] = sources.each_ref().map(KpiSource::describe);
+                DividedRecord::Apart {
+                    sources: SourcesRecord {
+                        control,
+                        experiment,
+                    },
+                }
+            }
+        },
         behind: None,
-        epoch: asked.epoch.map(|epoch| epoch.as_secs_f64()),
-        traffic: match asked.load {
-            Some(_) => "synthetic",
-            None => "live",
-        }
-        .into(),
+        epoch: match &asked.arms {
+            Arms::Route(of) => of.epoch.map(|epoch| epoch.as_secs_f64()),
+            Arms::Apart(_) => None,
+        },
+        traffic: asked.traffic().into(),
         confidence: asked.confidence,
         baseline: ArmsRecord::default(),
         arms: ArmsRecord::default(),
         kpis: Vec::new(),
         lasted: 0.0,
-        // What is told of users is told when their epoch is over.
-        reaction_ms: (EVERY + sense::PATIENCE + asked.epoch.unwrap_or_default()).as_secs_f64()
-            * 1e3,
+        reaction_ms: (EVERY + reaction(&asked.arms)).as_secs_f64() * 1e3,
         series: Vec::new(),
+    }
+}
+
+/// Until a request is among what is judged at the next look.
+fn reaction(arms: &Arms) -> Duration {
+    match arms {
+        // What is told of users is told when their epoch is over.
+        Arms::Route(of) => sense::PATIENCE + of.epoch.unwrap_or_default(),
+        Arms::Apart(sources) => {
+            let each = sources.iter().map(apart::reaction);
+            each.max().unwrap_or_default()
+        }
     }
 }
 

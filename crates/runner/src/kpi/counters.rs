@@ -86,7 +86,7 @@ impl Watch {
 
     async fn read(&self, sensor: &mut Sensor) -> Result<Told, Ailment> {
         let asked = self.now();
-        let stands = tokio::time::timeout(self.call.timeout, self.ask()).await;
+        let stands = tokio::time::timeout(self.call.timeout, ask(&self.asks, &self.call)).await;
         let came = self.now();
         match stands {
             Ok(Ok(stands)) => sensor.read(Reading {
@@ -100,30 +100,6 @@ impl Watch {
                 let why = format!("no answer within {:?}", self.call.timeout);
                 sensor.missed(came, &why).map(|()| Told::Nothing)
             }
-        }
-    }
-
-    async fn ask(&self) -> Result<Stands, Unread> {
-        match &self.call.from {
-            Counters::Proxy { url, proxy, arm } => proxy::read(&self.asks, url, proxy, *arm).await,
-            Counters::Prometheus {
-                url,
-                good,
-                bad,
-                degraded,
-                latency,
-            } => {
-                let queries = prometheus::Queries {
-                    good,
-                    bad,
-                    degraded: degraded.as_deref(),
-                    latency: latency.as_deref(),
-                };
-                let stands = prometheus::read(&self.asks, url, &queries).await?;
-                prometheus::check_limits(&stands, &self.call.latency_limits)?;
-                Ok(stands)
-            }
-            from @ Counters::Json { .. } => json::read(&self.asks, from).await,
         }
     }
 
@@ -143,5 +119,41 @@ impl Watch {
         );
         // The drill may be over already.
         let _ = self.heard.send(Heard::Window { window, asked });
+    }
+}
+
+async fn ask(asks: &Asks, call: &CountersCall) -> Result<Stands, Unread> {
+    match &call.from {
+        Counters::Proxy { url, proxy, arm } => proxy::read(asks, url, proxy, *arm).await,
+        Counters::Prometheus {
+            url,
+            good,
+            bad,
+            degraded,
+            latency,
+        } => {
+            let queries = prometheus::Queries {
+                good,
+                bad,
+                degraded: degraded.as_deref(),
+                latency: latency.as_deref(),
+            };
+            let stands = prometheus::read(asks, url, &queries).await?;
+            prometheus::check_limits(&stands, &call.latency_limits)?;
+            Ok(stands)
+        }
+        from @ Counters::Json { .. } => json::read(asks, from).await,
+    }
+}
+
+/// Where the buckets of its histogram end now, in microseconds, shortest first.
+///
+/// # Errors
+/// Why it could not be read.
+pub(crate) async fn bucket_ends(asks: &Asks, call: &CountersCall) -> Result<Vec<u64>, String> {
+    match tokio::time::timeout(call.timeout, ask(asks, call)).await {
+        Ok(Ok(stands)) => Ok(stands.latency.iter().map(|(end, _)| *end).collect()),
+        Ok(Err(Unread::Missing(why) | Unread::Corrupt(why))) => Err(why),
+        Err(_) => Err(format!("no answer within {:?}", call.timeout)),
     }
 }

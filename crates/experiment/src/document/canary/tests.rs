@@ -39,7 +39,9 @@ fn canary() -> Value {
 #[test]
 fn a_canary_is_read_with_what_was_left_out() {
     let read = document(&canary(), &arm()).unwrap().canary.unwrap();
-    assert_eq!((read.activity.as_str(), read.share), ("late", 0.05));
+    assert_eq!(read.activity, "late");
+    let by = "cookie:session".to_owned();
+    assert_eq!(read.arms, CanaryArms::Split { share: 0.05, by });
     assert_eq!(read.baseline, BASELINE_DEFAULT);
     assert_eq!(read.confidence, 0.95);
     let window = read.window.unwrap();
@@ -67,7 +69,7 @@ fn a_front_is_divided_as_the_fault_is_unless_it_says_otherwise() {
         ("web", "cookie:session")
     );
     let own = front(json!({"route": "web", "by": "header:x-user"}));
-    assert_eq!(own.by, "cookie:session");
+    assert_eq!(own.arms.by(), Some("cookie:session"));
     assert_eq!(own.front.unwrap().by, "header:x-user");
     assert_eq!(front(Value::Null).front, None);
 }
@@ -211,5 +213,112 @@ fn what_would_not_do_as_it_says_is_refused() {
         wrong[key] = value.clone();
         let error = document(&wrong, &arm()).unwrap_err();
         assert!(error.contains(says), "{key} {value}: {error}");
+    }
+}
+
+fn endpoint(port: u16) -> Value {
+    json!({"type": "http", "url": format!("http://127.0.0.1:{port}/stats"),
+        "good": "$.good", "bad": "$.bad"})
+}
+
+fn histogram(instance: &str) -> Value {
+    json!({"type": "prometheus", "url": "http://127.0.0.1:9090",
+        "good": format!("ok_total{{instance='{instance}'}}"), "bad": "bad_total",
+        "latency": "took_bucket"})
+}
+
+fn load(port: u16, rate: u32) -> Value {
+    json!({"type": "load", "url": format!("http://127.0.0.1:{port}/"), "rate": rate})
+}
+
+/// Asked of a fault that no arm of a route has.
+fn apart(arms: &Value, kpis: &Value) -> Result<Experiment, String> {
+    let document = json!({
+        "title": "t", "description": "d",
+        "blast-radius": {"targets-max": 1, "duration-max": "10m"},
+        "method": [{
+            "type": "action", "name": "still",
+            "provider": {
+                "type": "fault", "name": "infrastructure.process-pause",
+                "target": {"name": "shop"}, "duration": "5m",
+            },
+        }],
+        "canary": {"arms": arms, "kpis": kpis},
+    });
+    Experiment::from_value(document, Strictness::Strict)
+        .map_err(|mistakes| mistakes.lines().join("; "))
+}
+
+fn answers() -> Value {
+    json!([{"name": "answers", "success-ratio": {"tolerance": 0.02}}])
+}
+
+fn times() -> Value {
+    json!([{"name": "times", "latency": {"quantile": 0.9, "tolerance": "100ms"}}])
+}
+
+#[test]
+fn two_places_have_the_keys_of_a_kpi_s_source_and_any_fault() {
+    for (control, experiment, kpis) in [
+        (endpoint(1), endpoint(2), answers()),
+        (histogram("a"), histogram("b"), times()),
+        (load(1, 20), load(2, 20), times()),
+    ] {
+        let arms = json!({"control": control, "experiment": experiment});
+        let read = apart(&arms, &kpis).unwrap().canary.unwrap();
+        assert_eq!(read.activity, "still");
+        let CanaryArms::Apart { experiment, .. } = read.arms else {
+            panic!("{arms}")
+        };
+        assert_eq!(Value::Object(experiment), arms["experiment"]);
+    }
+}
+
+#[test]
+fn two_places_that_cannot_be_compared_are_refused() {
+    for (control, experiment, kpis, says) in [
+        (endpoint(1), endpoint(1), answers(), "the same requests"),
+        (histogram("a"), histogram("a"), times(), "the same requests"),
+        (load(1, 20), load(1, 20), answers(), "the same requests"),
+        (load(1, 20), load(2, 30), answers(), "different rates"),
+        (load(1, 20), endpoint(2), answers(), "have to be alike"),
+        (
+            endpoint(1),
+            endpoint(2),
+            times(),
+            "nobody measures latencies",
+        ),
+        (
+            endpoint(1),
+            json!({"type": "python"}),
+            answers(),
+            "provider type",
+        ),
+        (
+            endpoint(1),
+            json!({"type": "http", "url": "http://h"}),
+            answers(),
+            "good",
+        ),
+    ] {
+        let arms = json!({"control": control, "experiment": experiment});
+        let error = apart(&arms, &kpis).unwrap_err();
+        assert!(error.contains(says), "{arms}: {error}");
+    }
+    let error = apart(&json!({"control": endpoint(1)}), &answers()).unwrap_err();
+    assert!(error.contains("`experiment` is needed"), "{error}");
+    for (arms, says) in [
+        (
+            json!({"split": {"share": 0.1}, "arms": {}}),
+            "has one of `split` and `arms`",
+        ),
+        (json!({}), "needs its two arms"),
+    ] {
+        let mut canary = canary();
+        canary.as_object_mut().unwrap().remove("split");
+        let canary = canary.as_object().unwrap().clone().into_iter();
+        let canary: Value = canary.chain(arms.as_object().unwrap().clone()).collect();
+        let error = document(&canary, &arm()).unwrap_err();
+        assert!(error.contains(says), "{error}");
     }
 }

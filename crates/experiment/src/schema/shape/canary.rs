@@ -3,14 +3,16 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Duration, Dwell};
+use super::{Duration, Dwell, KpiProvider};
 
-/// A fault for one arm of a route's traffic, compared with another: what `firedrill canary` asks.
+/// A fault for one of two arms, compared with the other: what `firedrill canary` asks. One of `split`
+/// and `arms`.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Canary {
     /// The fault of the method that the experiment arm has; needed where there are several.
     pub activity: Option<String>,
-    pub split: Split,
+    pub split: Option<Split>,
+    pub arms: Option<Arms>,
     pub front: Option<Front>,
     #[schemars(length(min = 1))]
     pub kpis: Vec<CanaryKpi>,
@@ -26,7 +28,15 @@ pub struct Canary {
     pub window: Option<Window>,
 }
 
-/// Who is in which arm.
+/// Two places that others lead traffic to, each with its own source.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Arms {
+    pub control: KpiProvider,
+    /// Of the instance that gets the fault, alone.
+    pub experiment: KpiProvider,
+}
+
+/// Shares of a route.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct Split {
     /// Of the route's traffic, that each arm is.

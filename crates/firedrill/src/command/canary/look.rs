@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use firedrill_experiment::document::Canary;
+use firedrill_experiment::document::{Canary, CanaryArms};
 use firedrill_experiment::journal::CanaryRecord;
 use firedrill_runner::canary::Notice;
 
@@ -22,18 +22,10 @@ const EVERY: Duration = Duration::from_secs(1);
 
 impl<'a> Look<'a> {
     pub(crate) fn new(out: &'a Out, canary: &Canary) -> Self {
-        let front = canary.front.as_ref();
-        let by = front.map_or(&canary.by, |front| &front.by);
-        let at = front.map(|front| format!(" at route {}", front.route));
         Self {
             out,
             confidence: canary.confidence,
-            arms: format!(
-                "`{}` for the experiment: {} % of the traffic{} by {by}, and as much for control",
-                canary.activity,
-                canary.share * 100.0,
-                at.unwrap_or_default(),
-            ),
+            arms: arms(canary),
             what: match canary.epoch {
                 Some(_) => "users",
                 None => "requests",
@@ -50,6 +42,10 @@ impl<'a> Look<'a> {
     pub(crate) fn see(&mut self, now: Duration, notice: &Notice<'_>) {
         let line = match notice {
             Notice::Divided => "divided; both arms are watched without the fault".to_owned(),
+            Notice::Watched => "both arms are watched without the fault".into(),
+            Notice::Alike {
+                counted: [control, experiment],
+            } => format!("alike: {control} and {experiment} {}", self.what),
             Notice::Even {
                 counted: [control, experiment],
             } => format!("even: {control} and {experiment} {}", self.what),
@@ -79,4 +75,19 @@ impl<'a> Look<'a> {
             effects.join("; ")
         )
     }
+}
+
+fn arms(canary: &Canary) -> String {
+    let name = &canary.activity;
+    let CanaryArms::Split { share, by } = &canary.arms else {
+        return format!("`{name}` for the experiment; each arm has a source of its own");
+    };
+    let front = canary.front.as_ref();
+    let by = front.map_or(by, |front| &front.by);
+    let at = front.map(|front| format!(" at route {}", front.route));
+    format!(
+        "`{name}` for the experiment: {} % of the traffic{} by {by}, and as much for control",
+        share * 100.0,
+        at.unwrap_or_default(),
+    )
 }
