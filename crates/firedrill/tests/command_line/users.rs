@@ -1,6 +1,8 @@
 //! Canaries that count users, of whom each comes more than once.
 
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -95,6 +97,37 @@ fn harm_to_users_is_proven_by_users_and_told_of_them() {
     assert!(report.status.success(), "{report:?}");
     let page = std::fs::read_to_string(place.work().join("canary.html")).unwrap();
     assert!(page.contains("Met a bad answer"));
+}
+
+#[test]
+fn a_canary_of_users_ends_when_somebody_else_changes_the_arms() {
+    let place = Place::new();
+    let proxy = proxy(&place, &answering().to_string());
+    let _users = Users::of(proxy.address);
+    let patient = LENIENT.replace("min: 2s", "min: 50s");
+    let document = counting(&document(&proxy, LATE, &patient));
+    place.file("canary.yaml", &document);
+    let mut running = place
+        .command(&["canary", "canary.yaml", "--journal-path", "canary.json"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(running.stderr.take().unwrap()).lines();
+    // A look with the fault is over, so that the change is none of its own.
+    assert!(said.any(|line| line.unwrap().contains("users; shoppers")));
+    let toxic = r#"{"type":"http_delay","arm":"control","attributes":{"latency":1}}"#;
+    let request = format!(
+        "POST /proxies/web/toxics HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{toxic}",
+        toxic.len()
+    );
+    let added = ask(proxy.interface, &request).unwrap();
+    assert!(added.contains("200 OK"), "{added}");
+    let _unread = thread::spawn(move || said.count());
+    assert_eq!(running.wait().unwrap().code(), Some(3));
+    let journal = std::fs::read(place.work().join("canary.json")).unwrap();
+    let journal: Value = serde_json::from_slice(&journal).unwrap();
+    assert!(reason(&journal).contains("somebody changed"), "{journal}");
 }
 
 #[test]

@@ -155,6 +155,21 @@ fn each_user_counts_once_by_whether_a_bad_answer_came_to_it() {
 }
 
 #[test]
+fn an_address_is_a_user_whatever_its_connections() {
+    let (bed, through) = Bed::with_http();
+    let split = json!({ "share": 0.5, "by": "client", "users": { "epoch": 100 } });
+    let divided = bed.post("/proxies/api/split", &split.to_string());
+    assert_eq!(divided.status, 200, "{divided:?}");
+    for _ in 0..5 {
+        assert_eq!(through.get("/version").status, 200);
+    }
+    assert_eq!(told(&bed, 1)["left_out"], 0);
+    let arms = bed.get("/proxies/api/split").json()["arms"].clone();
+    let of = |arm: &str| arms[arm]["well"].as_u64().expect("a count");
+    assert_eq!(of("control") + of("experiment"), 5, "{arms}");
+}
+
+#[test]
 fn nobody_counts_users_who_cannot_be_told_apart_or_are_not_asked_for() {
     let (bed, _) = Bed::with_http();
     for (body, why) in [
