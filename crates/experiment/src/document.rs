@@ -22,8 +22,8 @@ use serde_json::{Map, Value};
 pub use canary::{Canary, CanaryArms, CanaryAsk, CanaryFront, CanaryKpi, CanaryWindow, check_arms};
 pub use experiment::{Reading, Strictness};
 pub use margin::{
-    ContextFrom, Margin, MarginAim, MarginContext, MarginNormal, MarginScale, MarginTarget,
-    NormalFrom, NormalIs,
+    ContextFrom, Margin, MarginAim, MarginArm, MarginContext, MarginNormal, MarginScale,
+    MarginTarget, NormalFrom, NormalIs,
 };
 pub(crate) use tolerance::read_tolerance;
 

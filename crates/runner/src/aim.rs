@@ -11,7 +11,7 @@ use firedrill_faults::switching::hosts::{self, Addresses, Hosts};
 use firedrill_faults::{
     CompileError, Fault, Footprint, PlaceKey, Selection, Selector, SelectorError, Site, Target,
 };
-use firedrill_undo::Primitive;
+use firedrill_undo::{Primitive, RouteChange};
 
 use crate::in_force::{Taken, check_together};
 
@@ -54,6 +54,16 @@ pub(crate) fn named_fault(
             None
         }
     }
+}
+
+/// What a compiled fault changes of a route, if it is one's.
+pub(crate) fn change_of_route(primitives: Vec<Primitive>) -> Option<RouteChange> {
+    primitives
+        .into_iter()
+        .find_map(|primitive| match primitive {
+            Primitive::ChangeRoute(change) => Some(change),
+            _ => None,
+        })
 }
 
 impl Aim {

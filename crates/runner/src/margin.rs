@@ -5,6 +5,7 @@
 //! rollbacks; only that all trials stand where its method has the one fault that is varied.
 //!
 //! - [`ask`]: the question, from the document;
+//! - `arm`: the share of live traffic that alone is broken, where that is asked for;
 //! - `facts`: what else the answer holds for;
 //! - [`source`]: who says whether a magnitude is borne, and what that one can tell;
 //! - `gate`: what has to be well, known and enough before anything is broken;
@@ -14,6 +15,7 @@
 //! - `stream`: the KPI's windows as good and bad requests;
 //! - `trial`: one magnitude.
 
+mod arm;
 pub mod ask;
 mod facts;
 mod gate;
@@ -101,6 +103,15 @@ pub async fn hold(
         let Some(Turn { cancel, ended }) = turns.recv().await else {
             return;
         };
+        let divided = match divide(&asked, &faults).await {
+            Ok(divided) => divided,
+            Err(stopped) => {
+                record.stopped = Some(stopped);
+                let _over = ended.send(Held::of(&record));
+                return;
+            }
+        };
+        let arms = faults.clone();
         let mut see = |now, notice: Notice<'_>| (look.borrow_mut())(now, notice);
         let began = Instant::now();
         let mut search = Search {
@@ -118,6 +129,12 @@ pub async fn hold(
             record.stopped = Some(stopped);
         }
         search.stream.close().await;
+        if let Some(id) = divided {
+            let residue = arms.take_back(id).await;
+            if !residue.is_empty() {
+                record.stopped = Some(Stopped::Residue(residue.join("; ")));
+            }
+        }
         // The drill may be over already, where nobody waits any more.
         let _over = ended.send(Held::of(&record));
     };
@@ -128,6 +145,15 @@ pub async fn hold(
         record.stopped.get_or_insert(Stopped::Failed(why));
     }
     record
+}
+
+/// Divides the routes whose experiment arm alone is broken; nothing where all of the target is.
+async fn divide(asked: &Asked, faults: &Faults) -> Result<Option<u64>, Stopped> {
+    if asked.splits.is_empty() {
+        return Ok(None);
+    }
+    let divided = faults.put(asked.splits.clone()).await;
+    divided.map(Some).map_err(Stopped::Refused)
 }
 
 /// What the drill has to say of the search that it held.

@@ -92,7 +92,7 @@ fn watched(value: &Value, scope: &Scope, ends: &mut BTreeSet<String>) {
 }
 
 /// `host:port` of a URL.
-fn end_of(url: &str) -> Option<String> {
+pub(crate) fn end_of(url: &str) -> Option<String> {
     let url = Url::parse(url).ok()?;
     let (host, port) = (url.host_str()?, url.port_or_known_default()?);
     Some(format!("{host}:{port}"))

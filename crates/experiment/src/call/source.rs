@@ -90,6 +90,18 @@ pub enum ProxyArm {
     Experiment,
 }
 
+impl ProxyArm {
+    /// Before the name of a route.
+    const fn words(self) -> &'static str {
+        match self {
+            Self::All => "",
+            Self::None => "what is in no arm of ",
+            Self::Control => "the control arm of ",
+            Self::Experiment => "the experiment arm of ",
+        }
+    }
+}
+
 const COMMON_KEYS: [&str; 8] = [
     "type",
     "interval",
@@ -170,8 +182,9 @@ impl KpiSource {
             Self::Counters(call) => {
                 let every = crate::units::format_duration(call.interval);
                 match &call.from {
-                    Counters::Proxy { url, proxy, .. } => {
-                        format!("counters of the proxy `{proxy}` at {url}, every {every}")
+                    Counters::Proxy { url, proxy, arm } => {
+                        let of = arm.words();
+                        format!("counters of {of}the proxy `{proxy}` at {url}, every {every}")
                     }
                     Counters::Prometheus { url, .. } => {
                         format!("counters in Prometheus at {url}, every {every}")

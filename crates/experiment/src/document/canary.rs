@@ -24,6 +24,7 @@ mod window;
 pub use arms::{CanaryArms, check_pair as check_arms};
 pub use front::CanaryFront;
 pub use kpi::{CanaryAsk, CanaryKpi};
+pub(super) use split::{divided_by, share_of_arm};
 pub use window::CanaryWindow;
 
 /// Who is in which arm, what is compared, and for how long.

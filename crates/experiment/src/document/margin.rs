@@ -1,15 +1,18 @@
 //! Top-level `margin`: how much of one dimension the system bears.
 
+mod arm;
 mod context;
+mod search;
 
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+pub use arm::MarginArm;
 pub use context::{ContextFrom, MarginContext};
 
 use super::activity::{choice, duration};
-use super::ours::{count, flag, require, share};
+use super::ours::{count, require, share};
 use super::reader::Reader;
 use super::{Activity, Kpi, Provider};
 use crate::diagnostic::{Code, Diagnostic};
@@ -33,6 +36,8 @@ pub struct Margin {
     /// How narrow the answer is to be: in the unit on a linear scale, a share on a logarithmic one.
     pub resolution: f64,
     pub aim: MarginAim,
+    /// Of live traffic, where a search breaks no more than that.
+    pub arm: Option<MarginArm>,
     /// What the dimension is today.
     pub normal: Option<MarginNormal>,
     /// How long a magnitude is in place, at least and at most.
@@ -114,8 +119,6 @@ const RESOLUTION_DEFAULT: f64 = 0.05;
 /// Of a linear range, as a share of it.
 const STEPS_DEFAULT: f64 = 50.0;
 const RISK_DEFAULT: f64 = 0.1;
-/// A trial of a search goes at most so many times as far as what was seen to hold.
-const JUMP_DEFAULT: f64 = 2.0;
 const DWELL_DEFAULT: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 const TRIALS_DEFAULT: u64 = 60;
 
@@ -198,6 +201,12 @@ fn one(
     let normal = normal(map, path, &range.unit, reader);
     let resolution = resolution(map, path, &range, reader);
     let (activity, argument) = varied?;
+    let searched = map.get("search").and_then(Value::as_object);
+    let search_path = path.key("search");
+    let arm = searched.and_then(|search| arm::read(search, &search_path, reader));
+    if let (Some(_), Some(kpi)) = (&arm, kpi) {
+        arm::check(&activity, method, &kpis[kpi], &search_path, reader);
+    }
     let (bad_events_max, bad_events_per_trial_max, trials_max) = budget?;
     Some(Margin {
         name: map.get("name").and_then(Value::as_str).map(str::to_owned),
@@ -209,6 +218,7 @@ fn one(
         scale: range.scale,
         resolution: resolution?,
         aim: aim?,
+        arm,
         normal,
         dwell: dwell?,
         bad_events_max,
@@ -359,7 +369,7 @@ fn aim(
             let target = target_of(target, map, path, range, reader)?;
             Some(MarginAim::AtLeast { target, risk })
         }
-        (None, Some(search)) => self::search(search, &path.key("search"), range, reader),
+        (None, Some(search)) => search::read(search, &path.key("search"), range, reader),
         (None, None) => {
             let diagnostic = Diagnostic::error(
                 Code::Missing,
@@ -409,48 +419,6 @@ fn target_of(
         return None;
     }
     Some(MarginTarget::Magnitude(magnitude))
-}
-
-fn search(value: &Value, path: &Path, range: &Range, reader: &mut Reader) -> Option<MarginAim> {
-    let map = reader.map(value, path)?;
-    refuse_unknown(
-        map,
-        path,
-        &["non-production", "jump-max", "hysteresis"],
-        reader,
-    );
-    if !flag(map, "non-production", path, reader) {
-        let diagnostic = Diagnostic::error(
-            Code::Missing,
-            &path.key("non-production"),
-            "a search breaks its target, so the document says that it is not production",
-        );
-        reader.push(diagnostic.hint("`at-least` asks for a margin without looking for the break"));
-    }
-    let jump_max = match (range.scale, map.get("jump-max")) {
-        (MarginScale::Linear, None) => (range.largest - range.lowest) / 8.0,
-        (MarginScale::Log, None) => JUMP_DEFAULT,
-        (MarginScale::Linear, Some(_)) => {
-            quantity(map, "jump-max", path, Some(&range.unit), reader)?.value
-        }
-        (MarginScale::Log, Some(value)) => {
-            let text = value.as_str().map(|text| text.trim().trim_end_matches('x'));
-            let factor = text
-                .and_then(|text| text.parse().ok())
-                .or_else(|| value.as_f64())
-                .filter(|factor: &f64| *factor > 1.0 && factor.is_finite());
-            if factor.is_none() {
-                let message = "on a logarithmic scale a jump is a factor above 1, as in 2x";
-                reader.error(Code::Value, &path.key("jump-max"), message);
-            }
-            factor?
-        }
-    };
-    let hysteresis = flag(map, "hysteresis", path, reader);
-    Some(MarginAim::Search {
-        jump_max,
-        hysteresis,
-    })
 }
 
 fn normal(

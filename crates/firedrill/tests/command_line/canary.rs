@@ -1,6 +1,7 @@
 //! Canaries on a route of a real proxy, with clients and an upstream of the test's own.
 
 mod front;
+mod margin;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -47,9 +48,15 @@ impl Drop for Clients {
     }
 }
 
+const LONG: Duration = Duration::from_secs(60);
+
 pub(crate) fn ask(address: SocketAddr, request: &str) -> std::io::Result<String> {
+    ask_within(address, request, LONG)
+}
+
+fn ask_within(address: SocketAddr, request: &str, patience: Duration) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    stream.set_read_timeout(Some(patience))?;
     stream.write_all(request.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

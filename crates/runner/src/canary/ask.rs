@@ -16,7 +16,7 @@ use firedrill_undo::{Primitive, PutOnRoute, RouteChange};
 use super::apart;
 use super::hours::Hours;
 use super::users;
-use crate::aim::{Aim, named_fault};
+use crate::aim::{Aim, change_of_route, named_fault};
 
 /// Beyond the longest duration, so that a canary ends because of what was seen.
 const BEYOND: Duration = Duration::from_secs(5);
@@ -138,7 +138,7 @@ impl Asked {
 
 impl Shares {
     /// One split, or two with the same draw.
-    pub(super) fn splits(&self) -> Vec<Primitive> {
+    pub(crate) fn splits(&self) -> Vec<Primitive> {
         let compared = Divided {
             route: self.route.clone(),
             by: self.by.clone(),
@@ -285,15 +285,7 @@ fn fault(
     let aim = Aim::take(&call, &radius, seed);
     let compiled = aim.and_then(|mut aim| aim.compile().map_err(|error| crate::chain(&error)));
     match compiled {
-        Ok(primitives) => {
-            let change = primitives
-                .into_iter()
-                .find_map(|primitive| match primitive {
-                    Primitive::ChangeRoute(change) => Some(change),
-                    _ => None,
-                });
-            Some((call, change))
-        }
+        Ok(primitives) => Some((call, change_of_route(primitives))),
         Err(why) => {
             reasons.push(format!("`{}`: {why}", canary.activity));
             None

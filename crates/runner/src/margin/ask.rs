@@ -11,10 +11,12 @@ use firedrill_experiment::units::Unit;
 use firedrill_judge::margin::{
     Aim as Of, Budget, Dwell, Margin as Search, Normal, NormalIs, Question, Scale, Target,
 };
+use firedrill_undo::{Primitive, RouteChange};
 
+use super::arm;
 use super::facts::{Fact, facts};
 use super::source::Watched;
-use crate::aim::{Aim, named_fault};
+use crate::aim::{Aim, change_of_route, named_fault};
 
 /// How long the system may take to be well again, unless the document says.
 const RECOVERY_DEFAULT: Duration = Duration::from_secs(30);
@@ -36,6 +38,8 @@ pub struct Asked {
     pub kpi: Watched,
     pub baseline: Duration,
     pub seed: u64,
+    /// What makes the arm that alone is broken; nothing where all of the target is.
+    pub(super) splits: Vec<Primitive>,
 }
 
 impl Asked {
@@ -70,7 +74,17 @@ impl Asked {
             reasons.extend(kpi.too_blind(&question, rate));
             kpi.keep_back(&mut question, rate);
         }
-        let (Some(fault), Some(kpi), true) = (fault, kpi, reasons.is_empty()) else {
+        let splits = match (&margin.arm, &fault, &kpi) {
+            (Some(arm), Some((_, change)), Some(kpi)) => {
+                arm::splits(arm, change.as_ref(), &kpi.source)
+            }
+            _ => Ok(Vec::new()),
+        };
+        let splits = splits.unwrap_or_else(|why| {
+            reasons.push(why);
+            Vec::new()
+        });
+        let (Some((fault, _)), Some(kpi), true) = (fault, kpi, reasons.is_empty()) else {
             return Err(reasons);
         };
         let facts = facts(&margin.context, scope);
@@ -101,6 +115,7 @@ impl Asked {
             kpi,
             baseline: experiment.baseline,
             seed,
+            splits,
         })
     }
 
@@ -142,13 +157,14 @@ fn unplayable(experiment: &Experiment, margin: &Margin) -> Vec<String> {
     .collect()
 }
 
+/// The fault, and what it changes of a route, if it is one's.
 fn fault(
     experiment: &Experiment,
     margin: &Margin,
     (scope, seed): (&Scope, u64),
     late: Duration,
     reasons: &mut Vec<String>,
-) -> Option<FaultCall> {
+) -> Option<(FaultCall, Option<RouteChange>)> {
     let mut call = named_fault(experiment, &margin.activity, scope, reasons)?;
     let needed = margin.dwell.1 + late;
     let longest = needed + BEYOND_DWELL;
@@ -159,14 +175,18 @@ fn fault(
     // Whom it hits, and that it may, from the first magnitude to the last: told before anything is
     // watched, and not when a search has come that far.
     let radius = experiment.blast_radius.unwrap_or_default();
+    let mut change = None;
     for magnitude in [margin.lowest, margin.largest] {
         let end = at(&call, &margin.argument, &margin.unit, magnitude);
         let aim = Aim::take(&end, &radius, seed);
         let compiled = aim.and_then(|mut aim| aim.compile().map_err(|error| crate::chain(&error)));
-        if let Err(why) = compiled {
-            let shown = margin.unit.show(magnitude);
-            let why = format!("`{}` at {shown}: {why}", margin.activity);
-            reasons.push(why);
+        match compiled {
+            Ok(primitives) => change = change_of_route(primitives),
+            Err(why) => {
+                let shown = margin.unit.show(magnitude);
+                let why = format!("`{}` at {shown}: {why}", margin.activity);
+                reasons.push(why);
+            }
         }
     }
     if call.duration < needed {
@@ -179,7 +199,7 @@ fn fault(
             call.duration
         ));
     }
-    Some(call)
+    Some((call, change))
 }
 
 fn question(experiment: &Experiment, margin: &Margin, bad_events_max: Option<u64>) -> Question {

@@ -62,16 +62,30 @@ pub enum MarginScale {
     Log,
 }
 
-/// Goes on to the break point.
+/// Goes on to the break point. One of `non-production` and `arm`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub struct Search {
     /// The target may be broken.
-    pub non_production: bool,
+    pub non_production: Option<bool>,
+    pub arm: Option<Arm>,
     /// How far a trial goes beyond what was seen to hold: a factor, or a magnitude.
     pub jump_max: Option<Value>,
     /// The boundary once more from above.
     pub hysteresis: Option<bool>,
+}
+
+/// The share of live traffic that may be broken: the experiment arm of the route of the fault, and of
+/// the KPI's in front of it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Arm {
+    #[schemars(range(min = 0, max = 0.5))]
+    pub share: f64,
+    /// `connection`, `client`, `header:NAME` or `cookie:NAME`.
+    pub by: Option<String>,
+    /// At the KPI's route, where that is another; `by`, if not given.
+    pub front_by: Option<String>,
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -7,9 +7,11 @@ use super::*;
 
 /// What the service does with who asks, and without payments.
 #[derive(Clone, Copy)]
-struct Service {
-    says_who: bool,
-    has_fallback: bool,
+pub(super) struct Service {
+    pub(super) says_who: bool,
+    pub(super) has_fallback: bool,
+    /// How long it waits for them.
+    pub(super) patience: Duration,
 }
 
 impl Service {
@@ -32,7 +34,8 @@ impl Service {
         let who = user.last().filter(|_| self.says_who);
         let who = who.map_or_else(String::new, |user| format!("X-User: {user}\r\n"));
         let request = format!("GET /pay HTTP/1.1\r\nHost: x\r\n{who}Connection: close\r\n\r\n");
-        let is_paid = ask(payments, &request).is_ok_and(|answer| answer.contains(" 200 OK"));
+        let is_paid = ask_within(payments, &request, self.patience)
+            .is_ok_and(|answer| answer.contains(" 200 OK"));
         let status = match is_paid || self.has_fallback {
             true => "200 OK",
             false => "502 Bad Gateway",
@@ -42,7 +45,7 @@ impl Service {
     }
 }
 
-fn call(proxy: &Proxy, method: &str, path: &str, body: &Value) -> String {
+pub(super) fn call(proxy: &Proxy, method: &str, path: &str, body: &Value) -> String {
     let body = body.to_string();
     let length = body.len();
     let request = format!(
@@ -52,7 +55,7 @@ fn call(proxy: &Proxy, method: &str, path: &str, body: &Value) -> String {
 }
 
 /// A proxy with `payments`, and `web` which leads to a service that asks it; where users come in.
-fn beds(place: &Place, service: Service, arms_most: &str) -> (Proxy, SocketAddr) {
+pub(super) fn beds(place: &Place, service: Service, arms_most: &str) -> (Proxy, SocketAddr) {
     let route = format!("payments=127.0.0.1:0,{},protocol=http", answering());
     let proxy = Proxy::start(place, &route, &["--arms-most", arms_most]);
     let upstream = service.serve(proxy.address).to_string();
@@ -74,18 +77,19 @@ fn behind(proxy: &Proxy, canary: &str) -> String {
         )
 }
 
-fn are_clean(proxy: &Proxy) -> bool {
+pub(super) fn are_clean(proxy: &Proxy) -> bool {
     let all = call(proxy, "GET", "/proxies", &Value::Null);
     assert!(
         all.contains("\"web\"") && all.contains("\"payments\""),
         "{all}"
     );
-    !all.contains("split") && !all.contains("http_abort")
+    !all.contains("split") && !all.contains("http_abort") && !all.contains("http_delay")
 }
 
-const NO_FALLBACK: Service = Service {
+pub(super) const NO_FALLBACK: Service = Service {
     says_who: true,
     has_fallback: false,
+    patience: LONG,
 };
 
 #[test]
