@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::activity::duration;
-use super::ours::{block, require, share};
+use super::ours::{block, refuse_unknown, require, share};
 use super::reader::Reader;
 use super::{Activity, Provider};
 use crate::diagnostic::{Code, Diagnostic};
@@ -114,14 +114,6 @@ pub(super) fn read(
         standby,
         window,
     })
-}
-
-/// A limit that nobody reads is a limit that does not hold, so a slip here is an error.
-fn refuse_unknown(map: &Map<String, Value>, path: &Path, known: &[&str], reader: &mut Reader) {
-    for key in map.keys().filter(|key| !known.contains(&key.as_str())) {
-        let message = format!("no such key: `{key}`; there are {}", known.join(", "));
-        reader.error(Code::Value, &path.key(key), message);
-    }
 }
 
 /// The only fault of the method, or the one that is named. For an arm of a route that stands in the

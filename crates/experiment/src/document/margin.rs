@@ -12,7 +12,7 @@ pub use arm::MarginArm;
 pub use context::{ContextFrom, MarginContext};
 
 use super::activity::{choice, duration};
-use super::ours::{count, require, share};
+use super::ours::{count, refuse_unknown, require, share};
 use super::reader::Reader;
 use super::{Activity, Kpi, Provider};
 use crate::diagnostic::{Code, Diagnostic};
@@ -228,13 +228,6 @@ fn one(
         confidence,
         context: context?,
     })
-}
-
-fn refuse_unknown(map: &Map<String, Value>, path: &Path, known: &[&str], reader: &mut Reader) {
-    for key in map.keys().filter(|key| !known.contains(&key.as_str())) {
-        let message = format!("no such key: `{key}`; there are {}", known.join(", "));
-        reader.error(Code::Value, &path.key(key), message);
-    }
 }
 
 /// The fault's name in the method, and the argument.

@@ -128,6 +128,19 @@ fn blast_radius(raw: &Map<String, Value>, reader: &mut Reader) -> Option<BlastRa
     })
 }
 
+/// A limit that nobody reads is a limit that does not hold, so a slip here is an error.
+pub(super) fn refuse_unknown(
+    map: &Map<String, Value>,
+    path: &Path,
+    known: &[&str],
+    reader: &mut Reader,
+) {
+    for key in map.keys().filter(|key| !known.contains(&key.as_str())) {
+        let message = format!("no such key: `{key}`; there are {}", known.join(", "));
+        reader.error(Code::Value, &path.key(key), message);
+    }
+}
+
 pub(super) fn require(map: &Map<String, Value>, keys: &[&str], path: &Path, reader: &mut Reader) {
     for key in keys
         .iter()

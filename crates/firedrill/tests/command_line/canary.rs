@@ -16,11 +16,16 @@ use serde_json::Value;
 use crate::place::{Place, wait_until};
 use crate::proxy::Proxy;
 
-/// Clients that ask as long as it lives, each time as another user.
-struct Clients(Arc<AtomicBool>);
+/// Clients that ask as long as it lives: new users all the time.
+pub(crate) struct Clients(Arc<AtomicBool>);
 
 impl Clients {
     fn of(address: SocketAddr) -> Self {
+        Self::asking(address, 1)
+    }
+
+    /// Each user so many times, each time on another connection.
+    pub(crate) fn asking(address: SocketAddr, times: u32) -> Self {
         static USER: AtomicU64 = AtomicU64::new(1);
         let stop = Arc::new(AtomicBool::new(false));
         for _ in 0..6 {
@@ -28,12 +33,12 @@ impl Clients {
             thread::spawn(move || {
                 while !stop.load(Ordering::SeqCst) {
                     let user = USER.fetch_add(1, Ordering::Relaxed);
-                    let _ = ask(
-                        address,
-                        &format!(
-                            "GET / HTTP/1.1\r\nHost: x\r\nCookie: user={user}\r\nConnection: close\r\n\r\n"
-                        ),
+                    let request = format!(
+                        "GET / HTTP/1.1\r\nHost: x\r\nCookie: user={user}\r\nConnection: close\r\n\r\n"
                     );
+                    for _ in 0..times {
+                        let _ = ask(address, &request);
+                    }
                     pause(Duration::from_millis(5));
                 }
             });

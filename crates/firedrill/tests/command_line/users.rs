@@ -1,51 +1,15 @@
 //! Canaries that count users, of whom each comes more than once.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::SocketAddr;
 use std::process::Stdio;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::canary::{
-    FAILING, LATE, answering, ask, canary, document, is_clean, pause, proxy, reason,
+    Clients, FAILING, LATE, answering, ask, canary, document, is_clean, proxy, reason,
 };
 use crate::place::Place;
-
-/// New users all the time, of whom each asks three times, each time on another connection.
-struct Users(Arc<AtomicBool>);
-
-impl Users {
-    fn of(address: SocketAddr) -> Self {
-        static USER: AtomicU64 = AtomicU64::new(1);
-        let stop = Arc::new(AtomicBool::new(false));
-        for _ in 0..6 {
-            let stop = Arc::clone(&stop);
-            thread::spawn(move || {
-                while !stop.load(Ordering::SeqCst) {
-                    let user = USER.fetch_add(1, Ordering::Relaxed);
-                    for _ in 0..3 {
-                        let request = format!(
-                            "GET / HTTP/1.1\r\nHost: x\r\nCookie: user={user}\r\nConnection: close\r\n\r\n"
-                        );
-                        let _ = ask(address, &request);
-                    }
-                    pause(Duration::from_millis(5));
-                }
-            });
-        }
-        Self(stop)
-    }
-}
-
-impl Drop for Users {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
 
 fn counting(document: &str) -> String {
     document.replace("'cookie:user'}", "'cookie:user', epoch: 1s}")
@@ -65,7 +29,7 @@ fn count(arm: &Value, of: &str) -> u64 {
 fn harm_to_users_is_proven_by_users_and_told_of_them() {
     let place = Place::new();
     let proxy = proxy(&place, &answering().to_string());
-    let _users = Users::of(proxy.address);
+    let _users = Clients::asking(proxy.address, 3);
     let (output, journal) = canary(&place, &counting(&document(&proxy, FAILING, STRICT)));
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(is_clean(&proxy));
@@ -103,7 +67,7 @@ fn harm_to_users_is_proven_by_users_and_told_of_them() {
 fn a_canary_of_users_ends_when_somebody_else_changes_the_arms() {
     let place = Place::new();
     let proxy = proxy(&place, &answering().to_string());
-    let _users = Users::of(proxy.address);
+    let _users = Clients::asking(proxy.address, 3);
     let patient = LENIENT.replace("min: 2s", "min: 50s");
     let document = counting(&document(&proxy, LATE, &patient));
     place.file("canary.yaml", &document);
@@ -134,7 +98,7 @@ fn a_canary_of_users_ends_when_somebody_else_changes_the_arms() {
 fn that_users_bear_it_is_proven_by_users() {
     let place = Place::new();
     let proxy = proxy(&place, &answering().to_string());
-    let _users = Users::of(proxy.address);
+    let _users = Clients::asking(proxy.address, 3);
     let (output, journal) = canary(&place, &counting(&document(&proxy, LATE, LENIENT)));
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(journal["firedrill"]["verdict"], "held");

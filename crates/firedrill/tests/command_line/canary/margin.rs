@@ -100,3 +100,34 @@ fn an_arm_that_is_not_what_is_broken_or_not_what_is_watched_is_refused() {
     // 2 arms of both routes are more than may be in arms.
     refused(search, json!({"arm": arm}), 4, "100.00 % of the traffic");
 }
+
+#[test]
+fn a_search_whose_users_are_not_passed_on_shows_nothing() {
+    let place = Place::new();
+    let service = Service {
+        says_who: false,
+        ..NO_FALLBACK
+    };
+    let (proxy, web) = beds(&place, service, "100");
+    let _clients = Clients::of(web);
+    let (output, said) = margin(&place, &document(&proxy));
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("had no effect that was seen"), "{said}");
+    assert!(are_clean(&proxy));
+}
+
+#[test]
+fn whoever_kills_a_search_both_routes_are_whole_again() {
+    let place = Place::new();
+    let (proxy, web) = beds(&place, NO_FALLBACK, "100");
+    let _clients = Clients::of(web);
+    place.file("margin-of-an-arm.json", &document(&proxy).to_string());
+    let mut command = place.command(&["margin", "margin-of-an-arm.json"]);
+    let mut running = command.stdout(Stdio::null()).spawn().unwrap();
+    let all = || call(&proxy, "GET", "/proxies", &Value::Null);
+    assert!(wait_until(|| all().contains("http_delay")));
+    assert_eq!(all().matches("\"split\"").count(), 2);
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert!(wait_until(|| are_clean(&proxy)));
+}
